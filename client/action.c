@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "action.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "name.h"
+#include "polkit-agent.h"
+#include "report.h"
+#include "schema.h"
+#include "terminal.h"
+#include "value.h"
+
+/* How many calls are under way at once: a bus daemon bounds the replies that a connection may wait for. */
+#define CALLS_MAX 64U
+
+/* A wait shorter than this shows nothing. */
+#define PROGRESS_AFTER (2 * USEC_PER_SEC)
+
+static const Action actions[] = {
+        /* clang-format off */
+    { .verb = "start", .method = "Start", .doing = "starting", .noun = "start", .begun = "starting", .harmless = "org.vmd1.Error.AlreadyRunning" },
+    { .verb = "stop", .method = "Stop", .doing = "stopping", .noun = "stop", .end = "stopped", .harmless = "org.vmd1.Error.NotRunning", .job = true },
+    { .verb = "kill", .method = "Terminate", .doing = "terminating", .noun = "end" },
+    { .verb = "reboot", .method = "Reboot", .doing = "rebooting", .noun = "reboot" },
+    { .verb = "reset", .method = "Reset", .doing = "resetting", .noun = "reset" },
+    { .verb = "pause", .method = "Pause", .doing = "pausing", .noun = "pause" },
+    { .verb = "resume", .method = "Resume", .doing = "resuming", .noun = "resumption" },
+    { .verb = "save", .method = "Save", .doing = "saving", .noun = "saving", .end = "saved", .job = true },
+    { .verb = "delete", .method = "Delete", .doing = "deleting", .noun = "deletion", .flags = true },
+        /* clang-format on */
+};
+
+struct Work;
+
+/* One VM: its call is sent, its job (if it has one) awaited, and then it is done. */
+typedef struct Item {
+    struct Work *work;
+    const char *name;
+    char *path;
+    char *job; /* the job that is awaited */
+    sd_bus_slot *call;
+    sd_bus_slot *watch; /* of its state, with --no-block */
+    bool sent, done;
+    int exit;
+} Item;
+
+typedef struct Work {
+    Client *client;
+    const Action *action;
+    Item *items;
+    size_t n_items, n_sent, n_done;
+    sd_event *event;
+    GHashTable *ended; /* jobs that ended before we knew whose they are: path to "RESULT\nMESSAGE" */
+    uint64_t begun;    /* CLOCK_MONOTONIC */
+    uint64_t limit;    /* StopTimeout=, for the progress line; 0: not known */
+    double progress;   /* of the only job; negative: not known */
+    bool shows_progress, asked_limit, interrupted;
+    sd_bus_slot *progress_call;
+} Work;
+
+static void send_more(Work *work);
+
+const Action *action_find(const char *verb)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(actions); i++)
+        if (strcmp(actions[i].verb, verb) == 0)
+            return &actions[i];
+    g_assert_not_reached();
+}
+
+static void clear_progress(Work *work)
+{
+    if (work->shows_progress)
+        fputs("\r\033[K", stderr);
+    work->shows_progress = false;
+}
+
+static void item_done(Item *item, int exit)
+{
+    Work *work = item->work;
+    if (item->done)
+        return;
+    item->done = true;
+    item->exit = exit;
+    item->call = sd_bus_slot_unref(item->call);
+    item->watch = sd_bus_slot_unref(item->watch);
+    work->n_done++;
+    send_more(work);
+}
+
+/* JobRemoved's message is "ERROR-NAME: MESSAGE" where the job failed. */
+static int job_exit(Item *item, const char *result, const char *message)
+{
+    if (strcmp(result, "done") == 0)
+        return EXIT_DONE;
+    clear_progress(item->work);
+    if (strcmp(result, "cancelled") == 0)
+        return report("VM \"%s\": its %s was cancelled", item->name, item->work->action->noun);
+
+    g_auto(GStrv) parts = g_strsplit(message, ": ", 2);
+    bool named = parts[0] && parts[1] && g_str_has_prefix(parts[0], "org.");
+    sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(
+            named ? parts[0] : "org.vmd1.Error.Failed", named      ? parts[1]
+                                                        : *message ? message
+                                                                   : "the job failed");
+    return report_bus(item->work->client, item->name, &error, -EIO);
+}
+
+static void job_ended(Item *item, const char *result, const char *message)
+{
+    item_done(item, job_exit(item, result, message));
+}
+
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Work *work = userdata;
+    const char *job, *result, *message;
+    if (sd_bus_message_read(m, "uoss", NULL, &job, &result, &message) < 0)
+        return 0;
+    for (size_t i = 0; i < work->n_items; i++)
+        if (!work->items[i].done && work->items[i].job && strcmp(work->items[i].job, job) == 0) {
+            job_ended(&work->items[i], result, message);
+            return 0;
+        }
+    g_hash_table_insert(work->ended, g_strdup(job), g_strdup_printf("%s\n%s", result, message));
+    return 0;
+}
+
+static void follow_job(Item *item, const char *job)
+{
+    const char *ended = g_hash_table_lookup(item->work->ended, job);
+    if (ended) {
+        g_auto(GStrv) parts = g_strsplit(ended, "\n", 2);
+        job_ended(item, parts[0], parts[1]);
+        return;
+    }
+    g_free(item->job);
+    item->job = g_strdup(job);
+}
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Item *item = userdata;
+    Work *work = item->work;
+    const sd_bus_error *error = sd_bus_message_get_error(m);
+    const char *job;
+
+    if (error) {
+        if (work->client->notify && work->action->harmless &&
+                strcmp(error->name, work->action->harmless) == 0) {
+            item_done(item, EXIT_DONE);
+            return 0;
+        }
+        clear_progress(work);
+        item_done(item, report_bus(work->client, item->name, error, -sd_bus_error_get_errno(error)));
+        return 0;
+    }
+    if (!work->action->job || work->client->no_block) {
+        item_done(item, EXIT_DONE);
+        return 0;
+    }
+    item->call = sd_bus_slot_unref(item->call);
+    if (sd_bus_message_read(m, "o", &job) < 0)
+        item_done(item, report("VM \"%s\": vmd's answer has no job", item->name));
+    else
+        follow_job(item, job);
+    return 0;
+}
+
+/* --no-block with a call that replies at the end only: its first change of state is enough. */
+static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Item *item = userdata;
+    const char *name, *state;
+    if (sd_bus_message_skip(m, "s") < 0 || sd_bus_message_enter_container(m, 'a', "{sv}") < 0)
+        return 0;
+    while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+        if (sd_bus_message_read(m, "s", &name) < 0)
+            return 0;
+        if (strcmp(name, "State") == 0) {
+            if (sd_bus_message_read(m, "v", "s", &state) >= 0 &&
+                    (strcmp(state, item->work->action->begun) == 0 || strcmp(state, "running") == 0))
+                item_done(item, EXIT_DONE);
+            return 0;
+        }
+        if (sd_bus_message_skip(m, "v") < 0 || sd_bus_message_exit_container(m) < 0)
+            return 0;
+    }
+    return 0;
+}
+
+static int item_send(Item *item)
+{
+    Work *work = item->work;
+    Client *client = work->client;
+    g_autoptr(sd_bus_message) message = NULL;
+    g_autoptr(Error) error = NULL;
+
+    if (!name_check(item->name, &error))
+        return report_error(error);
+    item->path = name_to_vm_path(item->name);
+    if (client->no_block && work->action->begun) {
+        int r = sd_bus_match_signal_async(client->bus, &item->watch, BUS_NAME, item->path,
+                "org.freedesktop.DBus.Properties", "PropertiesChanged", on_changed, NULL, item);
+        if (r < 0)
+            return report_errno(r, "VM \"%s\": cannot watch its state", item->name);
+    }
+    int r = client_new_call(client, item->name, VM_INTERFACE, work->action->method, &message);
+    if (r != EXIT_DONE)
+        return r;
+    r = work->action->flags ? sd_bus_message_append(message, "t", (uint64_t) client->force) : 0;
+    if (r >= 0)
+        r = sd_bus_call_async(client->bus, &item->call, message, on_reply, item, CALL_TIMEOUT);
+    return r < 0 ? report_errno(r, "VM \"%s\": cannot make the call", item->name) : EXIT_DONE;
+}
+
+static void send_more(Work *work)
+{
+    while (work->n_sent < work->n_items && work->n_sent - work->n_done < CALLS_MAX) {
+        Item *item = &work->items[work->n_sent++];
+        int r = item_send(item);
+        if (r != EXIT_DONE)
+            item_done(item, r);
+    }
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    Work *work = userdata;
+    clear_progress(work);
+    for (size_t i = 0; i < work->n_items; i++)
+        /* What still waits for a password ends with us. */
+        if (!work->items[i].done && (work->items[i].job || !polkit_agent_is_running()))
+            note(work->client, "VM \"%s\": its %s goes on. See: vmctl%s status %s", work->items[i].name,
+                    work->action->noun, client_hint_options(work->client), work->items[i].name);
+    work->interrupted = true;
+    return 0;
+}
+
+static void job_lost(Item *item, const char *state)
+{
+    Work *work = item->work;
+    clear_progress(work);
+    item_done(item,
+            report("VM \"%s\": vmd was restarted during its %s; the VM is %s. See: vmctl%s status %s",
+                    item->name, work->action->noun, state, client_hint_options(work->client), item->name));
+}
+
+static int on_state_after_restart(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Item *item = userdata;
+    const char *state = "unknown";
+    if (!sd_bus_message_is_method_error(m, NULL))
+        (void) sd_bus_message_read(m, "v", "s", &state);
+    if (strcmp(state, item->work->action->end) == 0)
+        item_done(item, EXIT_DONE);
+    else
+        job_lost(item, state);
+    return 0;
+}
+
+/* The new vmd has taken the job up again, or the VM's state says how it ended. */
+static int on_jobs_after_restart(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Item *item = userdata;
+    const char *type, *state, *object, *job;
+
+    item->call = sd_bus_slot_unref(item->call);
+    if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_enter_container(m, 'a', "(ussoo)") >= 0)
+        while (sd_bus_message_read(m, "(ussoo)", NULL, &type, &state, &object, &job) > 0)
+            if (strcmp(object, item->path) == 0) {
+                follow_job(item, job);
+                return 0;
+            }
+    if (sd_bus_call_method_async(item->work->client->bus, &item->call, BUS_NAME, item->path,
+                "org.freedesktop.DBus.Properties", "Get", on_state_after_restart, item, "ss", VM_INTERFACE,
+                "State") < 0)
+        job_lost(item, "unknown");
+    return 0;
+}
+
+/* vmd went away, and its jobs with it; the VMs did not. What became of them the next vmd knows, which the
+ * question starts. */
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Work *work = userdata;
+    const char *owner;
+    if (sd_bus_message_read(m, "sss", NULL, NULL, &owner) < 0 || *owner)
+        return 0;
+    for (size_t i = 0; i < work->n_items; i++) {
+        Item *item = &work->items[i];
+        if (item->done || !item->job)
+            continue;
+        g_clear_pointer(&item->job, g_free);
+        if (sd_bus_call_method_async(work->client->bus, &item->call, BUS_NAME, MANAGER_PATH,
+                    MANAGER_INTERFACE, "ListJobs", on_jobs_after_restart, item, NULL) < 0)
+            job_lost(item, "unknown");
+    }
+    return 0;
+}
+
+static const Item *only_pending(const Work *work)
+{
+    if (work->n_items - work->n_done != 1)
+        return NULL;
+    for (size_t i = 0; i < work->n_items; i++)
+        if (!work->items[i].done)
+            return &work->items[i];
+    return NULL;
+}
+
+static void print_progress(Work *work)
+{
+    const Item *item = only_pending(work);
+    uint64_t waited = ((uint64_t) g_get_monotonic_time() - work->begun) / USEC_PER_SEC * USEC_PER_SEC;
+    g_autofree char *text = format_duration(waited);
+    g_autofree char *limit =
+            work->limit > 0 && work->limit != USEC_INFINITY ? format_duration(work->limit) : NULL;
+
+    fputs("\r\033[K", stderr);
+    if (item)
+        fprintf(stderr, "%s: %s, ", item->name, work->action->doing);
+    else
+        fprintf(stderr, "%zu VMs: %s, ", work->n_items - work->n_done, work->action->doing);
+    if (item && work->progress >= 0)
+        fprintf(stderr, "%.0f%%, ", work->progress * 100);
+    fprintf(stderr, "%s%s%s", text, limit && item ? " of " : "", limit && item ? limit : "");
+    (void) fflush(stderr);
+    work->shows_progress = true;
+}
+
+static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Work *work = userdata;
+    work->progress_call = sd_bus_slot_unref(work->progress_call);
+    if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "v", "d", &work->progress) < 0)
+        work->progress = -1;
+    return 0;
+}
+
+/* StopTimeout= where the file sets it, else its default. */
+static int on_settings(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Work *work = userdata;
+    const SettingKey *key = setting_key_find("VM", "StopTimeout");
+    const char *section, *name;
+
+    work->progress_call = sd_bus_slot_unref(work->progress_call);
+    if (key && key->default_value)
+        (void) parse_duration(key->default_value, &work->limit);
+    if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_enter_container(m, 'a', "{sa{sv}}") < 0)
+        return 0;
+    while (sd_bus_message_enter_container(m, 'e', "sa{sv}") > 0) {
+        if (sd_bus_message_read(m, "s", &section) < 0 || sd_bus_message_enter_container(m, 'a', "{sv}") < 0)
+            return 0;
+        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+            if (sd_bus_message_read(m, "s", &name) < 0)
+                return 0;
+            bool wanted = strcmp(section, "VM") == 0 && strcmp(name, "StopTimeout") == 0;
+            int r = wanted ? sd_bus_message_read(m, "v", "t", &work->limit) : sd_bus_message_skip(m, "v");
+            if (r < 0 || sd_bus_message_exit_container(m) < 0)
+                return 0;
+        }
+        if (sd_bus_message_exit_container(m) < 0 || sd_bus_message_exit_container(m) < 0)
+            return 0;
+    }
+    return 0;
+}
+
+static void ask_progress(Work *work, const Item *item)
+{
+    sd_bus *bus = work->client->bus;
+    if (work->progress_call)
+        return;
+    if (strcmp(work->action->verb, "stop") == 0) {
+        if (!work->asked_limit)
+            (void) sd_bus_call_method_async(bus, &work->progress_call, BUS_NAME, item->path, VM_INTERFACE,
+                    "GetSettings", on_settings, work, NULL);
+        work->asked_limit = true;
+    } else if (item->job) {
+        (void) sd_bus_call_method_async(bus, &work->progress_call, BUS_NAME, item->job,
+                "org.freedesktop.DBus.Properties", "Get", on_progress, work, "ss", JOB_INTERFACE, "Progress");
+    }
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Work *work = userdata;
+    const Item *item = only_pending(work);
+    if (item)
+        ask_progress(work, item);
+    /* While it may be a password that is waited for, the line is the agent's. */
+    if (!polkit_agent_is_running() || (item && item->job))
+        print_progress(work);
+    (void) sd_event_source_set_time(source, usec + USEC_PER_SEC);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int set_up(Work *work)
+{
+    Client *client = work->client;
+    sigset_t signals;
+
+    int r = client_connect(client);
+    if (r != EXIT_DONE)
+        return r;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    (void) sigprocmask(SIG_BLOCK, &signals, NULL);
+
+    r = sd_event_new(&work->event);
+    if (r >= 0)
+        r = sd_bus_attach_event(client->bus, work->event, SD_EVENT_PRIORITY_NORMAL);
+    if (r >= 0)
+        r = sd_event_add_signal(work->event, NULL, SIGINT, on_signal, work);
+    if (r >= 0)
+        r = sd_event_add_signal(work->event, NULL, SIGTERM, on_signal, work);
+    if (r >= 0 && work->action->job && !client->no_block) {
+        r = sd_bus_match_signal_async(client->bus, NULL, BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE,
+                "JobRemoved", on_job_removed, NULL, work);
+        if (r >= 0)
+            r = sd_bus_add_match_async(client->bus, NULL,
+                    "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" BUS_NAME
+                    "'",
+                    on_owner_changed, NULL, work);
+    }
+    if (r >= 0 && !client->quiet && isatty(STDERR_FILENO) && isatty(STDOUT_FILENO))
+        r = sd_event_add_time_relative(work->event, NULL, CLOCK_MONOTONIC, PROGRESS_AFTER, 0, on_tick, work);
+    return r < 0 ? report_errno(r, "vmctl: cannot wait for the bus") : EXIT_DONE;
+}
+
+static int first_failure(const Work *work)
+{
+    for (size_t i = 0; i < work->n_items; i++)
+        if (work->items[i].exit != EXIT_DONE)
+            return work->items[i].exit;
+    return EXIT_DONE;
+}
+
+int action_perform(Client *client, const Action *action, char **names)
+{
+    Work work = {
+            .client = client, .action = action, .progress = -1, .begun = (uint64_t) g_get_monotonic_time()};
+    work.n_items = g_strv_length(names);
+    g_autofree Item *items = work.items = g_new0(Item, work.n_items);
+    work.ended = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    for (size_t i = 0; i < work.n_items; i++)
+        items[i] = (Item){.work = &work, .name = names[i]};
+
+    int r = set_up(&work);
+    if (r == EXIT_DONE) {
+        send_more(&work);
+        /* Not sd_event_loop(): the end of that closes the bus, which the caller may still need. */
+        while (r >= 0 && work.n_done < work.n_items && !work.interrupted)
+            r = sd_event_run(work.event, UINT64_MAX);
+        if (r < 0)
+            r = report_errno(r, "the bus: it broke off");
+        else
+            r = work.interrupted ? EXIT_INTERRUPTED : first_failure(&work);
+    }
+    clear_progress(&work);
+    for (size_t i = 0; i < work.n_items; i++) {
+        sd_bus_slot_unref(items[i].call);
+        sd_bus_slot_unref(items[i].watch);
+        g_free(items[i].path);
+        g_free(items[i].job);
+    }
+    sd_bus_slot_unref(work.progress_call);
+    g_hash_table_unref(work.ended);
+    (void) sd_bus_detach_event(client->bus);
+    sd_event_unref(work.event);
+    return r;
+}

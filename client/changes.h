@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Changes: the settings that a command line of create, run or set asks for, as sections and keys.
+ *
+ * --cpus=2 and -p 'VM.CPUs=2' come to the same. Values stay strings in the file's spelling: the daemon
+ * checks them, as for any client. */
+
+#include "client.h"
+
+typedef struct Changes Changes;
+
+/* Reads the options. `taken`: sections that are there already (NULL-terminated, may be NULL), so that
+ * --disk= adds one with a name of its own. NULL when it has said what is wrong. */
+Changes *changes_new(const Client *client, const char *const *taken);
+void changes_free(Changes *changes);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Changes, changes_free)
+
+bool changes_is_empty(const Changes *changes);
+
+/* Whether an option makes a section with a name of its own. */
+bool changes_add_devices(const Client *client);
+
+/* Appends the a{sa{sv}}. Returns a negative errno. */
+int changes_append(const Changes *changes, sd_bus_message *m);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Programs that vmctl runs: journalctl, an editor, a pager. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* In a forked child: the signals as vmctl found them. */
+void child_reset_signals(void);
+
+/* Runs argv with vmctl's own stdin, stdout and stderr and waits. Returns its exit status, 128 + N after
+ * signal N, or a negative errno when it could not be started. Ctrl-C is the child's while it runs. */
+int child_run(const char *const *argv);

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# fish completion for vmctl(1), which says itself what may come next.
+
+function __vmctl_complete
+    set -l words (commandline -opc) (commandline -ct)
+    vmctl complete -- $words[2..] 2>/dev/null
+end
+
+function __vmctl_wants_files
+    __vmctl_complete | string match -q ':files*'
+end
+
+# fish has completions for another program of this name.
+complete -e -c vmctl
+complete -c vmctl -f
+complete -c vmctl -n 'not __vmctl_wants_files' -a '(__vmctl_complete)'
+complete -c vmctl -n __vmctl_wants_files -F

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "option.h"
+
+#include <string.h>
+
+#include "report.h"
+#include "schema.h"
+
+#define AT(field) offsetof(Client, field)
+
+const Option options[] = {
+        /* clang-format off */
+    { NULL, "help", 'h', OPTION_FLAG, AT(help), NULL, NULL, "Show this help, or that of a command" },
+    { NULL, "version", 0, OPTION_FLAG, AT(version), NULL, NULL, "Show the version of vmctl" },
+    { NULL, "system", 0, OPTION_FLAG, AT(system), NULL, NULL, "Talk to the system's vmd (the default)" },
+    { NULL, "user", 0, OPTION_FLAG, AT(user), NULL, NULL, "Talk to the calling user's own vmd" },
+    { NULL, "host", 'H', OPTION_STRING, AT(host), "[USER@]HOST", NULL, "Talk to the vmd of another host, over ssh" },
+    { NULL, "machine", 'M', OPTION_STRING, AT(machine), "[USER@]CONTAINER", NULL, "Talk to the vmd in a local container" },
+    { NULL, "json", 'j', OPTION_OPTIONAL, AT(json), "MODE", "pretty|short|off", "Print JSON: pretty, short or off" },
+    { NULL, "no-pager", 0, OPTION_FLAG, AT(no_pager), NULL, NULL, "Do not pipe output into a pager" },
+    { NULL, "no-legend", 0, OPTION_FLAG, AT(no_legend), NULL, NULL, "Do not print headers and footers" },
+    { NULL, "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, NULL, "Print nothing that is not asked for" },
+    { NULL, "no-ask-password", 0, OPTION_FLAG, AT(no_ask_password), NULL, NULL, "Do not ask for authorisation" },
+
+    { "create run set", "property", 'p', OPTION_CHANGE, 0, "SECTION.KEY=VALUE", NULL, "Set any key of vmd.vm(5); without a section one of [VM] or [Scope]" },
+    { "create run set", "cdrom", 0, OPTION_CDROM, AT(cdroms), "PATH", NULL, "A CD-ROM image: makes a [Disk cdrom0], [Disk cdrom1], ..." },
+    { "create", "start", 0, OPTION_FLAG, AT(now), NULL, NULL, "Start it, too" },
+    { "create", "now", 0, OPTION_FLAG, AT(now), NULL, NULL, NULL },
+    { "enable", "now", 0, OPTION_FLAG, AT(now), NULL, NULL, "Start it, too" },
+    { "disable", "now", 0, OPTION_FLAG, AT(now), NULL, NULL, "Stop it, too" },
+    { "run start", "attach", 'a', OPTION_FLAG, AT(attach), NULL, NULL, "Attach this terminal to the console" },
+    { "run start", "console", 0, OPTION_FLAG, AT(attach), NULL, NULL, "The same" },
+    { "run", "wait", 0, OPTION_FLAG, AT(wait), NULL, NULL, "Wait until the guest has ended" },
+    { "start stop save", "no-block", 0, OPTION_FLAG, AT(no_block), NULL, NULL, "Do not wait until it is done" },
+    { "start stop", "notify", 0, OPTION_FLAG, AT(notify), NULL, NULL, NULL },
+    { "delete", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Also when it runs: terminate it first" },
+    { "delete", "yes", 'y', OPTION_FLAG, AT(yes), NULL, NULL, "Do not ask" },
+    { "list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|paused|stopping|saving|saved|failed", "Only VMs in this state" },
+    { "list status", "full", 'l', OPTION_FLAG, AT(full), NULL, NULL, "Show more, and do not cut it to the terminal" },
+    { "show", "property", 'p', OPTION_NAMES, AT(properties), "NAME,...", NULL, "Only these properties" },
+    { "show", "value", 0, OPTION_FLAG, AT(value), NULL, NULL, "Only the values" },
+    { "show", "settings", 0, OPTION_FLAG, AT(settings), NULL, NULL, "The settings that file and drop-ins come to, in place of properties" },
+    { "show", "all", 0, OPTION_FLAG, AT(all), NULL, NULL, "Also properties that are empty" },
+    { "log", "follow", 'f', OPTION_FLAG, AT(follow), NULL, NULL, "Go on with what comes" },
+    { "log status", "lines", 'n', OPTION_STRING, AT(lines), "N", NULL, "Number of journal lines" },
+    { "log status", "output", 'o', OPTION_STRING, AT(output), "MODE", "short|short-precise|short-iso|short-full|short-monotonic|verbose|json|json-pretty|cat|with-unit|export", "Journal format, see journalctl(1)" },
+    { "log", "boot", 'b', OPTION_OPTIONAL, AT(boot), "ID", NULL, "Only from this, or another, boot of the host" },
+    { "log", "since", 'S', OPTION_STRING, AT(since), "TIME", NULL, "Only from this time on" },
+    { "log", "until", 'U', OPTION_STRING, AT(until), "TIME", NULL, "Only up to this time" },
+    { "log", "reverse", 'r', OPTION_FLAG, AT(reverse), NULL, NULL, "Newest first" },
+    { "log", "console", 0, OPTION_FLAG, AT(console_log), NULL, NULL, "What the guest printed to its console, in place of the journal" },
+    { "console", "no-replay", 0, OPTION_FLAG, AT(no_replay), NULL, NULL, "Leave out what was printed before" },
+    {}
+        /* clang-format on */
+};
+
+static bool words_have(const char *words, const char *word, size_t length, char separator)
+{
+    for (const char *p = words; p && *p;) {
+        const char *end = strchrnul(p, separator);
+        if ((size_t) (end - p) == length && memcmp(p, word, length) == 0)
+            return true;
+        p = *end ? end + 1 : end;
+    }
+    return false;
+}
+
+bool option_is_for(const Option *option, const Verb *verb)
+{
+    return !option->verbs || !verb || words_have(option->verbs, verb->name, strlen(verb->name), ' ');
+}
+
+const SettingKey *option_find_setting(const Verb *verb, const char *name, size_t length)
+{
+    if (verb && !(verb->flags & VERB_SETTINGS))
+        return NULL;
+    for (const SettingKey *key = setting_keys; key->section; key++)
+        if (key->option && strlen(key->option) == length && memcmp(key->option, name, length) == 0)
+            return key;
+    return NULL;
+}
+
+static const Option *find_long(const Verb *verb, const char *name, size_t length)
+{
+    for (const Option *option = options; option->name; option++)
+        if (option_is_for(option, verb) && strlen(option->name) == length &&
+                memcmp(option->name, name, length) == 0)
+            return option;
+    return NULL;
+}
+
+static const Option *find_letter(const Verb *verb, char letter)
+{
+    for (const Option *option = options; option->name; option++)
+        if (option_is_for(option, verb) && option->letter == letter)
+            return option;
+    return NULL;
+}
+
+/* Edits (insert, delete, replace, swap neighbours) that make one word the other. */
+static unsigned distance(const char *a, const char *b)
+{
+    enum { LONGEST = 40 };
+    size_t n = strlen(a), m = strlen(b);
+    unsigned rows[3][LONGEST + 1];
+    if (n > LONGEST || m > LONGEST)
+        return UINT_MAX;
+    for (size_t j = 0; j <= m; j++)
+        rows[0][j] = (unsigned) j;
+    for (size_t i = 1; i <= n; i++) {
+        unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+        row[0] = (unsigned) i;
+        for (size_t j = 1; j <= m; j++) {
+            unsigned best = above[j - 1] + (a[i - 1] != b[j - 1]);
+            best = MIN(best, MIN(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                best = MIN(best, two_above[j - 2] + 1);
+            row[j] = best;
+        }
+    }
+    return rows[n % 3][m];
+}
+
+const char *option_nearest(const char *word, const char *const *candidates)
+{
+    const char *best = NULL;
+    unsigned best_distance = MAX(1U, (unsigned) MIN(strlen(word), 40U) / 3) + 1;
+    for (const char *const *candidate = candidates; *candidate; candidate++) {
+        unsigned d = distance(word, *candidate);
+        if (strlen(word) >= 3 && g_str_has_prefix(*candidate, word))
+            d = MIN(d, 1);
+        if (d < best_distance) {
+            best = *candidate;
+            best_distance = d;
+        }
+    }
+    return best;
+}
+
+static int report_unknown(const Verb *verb, const char *word, size_t length)
+{
+    g_autofree char *name = g_strndup(word, length);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const Option *other = find_long(NULL, name, strlen(name));
+    const SettingKey *setting = option_find_setting(NULL, name, strlen(name));
+
+    if (verb && (other || setting))
+        return report_usage("--%s: \"%s\" has no such option; it belongs to: %s", name, verb->name,
+                other ? other->verbs : "create run set");
+
+    for (const Option *option = options; option->name; option++)
+        if (option_is_for(option, verb) && option->summary)
+            g_ptr_array_add(names, (char *) option->name);
+    for (const SettingKey *key = setting_keys; verb && verb->flags & VERB_SETTINGS && key->section; key++)
+        if (key->option)
+            g_ptr_array_add(names, (char *) key->option);
+    g_ptr_array_add(names, NULL);
+
+    const char *nearest = option_nearest(name, (const char *const *) names->pdata);
+    if (nearest)
+        return report_usage("--%s: there is no such option. Did you mean --%s?", name, nearest);
+    return report_usage("--%s: there is no such option. See vmctl %s%s--help", name, verb ? verb->name : "",
+            verb ? " " : "");
+}
+
+static void take_names(GPtrArray **names, const char *value)
+{
+    if (!*names)
+        *names = g_ptr_array_new_with_free_func(g_free);
+    g_auto(GStrv) words = g_strsplit(value, ",", -1);
+    for (char **word = words; *word; word++)
+        if (**word)
+            g_ptr_array_add(*names, g_strdup(*word));
+}
+
+static void take_change(Client *client, const SettingKey *key, const char *value)
+{
+    SettingArgument argument = {key, value};
+    if (!client->changes)
+        client->changes = g_array_new(false, false, sizeof(SettingArgument));
+    g_array_append_val(client->changes, argument);
+}
+
+static int take(Client *client, const Option *option, const char *value)
+{
+    void *field = (char *) client + option->offset;
+
+    if (option->words && *value && !words_have(option->words, value, strlen(value), '|'))
+        return report_usage("--%s=%s: it can be: %s", option->name, value, option->words);
+
+    switch (option->kind) {
+    case OPTION_FLAG:
+        *(bool *) field = true;
+        break;
+    case OPTION_STRING:
+    case OPTION_OPTIONAL:
+        *(const char **) field = value;
+        break;
+    case OPTION_NAMES:
+        take_names(field, value);
+        break;
+    case OPTION_CHANGE:
+        take_change(client, NULL, value);
+        break;
+    case OPTION_CDROM:
+        if (!client->cdroms)
+            client->cdroms = g_ptr_array_new();
+        g_ptr_array_add(client->cdroms, (char *) value);
+        break;
+    }
+    return 0;
+}
+
+/* The position in argv, and what is done there: without a client it is only skipped, to find the verb. */
+typedef struct Parser {
+    Client *client;
+    const Verb *verb;
+    int argc, at;
+    char **argv;
+} Parser;
+
+static const char *next_word(Parser *p)
+{
+    return p->at + 1 < p->argc ? p->argv[++p->at] : NULL;
+}
+
+static int parse_long(Parser *p, const char *word)
+{
+    const char *equals = strchrnul(word, '=');
+    const char *value = *equals ? equals + 1 : NULL;
+    size_t length = (size_t) (equals - word);
+    const Option *option = find_long(p->verb, word, length);
+    const SettingKey *setting = option_find_setting(p->verb, word, length);
+
+    /* "run --console" attaches, "run --console=none" is the setting. */
+    if (option && option->kind == OPTION_FLAG && value && setting)
+        option = NULL;
+    if (!option && !setting)
+        return p->client ? report_unknown(p->verb, word, length) : 0;
+
+    bool needs_value = !option || (option->kind != OPTION_FLAG && option->kind != OPTION_OPTIONAL);
+    if (needs_value && !value)
+        value = next_word(p);
+    if (!p->client)
+        return 0;
+    if (needs_value && !value)
+        return report_usage("--%s: it needs a value, --%s=%s", word, word,
+                option             ? option->metavar
+                : setting->metavar ? setting->metavar
+                                   : "VALUE");
+    if (option && option->kind == OPTION_FLAG && value)
+        return report_usage("--%.*s: it takes no value", (int) length, word);
+    if (option)
+        return take(p->client, option, value ? value : "");
+    take_change(p->client, setting, value);
+    return 0;
+}
+
+static int parse_letters(Parser *p, const char *letters)
+{
+    for (const char *l = letters; *l; l++) {
+        const Option *option = find_letter(p->verb, *l);
+        if (!option) {
+            if (!p->client)
+                return 0;
+            if (p->verb && find_letter(NULL, *l))
+                return report_usage("-%c: \"%s\" has no such option", *l, p->verb->name);
+            return report_usage("-%c: there is no such option. See vmctl --help", *l);
+        }
+        const char *value = "";
+        bool last = true;
+        if (option->kind == OPTION_FLAG)
+            last = false;
+        else if (option->kind == OPTION_OPTIONAL && option->words)
+            last = false; /* -j: whatever follows is another letter */
+        else if (option->kind == OPTION_OPTIONAL)
+            value = l + 1;
+        else
+            value = l[1] ? l + 1 : next_word(p);
+        if (p->client && !value)
+            return report_usage("-%c: it needs a value, -%c %s", *l, *l, option->metavar);
+        int r = p->client ? take(p->client, option, value) : 0;
+        if (r != 0 || last)
+            return r;
+    }
+    return 0;
+}
+
+/* The first word that is neither an option nor the value of one. */
+static int find_verb(int argc, char **argv)
+{
+    Parser p = {.argc = argc, .argv = argv};
+    for (p.at = 1; p.at < argc; p.at++) {
+        const char *word = argv[p.at];
+        if (strcmp(word, "--") == 0)
+            return p.at + 1 < argc ? p.at + 1 : 0;
+        if (g_str_has_prefix(word, "--"))
+            (void) parse_long(&p, word + 2);
+        else if (word[0] == '-' && word[1])
+            (void) parse_letters(&p, word + 1);
+        else
+            return p.at;
+    }
+    return 0;
+}
+
+static int check_arguments(const Client *client)
+{
+    const Verb *verb = client->verb;
+    if (client->n_arguments < verb->min)
+        return report_usage(
+                "%s: something is missing; it is: vmctl %s %s", verb->name, verb->name, verb->synopsis);
+    if (client->n_arguments > verb->max)
+        return report_usage("%s: \"%s\" is too much; it is: vmctl %s %s", verb->name,
+                client->arguments[verb->max], verb->name, verb->synopsis);
+    return 0;
+}
+
+int option_parse(Client *client, int argc, char **argv)
+{
+    Parser p = {.client = client, .argc = argc, .argv = argv};
+    int verb_at = find_verb(argc, argv);
+    bool words_only = false;
+
+    if (verb_at > 0) {
+        p.verb = client->verb = verb_find(argv[verb_at]);
+        if (!p.verb) {
+            const char *nearest = verb_suggest(argv[verb_at]);
+            return nearest ? report_usage("%s: there is no such command. Did you mean \"vmctl %s\"?",
+                                     argv[verb_at], nearest)
+                           : report_usage("%s: there is no such command. See vmctl --help", argv[verb_at]);
+        }
+    }
+
+    client->arguments = g_new0(char *, (size_t) argc + 1);
+    for (p.at = 1; p.at < argc; p.at++) {
+        char *word = argv[p.at];
+        int r = 0;
+        if (p.at == verb_at)
+            continue;
+        if (words_only || word[0] != '-' || !word[1])
+            client->arguments[client->n_arguments++] = word;
+        else if (strcmp(word, "--") == 0)
+            words_only = true;
+        else if (word[1] == '-')
+            r = parse_long(&p, word + 2);
+        else
+            r = parse_letters(&p, word + 1);
+        if (r != 0)
+            return r;
+    }
+    if (client->help || client->version)
+        return 0;
+    if (client->host && client->machine)
+        return report_usage("-H and -M cannot both be given");
+    if (client->user && client->system)
+        return report_usage("--user and --system cannot both be given");
+    if (client->user && client->host)
+        return report_usage(
+                "--user: there is no way to another user's bus over -H; use -H USER@HOST with ssh itself");
+    return client->verb ? check_arguments(client) : 0;
+}
+
+JsonMode client_json(const Client *client)
+{
+    if (!client->json || strcmp(client->json, "off") == 0)
+        return JSON_MODE_OFF;
+    if (strcmp(client->json, "pretty") == 0)
+        return JSON_MODE_PRETTY;
+    if (strcmp(client->json, "short") == 0)
+        return JSON_MODE_SHORT;
+    return isatty(STDOUT_FILENO) ? JSON_MODE_PRETTY : JSON_MODE_SHORT;
+}
+
+bool client_is_local(const Client *client)
+{
+    return !client->host && !client->machine;
+}
+
+const char *client_hint_options(const Client *client)
+{
+    return client->user ? " --user" : "";
+}

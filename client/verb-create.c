@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* create, run, set: settings from options. */
+#include <string.h>
+#include <sys/random.h>
+
+#include "action.h"
+#include "attach.h"
+#include "changes.h"
+#include "connect.h"
+#include "json.h"
+#include "name.h"
+#include "report.h"
+#include "verb.h"
+
+/* METHOD(name, settings), or METHOD(settings) on the VM itself. */
+static int call_with_changes(
+        Client *client, const char *vm, const char *method, const char *name, const Changes *changes)
+{
+    g_autoptr(sd_bus_message) message = NULL;
+    int r = client_new_call(client, vm, vm ? VM_INTERFACE : MANAGER_INTERFACE, method, &message);
+    if (r != EXIT_DONE)
+        return r;
+    r = name ? sd_bus_message_append(message, "s", name) : 0;
+    if (r >= 0)
+        r = changes_append(changes, message);
+    if (r < 0)
+        return report_errno(r, "%s: cannot make the call", method);
+    return client_send(client, vm, message, NULL);
+}
+
+static int check_name(const char *name)
+{
+    g_autoptr(Error) error = NULL;
+    return name_check(name, &error) ? EXIT_DONE : report_error(error);
+}
+
+int verb_create(Client *client)
+{
+    const char *name = client->arguments[0];
+    int r = check_name(name);
+    if (r != EXIT_DONE)
+        return r;
+    g_autoptr(Changes) changes = changes_new(client, NULL);
+    if (!changes)
+        return EXIT_USAGE;
+    r = call_with_changes(client, NULL, "CreateVM", name, changes);
+    if (r != EXIT_DONE)
+        return r;
+
+    g_autoptr(json_t) properties = NULL;
+    if (!client->quiet && json_get_properties(client, name, VM_INTERFACE, &properties) == EXIT_DONE)
+        printf("Created %s.\n", json_get_string(properties, "SettingsFile"));
+    (void) fflush(stdout);
+    return client->now ? action_perform(client, action_find("start"), client->arguments) : EXIT_DONE;
+}
+
+/* "run-1a2b3c4d" */
+static char *make_name(void)
+{
+    uint32_t number;
+    if (getrandom(&number, sizeof number, 0) != sizeof number)
+        number = g_random_int();
+    return g_strdup_printf("run-%08x", number);
+}
+
+int verb_run(Client *client)
+{
+    g_autofree char *name = client->n_arguments > 0 ? g_strdup(client->arguments[0]) : make_name();
+    if (client->attach && client->wait)
+        return report_usage("--attach and --wait cannot both be given");
+    int r = check_name(name);
+    if (r != EXIT_DONE)
+        return r;
+    g_autoptr(Changes) changes = changes_new(client, NULL);
+    if (!changes)
+        return EXIT_USAGE;
+    r = call_with_changes(client, NULL, "RunVM", name, changes);
+    if (r != EXIT_DONE)
+        return r;
+    if (!client->quiet) {
+        g_autofree char *scope = name_to_scope(name);
+        fprintf(stderr, "Running \"%s\" as %s.\n", name, scope);
+    }
+    if (client->attach)
+        return attach_console(client, name);
+    return client->wait ? attach_wait(client, name) : EXIT_DONE;
+}
+
+/* The sections that the VM has: --disk= adds one more. */
+static int get_sections(Client *client, const char *name, char ***ret)
+{
+    g_autoptr(sd_bus_message) reply = NULL;
+    g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(g_free);
+    const char *section;
+    int r = client_call(client, name, VM_INTERFACE, "GetSettings", &reply, NULL);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_message_enter_container(reply, 'a', "{sa{sv}}");
+    while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sa{sv}")) > 0) {
+        r = sd_bus_message_read(reply, "s", &section);
+        if (r >= 0)
+            g_ptr_array_add(sections, g_strdup(section));
+        if (r >= 0)
+            r = sd_bus_message_skip(reply, "a{sv}");
+        if (r >= 0)
+            r = sd_bus_message_exit_container(reply);
+    }
+    if (r < 0)
+        return report_errno(r, "vmd: cannot read its answer");
+    g_ptr_array_add(sections, NULL);
+    *ret = (char **) g_ptr_array_steal(sections, NULL);
+    return EXIT_DONE;
+}
+
+int verb_set(Client *client)
+{
+    const char *name = client->arguments[0];
+    g_auto(GStrv) taken = NULL;
+    int r = check_name(name);
+    if (r == EXIT_DONE && changes_add_devices(client))
+        r = get_sections(client, name, &taken);
+    if (r != EXIT_DONE)
+        return r;
+
+    g_autoptr(Changes) changes = changes_new(client, (const char *const *) taken);
+    if (!changes)
+        return EXIT_USAGE;
+    if (changes_is_empty(changes))
+        return report_usage("set: nothing is to be changed; give options, or -p SECTION.KEY=VALUE");
+    r = call_with_changes(client, name, "SetSettings", NULL, changes);
+    if (r != EXIT_DONE || client->quiet)
+        return r;
+
+    g_autoptr(json_t) properties = NULL;
+    if (json_get_properties(client, name, VM_INTERFACE, &properties) == EXIT_DONE &&
+            json_get_bool(properties, "NeedsRestart"))
+        note(client, "VM \"%s\" runs; the change holds from its next start on.", name);
+    return EXIT_DONE;
+}

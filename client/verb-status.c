@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* status: how a VM, or vmd itself, is doing, as systemctl status draws it. */
+#include <string.h>
+
+#include "connect.h"
+#include "journal.h"
+#include "json.h"
+#include "name.h"
+#include "pager.h"
+#include "report.h"
+#include "systemd.h"
+#include "terminal.h"
+#include "timestamp.h"
+#include "value.h"
+#include "verb.h"
+
+#define LABEL "%12s: "
+
+static void print_styled(Style style, const char *text)
+{
+    printf("%s%s%s", terminal_style(stdout, style), text, terminal_normal(stdout, style));
+}
+
+static void print_dot(const char *state)
+{
+    const char *dot = strcmp(state, "failed") == 0                                   ? "×"
+                      : strcmp(state, "stopped") == 0 || strcmp(state, "saved") == 0 ? "○"
+                                                                                     : "●";
+    print_styled(terminal_state_style(state), dot);
+}
+
+/* "/etc/vmd/web.vm; enabled", and the drop-ins below. */
+static void print_loaded(Client *client, const char *name, const json_t *vm)
+{
+    g_autoptr(sd_bus_message) reply = NULL;
+    g_autofree char *service = name_to_service(name), *file_state = systemd_unit_file_state(client, service);
+    const char *path, *text;
+    unsigned n = 0;
+
+    printf(LABEL "%s", "Loaded", json_get_string(vm, "SettingsFile"));
+    if (json_get_bool(vm, "Transient"))
+        printf("; transient");
+    else if (*file_state) {
+        printf("; ");
+        print_styled(strcmp(file_state, "enabled") == 0 ? STYLE_GOOD : STYLE_NONE, file_state);
+    }
+    putchar('\n');
+
+    g_autofree char *object = name_to_vm_path(name);
+    int r = sd_bus_call_method(client->bus, BUS_NAME, object, VM_INTERFACE, "GetFiles", NULL, &reply, NULL);
+    if (r >= 0)
+        r = sd_bus_message_enter_container(reply, 'a', "(ss)");
+    while (r >= 0 && (r = sd_bus_message_read(reply, "(ss)", &path, &text)) > 0)
+        if (n++ > 0)
+            printf(n == 2 ? LABEL "%s\n" : "%14.0s%s\n", n == 2 ? "Drop-In" : "", path);
+}
+
+/* QEMU's words, and those of a file that cannot be used, may be many lines. */
+static void print_words(const char *label, const char *text)
+{
+    g_autofree char *clean = terminal_clean(text);
+    g_auto(GStrv) lines = g_strsplit(g_strchomp(clean), "\n", -1);
+    for (size_t i = 0; *text && lines[i]; i++)
+        printf(i == 0 ? LABEL "%s\n" : "%14.0s%s\n", i == 0 ? label : "", lines[i]);
+}
+
+static void print_state(const json_t *vm)
+{
+    const char *state = json_get_string(vm, "State"), *reason = json_get_string(vm, "StateReason");
+    uint64_t since = json_get_number(vm, "StateChangeTimestamp");
+
+    printf(LABEL, "State");
+    print_styled(terminal_state_style(state), state);
+    if (*reason && strcmp(reason, "none") != 0)
+        printf(" (%s)", reason);
+    if (since > 0) {
+        g_autofree char *when = timestamp_format(since), *ago = timestamp_format_relative(since);
+        printf(" since %s; %s", when, ago);
+    }
+    putchar('\n');
+    print_words("Message", json_get_string(vm, "StateMessage"));
+    print_words("Problem", json_get_string(vm, "Problem"));
+    if (json_get_bool(vm, "NeedsRestart")) {
+        printf(LABEL, "Settings");
+        print_styled(STYLE_WARN, "changed since the start; they hold from the next start on");
+        putchar('\n');
+    }
+}
+
+static bool has_number(const json_t *object, const char *key)
+{
+    return json_is_integer(json_object_get(object, key));
+}
+
+/* "CPUs: 2; 3.4s used" and "Memory: 2G; 312.4M used (max: 4G)": the scope's share from systemd. */
+static void print_resources(const json_t *vm, const json_t *scope)
+{
+    g_autofree char *memory = format_size_human(json_get_number(vm, "Memory"));
+    printf(LABEL "%" PRIu64, "CPUs", json_get_number(vm, "CPUs"));
+    if (has_number(scope, "CPUUsageNSec"))
+        printf("; %.3fs used", (double) json_get_number(scope, "CPUUsageNSec") / 1e9);
+    printf("\n" LABEL "%s", "Memory", memory);
+    if (has_number(scope, "MemoryCurrent")) {
+        g_autofree char *current = format_size_human(json_get_number(scope, "MemoryCurrent"));
+        printf("; %s used", current);
+    }
+    if (has_number(scope, "MemoryMax")) {
+        g_autofree char *max = format_size_human(json_get_number(scope, "MemoryMax"));
+        printf(" (max: %s)", max);
+    }
+    putchar('\n');
+    if (has_number(scope, "TasksCurrent"))
+        printf(LABEL "%" PRIu64 "\n", "Tasks", json_get_number(scope, "TasksCurrent"));
+}
+
+static void print_runtime(Client *client, const json_t *vm, size_t columns)
+{
+    const char *unit = json_get_string(vm, "Unit"), *reason = json_get_string(vm, "AcceleratorReason");
+    g_autoptr(json_t) scope = systemd_get_unit(client, unit, "Scope");
+
+    printf(LABEL "%s\n", "Unit", unit);
+    printf(LABEL "%" PRIu64 "\n", "Leader", json_get_number(vm, "Leader"));
+    if (*json_get_string(vm, "QEMUBinary"))
+        printf(LABEL "%s (%s, PID %" PRIu64 ")\n", "QEMU", json_get_string(vm, "QEMUVersion"),
+                json_get_string(vm, "QEMUBinary"), json_get_number(vm, "QEMUProcess"));
+    if (*json_get_string(vm, "Accelerator"))
+        printf(LABEL "%s%s%s%s\n", "Accelerator", json_get_string(vm, "Accelerator"), *reason ? " (" : "",
+                reason, *reason ? ")" : "");
+    print_resources(vm, scope);
+    if (*json_get_string(scope, "ControlGroup"))
+        systemd_print_processes(
+                client, unit, json_get_string(scope, "ControlGroup"), "      CGroup:", columns);
+}
+
+static int exit_code_of(const char *state)
+{
+    bool up = strcmp(state, "stopped") != 0 && strcmp(state, "failed") != 0 && strcmp(state, "saved") != 0;
+    return up ? EXIT_DONE : EXIT_NOT_RUNNING;
+}
+
+static int status_one(Client *client, const char *name)
+{
+    g_autoptr(json_t) vm = NULL;
+    int r = json_get_properties(client, name, VM_INTERFACE, &vm);
+    if (r != EXIT_DONE)
+        return r;
+    const char *state = json_get_string(vm, "State"), *description = json_get_string(vm, "Description");
+    r = exit_code_of(state);
+    if (client_json(client)) {
+        json_print(client, vm);
+        return r;
+    }
+    g_autofree char *clean = terminal_clean(description);
+    print_dot(state);
+    printf(" %s%s%s\n", name, *clean ? " - " : "", clean);
+    print_loaded(client, name, vm);
+    print_state(vm);
+    if (json_get_number(vm, "Leader") > 0)
+        print_runtime(client, vm, client->full ? 0 : terminal_columns());
+    else {
+        g_autofree char *memory = format_size_human(json_get_number(vm, "Memory"));
+        printf(LABEL "%" PRIu64 "\n" LABEL "%s\n", "CPUs", json_get_number(vm, "CPUs"), "Memory", memory);
+    }
+    if (!client->lines || strcmp(client->lines, "0") != 0) {
+        putchar('\n');
+        (void) journal_print(client, name, "10");
+    }
+    return r;
+}
+
+static void print_problems(const json_t *manager)
+{
+    size_t i;
+    json_t *problem;
+    json_array_foreach(json_object_get(manager, "Problems"), i, problem)
+    {
+        const char *path = json_string_value(json_array_get(problem, 0));
+        const char *reason = json_string_value(json_array_get(problem, 1));
+        g_autofree char *clean = terminal_clean(reason);
+        printf(i == 0 ? LABEL : "%14.0s", i == 0 ? "Problems" : "");
+        printf("%s%s%s%s%s\n", terminal_style(stdout, STYLE_BAD), g_str_has_prefix(clean, path) ? "" : path,
+                g_str_has_prefix(clean, path) ? "" : ": ", clean, terminal_normal(stdout, STYLE_BAD));
+    }
+}
+
+/* "VMs: 3; 2 running, 1 stopped" */
+static int print_count(Client *client)
+{
+    static const char *const states[] = {
+            "running", "paused", "starting", "stopping", "saving", "saved", "failed", "stopped"};
+    unsigned counts[G_N_ELEMENTS(states)] = {}, n = 0;
+    g_autoptr(sd_bus_message) reply = NULL;
+    const char *name, *state, *path;
+    int r = client_call(client, NULL, MANAGER_INTERFACE, "ListVMs", &reply, NULL);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_message_enter_container(reply, 'a', "(ssuo)");
+    while (r >= 0 && (r = sd_bus_message_read(reply, "(ssuo)", &name, &state, NULL, &path)) > 0) {
+        n++;
+        for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+            counts[i] += strcmp(states[i], state) == 0;
+    }
+    printf(LABEL "%u", "VMs", n);
+    const char *separator = "; ";
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+        if (counts[i] > 0) {
+            printf("%s%u ", separator, counts[i]);
+            print_styled(terminal_state_style(states[i]), states[i]);
+            separator = ", ";
+        }
+    putchar('\n');
+    return EXIT_DONE;
+}
+
+static int status_manager(Client *client)
+{
+    g_autoptr(json_t) manager = NULL;
+    int r = json_get_properties(client, NULL, MANAGER_INTERFACE, &manager);
+    if (r != EXIT_DONE)
+        return r;
+    if (client_json(client)) {
+        json_print(client, manager);
+        return EXIT_DONE;
+    }
+    const json_t *problems = json_object_get(manager, "Problems"),
+                 *accelerators = json_object_get(manager, "Accelerators");
+    const char *reason = json_get_string(manager, "AcceleratorReason");
+    bool well = json_array_size(problems) == 0;
+
+    print_styled(well ? STYLE_GOOD : STYLE_WARN, "●");
+    printf(" vmd %s\n", json_get_string(manager, "Version"));
+    r = print_count(client);
+    if (json_array_size(accelerators) > 0) {
+        size_t i;
+        json_t *word;
+        printf(LABEL, "Accelerators");
+        json_array_foreach(accelerators, i, word) printf("%s%s", i > 0 ? ", " : "", json_string_value(word));
+        printf("%s%s%s\n", *reason ? " (" : "", reason, *reason ? ")" : "");
+    }
+    print_problems(manager);
+    return r;
+}
+
+int verb_status(Client *client)
+{
+    int first = EXIT_DONE;
+    pager_open(client->no_pager, client->full);
+    if (client->n_arguments == 0)
+        return status_manager(client);
+    for (size_t i = 0; i < client->n_arguments; i++) {
+        if (i > 0 && !client_json(client))
+            putchar('\n');
+        int r = status_one(client, client->arguments[i]);
+        if (first == EXIT_DONE)
+            first = r;
+    }
+    return first;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The names of VMs (and later networks and pools): what may be one, and what systemd and D-Bus call it.
+ *
+ * A name becomes a file name, a unit name, an instance of vm@.service and a label on an object path, so
+ * only what is plain in all of them is allowed: 1 to 64 bytes of [A-Za-z0-9_.-], the first one a letter
+ * or a digit. Every name that comes from outside passes name_check() before it is used for anything. */
+
+#include <stdbool.h>
+
+#include "error.h"
+
+#define NAME_MAX_LENGTH 64
+
+bool name_check(const char *name, Error **ret_error);
+bool name_is_valid(const char *name);
+
+/* Device and section names ("root" in [Disk root]): like a VM's name, at most 32 bytes, no dot. */
+bool device_name_is_valid(const char *name);
+
+/* New strings, the caller frees: "vm-web.scope", "vm@web.service", "/org/vmd1/vm/web". */
+char *name_to_scope(const char *name);
+char *name_to_service(const char *name);
+char *name_to_vm_path(const char *name);
+
+/* The VM's name in "vm-web.scope"; NULL when it is no scope of a VM. The caller frees. */
+char *name_from_scope(const char *unit);
+
+/* The candidate (NULL-terminated list) that someone who wrote `name` most likely meant; NULL when none is
+ * near. */
+const char *name_nearest(const char *name, const char *const *candidates);

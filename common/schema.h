@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The schema: every section and key that a settings file may hold, in one table.
+ *
+ * The parser, the conversion from and to D-Bus, vmctl's options, the shell completions and the key list
+ * of vmd.vm(5) are all driven by this table. To add a setting, add a row here and read it where it acts
+ * (docs/hacking.md). The meaning of a key never changes once released.
+ *
+ * The table is constant; everything that this header returns is static and is not freed. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum SettingType {
+    SETTING_BOOL,     /* yes no true false on off 1 0; D-Bus b */
+    SETTING_UINT,     /* decimal, min..max; D-Bus u */
+    SETTING_SIZE,     /* bytes, or with K M G T (powers of 1024); D-Bus t */
+    SETTING_DURATION, /* "90s", "5min 20s", a bare number is seconds, "infinity"; D-Bus t in µs */
+    SETTING_STRING,   /* one line of UTF-8 without control characters; D-Bus s */
+    SETTING_PATH,     /* absolute, normalised, no ".."; D-Bus s */
+    SETTING_ENUM,     /* one of `words`; D-Bus s */
+    SETTING_UUID,     /* D-Bus s */
+    SETTING_WORDS,    /* shell-quoted words; repeated lines append, an empty one resets; D-Bus as */
+    SETTING_PROPERTY, /* the wildcard row of [Scope]: a unit property in systemd's spelling
+                       * (scope-property.h); D-Bus s, or as when it may repeat */
+    _SETTING_TYPE_MAX,
+} SettingType;
+
+typedef struct SettingKey {
+    const char *section; /* "Disk" for [Disk root] */
+    const char *key;     /* "Source"; "*" accepts any key of the section */
+    SettingType type;
+    const char *default_value; /* in the file's spelling; NULL: unset (says `summary` what then holds) */
+    const char *words;         /* SETTING_ENUM: "raw|qcow2" */
+    uint64_t min, max;   /* of a number (a duration's in µs), and the bytes of a string; max 0: no limit */
+    bool required;       /* the section is invalid without it */
+    const char *option;  /* vmctl's long option without dashes, NULL: only by -p */
+    const char *metavar; /* what stands after the option's "=" in --help: "BYTES", "PATH" */
+    const char *summary; /* one sentence for --help, completions and the manual */
+} SettingKey;
+
+typedef struct SettingSection {
+    const char *name;
+    bool named; /* [Disk root]: any number, each with a name of its own */
+    const char *summary;
+} SettingSection;
+
+/* All sections, all keys, in the order of the manual; both end with a row whose name is NULL. */
+extern const SettingSection setting_sections[];
+extern const SettingKey setting_keys[];
+
+const SettingSection *setting_section_find(const char *section);
+
+/* The row for a key, or the section's "*" row, or NULL. */
+const SettingKey *setting_key_find(const char *section, const char *key);
+
+const char *setting_type_to_string(SettingType type);    /* "a size such as 2G", for errors */
+const char *setting_type_to_signature(SettingType type); /* D-Bus, "t"; "s" for a property */

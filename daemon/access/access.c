@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "access.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+/* A person may take long to type a password; a machine may not. */
+#define POLKIT_INTERACTIVE_USEC (5 * 60 * G_USEC_PER_SEC)
+#define POLKIT_USEC (25 * G_USEC_PER_SEC)
+#define BUS_DRIVER_USEC (25 * G_USEC_PER_SEC)
+
+#define POLKIT_ALLOW_USER_INTERACTION 1U
+
+struct Access {
+    sd_bus *bus;
+    bool user;
+    GPtrArray *questions;
+};
+
+typedef struct Question {
+    Access *access;
+    sd_bus_message *message;
+    char *action;
+    char *vm, *owner, *verb;
+    uid_t uid;
+    sd_bus_slot *call;
+    AccessReply reply;
+    void *userdata;
+} Question;
+
+static void question_free(Question *q)
+{
+    g_ptr_array_remove_fast(q->access->questions, q);
+    sd_bus_slot_unref(q->call);
+    sd_bus_message_unref(q->message);
+    g_free(q->action);
+    g_free(q->vm);
+    g_free(q->owner);
+    g_free(q->verb);
+    g_free(q);
+}
+
+static void answer(Question *q, const Error *error)
+{
+    g_autoptr(sd_bus_message) m = sd_bus_message_ref(q->message);
+    AccessReply reply = q->reply;
+    void *userdata = q->userdata;
+    uid_t uid = q->uid;
+    question_free(q);
+    reply(m, uid, error, userdata);
+}
+
+static void refuse(Question *q, const char *remedy, const char *cause)
+{
+    g_autoptr(Error) error = NULL;
+    g_autofree char *thing = q->vm ? g_strdup_printf("VM \"%s\"", q->vm) : g_strdup(q->verb);
+    error_set(&error, ERROR_NOT_AUTHORIZED, thing, remedy, "%s", cause);
+    answer(q, error);
+}
+
+static void refuse_unanswered(Question *q, const sd_bus_error *e)
+{
+    g_autofree char *cause = NULL;
+    if (sd_bus_error_has_names(e, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER, "org.freedesktop.systemd1.NoSuchUnit"))
+        cause = g_strdup("polkit is not there to be asked, so only root may do this");
+    else if (sd_bus_error_has_names(e, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT))
+        cause = g_strdup("polkit did not answer in time");
+    else
+        cause = g_strdup_printf("polkit could not be asked: %s", e->message ?: e->name);
+    refuse(q, "Look at 'systemctl status polkit'", cause);
+}
+
+static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    Question *q = userdata;
+    const sd_bus_error *e = sd_bus_message_get_error(m);
+    if (e) {
+        refuse_unanswered(q, e);
+        return 0;
+    }
+
+    int authorized, challenge;
+    if (sd_bus_message_enter_container(m, 'r', "bba{ss}") < 0 || sd_bus_message_read(m, "bb", &authorized, &challenge) < 0) {
+        refuse(q, NULL, "polkit's answer cannot be read");
+        return 0;
+    }
+    if (authorized) {
+        answer(q, NULL);
+        return 0;
+    }
+    g_autofree char *cause = g_strdup_printf(
+        challenge ? "this needs authentication for the action %s" : "polkit does not let you do the action %s", q->action);
+    refuse(q, challenge ? "Run it on a terminal or a desktop where polkit can ask for a password" : NULL, cause);
+    return 0;
+}
+
+static int append_details(sd_bus_message *m, const Question *q)
+{
+    const char *const details[][2] = {{"vm", q->vm}, {"owner", q->owner}, {"verb", q->verb}};
+    int r = sd_bus_message_open_container(m, 'a', "{ss}");
+    for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(details); i++)
+        if (details[i][1])
+            r = sd_bus_message_append(m, "{ss}", details[i][0], details[i][1]);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int ask_polkit(Question *q)
+{
+    bool interactive = sd_bus_message_get_allow_interactive_authorization(q->message) > 0;
+    g_autoptr(sd_bus_message) m = NULL;
+
+    int r = sd_bus_message_new_method_call(q->access->bus, &m, "org.freedesktop.PolicyKit1",
+        "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization");
+    if (r < 0)
+        return r;
+    r = sd_bus_message_append(m, "(sa{sv})s", "system-bus-name", 1, "name", "s", sd_bus_message_get_sender(q->message), q->action);
+    if (r < 0)
+        return r;
+    r = append_details(m, q);
+    if (r < 0)
+        return r;
+    r = sd_bus_message_append(m, "us", interactive ? POLKIT_ALLOW_USER_INTERACTION : 0, "");
+    if (r < 0)
+        return r;
+    return sd_bus_call_async(q->access->bus, &q->call, m, on_polkit, q, interactive ? POLKIT_INTERACTIVE_USEC : POLKIT_USEC);
+}
+
+static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    Question *q = userdata;
+    q->call = sd_bus_slot_unref(q->call);
+
+    uint32_t uid;
+    if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &uid) < 0) {
+        refuse(q, NULL, "the caller has left the bus");
+        return 0;
+    }
+    q->uid = uid;
+    if (uid == 0 || (q->access->user && uid == getuid())) {
+        answer(q, NULL);
+        return 0;
+    }
+    if (q->access->user) {
+        refuse(q, NULL, "this vmd belongs to another user");
+        return 0;
+    }
+    if (ask_polkit(q) < 0)
+        refuse(q, NULL, "polkit could not be asked");
+    return 0;
+}
+
+int access_check(Access *access, sd_bus_message *m, const char *action, const AccessDetails *details, AccessReply reply, void *userdata)
+{
+    const char *sender = sd_bus_message_get_sender(m);
+    if (!sender)
+        return -EPERM;
+
+    Question *q = g_new0(Question, 1);
+    q->access = access;
+    q->message = sd_bus_message_ref(m);
+    q->action = g_strdup(action);
+    q->vm = g_strdup(details->vm);
+    q->owner = g_strdup(details->owner);
+    q->verb = g_strdup(details->verb);
+    q->uid = (uid_t) -1;
+    q->reply = reply;
+    q->userdata = userdata;
+    g_ptr_array_add(access->questions, q);
+
+    /* The caller's uid comes from the bus, asked asynchronously: sd_bus_query_sender_creds() would block. */
+    g_autoptr(sd_bus_message) ask = NULL;
+    int r = sd_bus_message_new_method_call(access->bus, &ask, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+        "org.freedesktop.DBus", "GetConnectionUnixUser");
+    if (r >= 0)
+        r = sd_bus_message_append(ask, "s", sender);
+    if (r >= 0)
+        r = sd_bus_call_async(access->bus, &q->call, ask, on_uid, q, BUS_DRIVER_USEC);
+    if (r < 0)
+        question_free(q);
+    return r < 0 ? r : 0;
+}
+
+size_t access_pending(const Access *access)
+{
+    return access->questions->len;
+}
+
+Access *access_new(sd_bus *bus, bool user)
+{
+    Access *access = g_new0(Access, 1);
+    access->bus = sd_bus_ref(bus);
+    access->user = user;
+    access->questions = g_ptr_array_new();
+    return access;
+}
+
+void access_free(Access *access)
+{
+    if (!access)
+        return;
+    while (access->questions->len > 0)
+        question_free(access->questions->pdata[0]);
+    g_ptr_array_free(access->questions, TRUE);
+    sd_bus_unref(access->bus);
+    g_free(access);
+}

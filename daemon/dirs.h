@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Dirs: where vmd keeps things, on the system bus or for one user (the XDG counterparts).
+ * Made once by main(), borrowed by everyone. */
+
+#include <stdbool.h>
+
+#include "error.h"
+
+typedef struct Dirs {
+    char *settings;  /* /etc/vmd: NAME.vm and NAME.vm.d */
+    char *runtime;   /* /run/vmd: NAME.vm of transient VMs, and what lasts until the next boot */
+    char *instances; /* /run/vmd/vm: a folder a running VM, mode 0700 */
+    char *state;     /* /var/lib/vmd */
+    char *saved;     /* /var/lib/vmd/saved: memory of saved VMs */
+    char *cache;     /* /var/cache/vmd */
+} Dirs;
+
+/* Also makes those that are missing, with their modes. */
+Dirs *dirs_new(bool user, Error **ret_error);
+void dirs_free(Dirs *dirs);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Dirs, dirs_free)

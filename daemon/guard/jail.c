@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "journal.h"
+
+/* <sys/mount.h> and <linux/mount.h> do not go together in every libc. */
+#define MNT_DETACH 2
+
+/* There on every host, and nothing that QEMU needs is below it. */
+#define BUILD_PLACE "/sys"
+
+static int fail(const char *what, const char **ret_what)
+{
+    *ret_what = what;
+    return -errno;
+}
+
+static int do_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)
+{
+    return (int) syscall(SYS_mount, source, target, type, flags, data);
+}
+
+/* Flags are only added: in a user namespace those that a mount has already are locked. */
+static int add_flags(const char *path, unsigned long long flags, bool recursive)
+{
+    struct mount_attr attr = {.attr_set = flags};
+
+    return (int) syscall(SYS_mount_setattr, AT_FDCWD, path, recursive ? AT_RECURSIVE : 0, &attr, sizeof(attr));
+}
+
+/* The folders of a path below the place where the root is built. */
+static int make_folders(char *path)
+{
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = 0;
+        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+            return -1;
+        *p = '/';
+    }
+    return 0;
+}
+
+/* Shows the host's `path` under the same name; not an error where the host has none. */
+static int show(const char *path, unsigned long long flags)
+{
+    char target[PATH_MAX];
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+    if (snprintf(target, sizeof(target), ".%s", path) >= (int) sizeof(target)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    if (make_folders(target) < 0)
+        return -1;
+    if (S_ISDIR(st.st_mode)) {
+        if (mkdir(target, 0755) < 0 && errno != EEXIST)
+            return -1;
+    } else {
+        int fd = open(target, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+        if (fd < 0)
+            return -1;
+        close(fd);
+    }
+    if (do_mount(path, target, "none", MS_BIND | MS_REC, NULL) < 0)
+        return -1;
+    return flags ? add_flags(target, flags, true) : 0;
+}
+
+#define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define READ_ONLY (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+
+/* /lib and the like: a link into /usr where the distribution has merged them, else a folder. */
+static int show_or_link(const char *path)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+
+    if (n < 0)
+        return show(path, READ_ONLY);
+    target[n] = 0;
+    return symlink(target, path + 1);
+}
+
+/* The folder that a program outside of /usr comes from: the one that it is in, or the one above its bin/. */
+static int show_folder_of(const char *program)
+{
+    static const char *const programs[] = {"/bin", "/sbin", "/libexec"};
+    char path[PATH_MAX], *slash;
+
+    if (strncmp(program, "/usr/", 5) == 0 || strlen(program) >= sizeof(path))
+        return 0;
+    strcpy(path, program);
+    slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return show(program, READ_ONLY);
+    *slash = 0;
+    for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
+        size_t length = strlen(path), n = strlen(programs[i]);
+
+        if (length > n && strcmp(path + length - n, programs[i]) == 0) {
+            path[length - n] = 0;
+            break;
+        }
+    }
+    return show(path, READ_ONLY);
+}
+
+/* The program by the name that it is executed by, and what that may be a link to. */
+static int show_program(const char *program)
+{
+    char real[PATH_MAX];
+
+    if (show_folder_of(program) < 0)
+        return -1;
+    return realpath(program, real) ? show_folder_of(real) : 0; /* what is not there the exec will tell */
+}
+
+static int show_all(const Options *options)
+{
+    static const char *const links[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
+    static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/kvm"};
+
+    if (show("/usr", READ_ONLY) < 0 || show("/etc/ld.so.cache", READ_ONLY) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
+        if (show_or_link(links[i]) < 0)
+            return -1;
+    }
+    for (size_t i = 0; i < sizeof(devices) / sizeof(*devices); i++) {
+        if (show(devices[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0)
+            return -1;
+    }
+    if (show_program(options->qemu[0]) < 0)
+        return -1;
+    for (unsigned i = 0; i < options->n_binds; i++) {
+        if (show(options->binds[i].path, options->binds[i].writable ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV : READ_ONLY) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ssize_t n, length = (ssize_t) strlen(text);
+
+    if (fd < 0)
+        return -1;
+    n = write(fd, text, (size_t) length);
+    close(fd);
+    return n == length ? 0 : -1;
+}
+
+/* The user is in the namespace who he is outside, and nobody else is there. */
+static int map_ids(uid_t uid, gid_t gid)
+{
+    char map[64];
+
+    if (write_file("/proc/self/setgroups", "deny") < 0)
+        return -1;
+    snprintf(map, sizeof(map), "%u %u 1", (unsigned) uid, (unsigned) uid);
+    if (write_file("/proc/self/uid_map", map) < 0)
+        return -1;
+    snprintf(map, sizeof(map), "%u %u 1", (unsigned) gid, (unsigned) gid);
+    return write_file("/proc/self/gid_map", map);
+}
+
+static int unshare_all(Jail *jail, const char **ret_what)
+{
+    int flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+
+    if (uid == 0)
+        return unshare(flags) < 0 ? fail("cannot make namespaces", ret_what) : 0;
+    if (unshare(flags | CLONE_NEWUSER | CLONE_NEWPID) < 0) {
+        journal_say(JOURNAL_WARNING, "QEMU runs with all that its user may do: this host allows no user namespaces (%s)",
+                strerror(errno));
+        return 1;
+    }
+    if (map_ids(uid, gid) < 0)
+        return fail("cannot map the user in a user namespace", ret_what);
+    jail->own_pids = true;
+    return 0;
+}
+
+int jail_enter(Jail *jail, const Options *options, const char **ret_what)
+{
+    int r = unshare_all(jail, ret_what);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (do_mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
+        return fail("cannot make mounts private", ret_what);
+    if (do_mount("tmpfs", BUILD_PLACE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=256k,nr_inodes=256") < 0)
+        return fail("cannot mount the jail's root", ret_what);
+    if (chdir(BUILD_PLACE) < 0 || mkdir("proc", 0755) < 0 || mkdir("dev", 0755) < 0 || mkdir("tmp", 0755) < 0)
+        return fail("cannot lay out the jail's root", ret_what);
+    if (do_mount("tmpfs", "tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=64m,nr_inodes=1k") < 0)
+        return fail("cannot mount the jail's /tmp", ret_what);
+    if (show_all(options) < 0)
+        return fail("cannot show the programs in the jail", ret_what);
+    /* After all that could be shown below it, or that would follow the link out of the jail that is being built. */
+    if ((mkdir("var", 0755) < 0 || symlink("/tmp", "var/tmp") < 0) && errno != EEXIST)
+        return fail("cannot lay out the jail's root", ret_what);
+    /* A PID namespace's own /proc can only be mounted from inside of it: jail_finish() puts it over this one. */
+    if ((jail->own_pids ? do_mount("/proc", "proc", "none", MS_BIND | MS_REC, NULL)
+                        : do_mount("proc", "proc", "proc", PROC_FLAGS, "hidepid=2,subset=pid")) < 0)
+        return fail("cannot mount the jail's /proc", ret_what);
+    if (syscall(SYS_pivot_root, ".", ".") < 0 || syscall(SYS_umount2, ".", MNT_DETACH) < 0 || chdir("/") < 0)
+        return fail("cannot enter the jail", ret_what);
+    if (!jail->own_pids && add_flags("/", MOUNT_ATTR_RDONLY, false) < 0)
+        return fail("cannot make the jail's root read-only", ret_what);
+    jail->entered = true;
+    return 0;
+}
+
+int jail_finish(const Jail *jail, const char **ret_what)
+{
+    if (!jail->own_pids)
+        return 0;
+    /* The kernel refuses it where something is mounted over parts of the host's /proc, as containers do. */
+    if (do_mount("proc", "/proc", "proc", PROC_FLAGS, "subset=pid") < 0)
+        journal_say(JOURNAL_WARNING, "QEMU sees its user's processes: its own /proc cannot be mounted here (%s)", strerror(errno));
+    if (add_flags("/", MOUNT_ATTR_RDONLY, false) < 0)
+        return fail("cannot make the jail's root read-only", ret_what);
+    return 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Options: the guard's command line, as guard.h describes it, parsed once at the start. The strings point
+ * into argv. Descriptors are checked to be open and are made FD_CLOEXEC, so that QEMU does not get them. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define OPTIONS_GROUPS_MAX 32
+#define OPTIONS_NO_ID ((uint32_t) -1)
+
+#define OPTIONS_BINDS_MAX 64
+
+/* A path of the host that QEMU sees in its jail. */
+typedef struct OptionBind {
+    const char *path;
+    bool writable;
+} OptionBind;
+
+typedef struct Options {
+    const char *name;
+    int status;
+    int qmp;
+    int console;
+    int console_listen;
+    int console_log;
+    int go;
+    uint64_t log_size;
+    uint64_t press_interval_usec;
+    uint32_t uid, gid;
+    gid_t groups[OPTIONS_GROUPS_MAX];
+    unsigned n_groups;
+    uint32_t guard_uid, guard_gid;
+    bool filter, jail;
+    OptionBind binds[OPTIONS_BINDS_MAX];
+    unsigned n_binds;
+    char **qemu; /* QEMU's argv */
+} Options;
+
+/* False when the command line is wrong, which has been said on stderr then. */
+bool options_parse(Options *options, int argc, char **argv);

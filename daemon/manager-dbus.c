@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* org.vmd1.Manager on the bus, and all objects' places there. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "config.h"
+#include "method.h"
+#include "name.h"
+#include "settings-dbus.h"
+#include "steps.h"
+
+#define MANAGER_PATH "/org/vmd1"
+#define VM_PREFIX "/org/vmd1/vm"
+#define JOB_PREFIX "/org/vmd1/job"
+
+static void *find(Manager *manager, const char *path, Error **ret_error)
+{
+    return manager;
+}
+
+/* CreateVM and RunVM name the VM that is to be. */
+static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
+{
+    const char *name;
+    if (sd_bus_message_read(m, "s", &name) >= 0 && name_is_valid(name))
+        details->vm = g_strdup(name);
+}
+
+/* ---- methods ---- */
+
+/* The common half of CreateVM and RunVM: a checked file is written and the VM is known. */
+static VM *create(Manager *manager, sd_bus_message *m, bool transient, Error **ret_error)
+{
+    const char *name;
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0) {
+        error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+        return NULL;
+    }
+    if (!name_check(name, ret_error))
+        return NULL;
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", name);
+    if (manager_find_vm(manager, name)) {
+        error_set(ret_error, ERROR_EXISTS, thing, "Choose another name, or delete it first", "there is one of this name");
+        return NULL;
+    }
+
+    const Dirs *dirs = manager->dirs;
+    g_autofree char *path = g_strdup_printf("%s/%s.vm", transient ? dirs->runtime : dirs->settings, name);
+    g_autoptr(SettingsChanges) changes = settings_changes_read(m, ret_error);
+    g_autofree char *text = changes ? settings_edit("", changes->items, changes->n, thing, ret_error) : NULL;
+    if (!text)
+        return NULL;
+    r = settings_write(path, text, 0644, true);
+    if (r == -EEXIST) {
+        error_set(ret_error, ERROR_EXISTS, path, "Mend or delete that file", "there is such a file, which cannot be used (see Problems)");
+        return NULL;
+    }
+    if (r < 0) {
+        error_set_errno(ret_error, r, path, "it cannot be written");
+        return NULL;
+    }
+    manager_read_file(manager, name, transient);
+    VM *vm = manager_find_vm(manager, name);
+    if (!vm)
+        error_set(ret_error, ERROR_FAILED, path, NULL, "it was written but cannot be read back");
+    return vm;
+}
+
+static bool method_create_vm(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    VM *vm = create(manager, m, false, ret_error);
+    if (!vm)
+        return false;
+    g_autofree char *path = vm_object_path(vm);
+    (void) sd_bus_reply_method_return(m, "o", path);
+    return true;
+}
+
+typedef struct RunReply {
+    LaterReply *later;
+    char *path;
+} RunReply;
+
+static void on_run(const Error *error, void *userdata)
+{
+    RunReply *run = userdata;
+    Manager *manager = run->later->manager;
+    if (error)
+        reply_error(run->later->message, error);
+    else
+        (void) sd_bus_reply_method_return(run->later->message, "o", run->path);
+    reply_later_free(run->later);
+    g_free(run->path);
+    g_free(run);
+    manager_check_idle(manager);
+}
+
+static bool method_run_vm(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    VM *vm = create(manager, m, true, ret_error);
+    if (!vm)
+        return false;
+    RunReply *run = g_new(RunReply, 1);
+    *run = (RunReply){.later = reply_later(manager, m), .path = vm_object_path(vm)};
+    if (vm_start(vm, on_run, run, ret_error))
+        return true;
+    reply_later_free(run->later);
+    g_free(run->path);
+    g_free(run);
+    vm_settle(vm);
+    return false;
+}
+
+static bool method_get_vm(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    const char *name;
+    if (sd_bus_message_read(m, "s", &name) < 0 || !name_check(name, ret_error))
+        return false;
+    VM *vm = manager_find_vm_or_error(manager, name, ret_error);
+    if (!vm)
+        return false;
+    g_autofree char *path = vm_object_path(vm);
+    (void) sd_bus_reply_method_return(m, "o", path);
+    return true;
+}
+
+/* Opens the reply's array; the rows follow; send_array() closes and sends it. */
+static int new_array(sd_bus_message *m, const char *contents, sd_bus_message **ret)
+{
+    int r = sd_bus_message_new_method_return(m, ret);
+    return r < 0 ? r : sd_bus_message_open_container(*ret, 'a', contents);
+}
+
+static bool send_array(sd_bus_message *reply, int r, Error **ret_error)
+{
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    return r >= 0 || error_set_errno(ret_error, r, NULL, "the reply cannot be sent");
+}
+
+static bool method_list_vms(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    size_t n;
+    g_autofree VM **vms = manager_list_vms(manager, &n);
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = new_array(m, "(ssuo)", &reply);
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        g_autofree char *path = vm_object_path(vms[i]);
+        r = sd_bus_message_append(reply, "(ssuo)", vms[i]->name, vm_state_to_string(vms[i]->state),
+            vms[i]->instance ? (uint32_t) vms[i]->instance->guard : 0, path);
+    }
+    return send_array(reply, r, ret_error);
+}
+
+static void append_job(Job *job, void *userdata)
+{
+    (void) sd_bus_message_append(userdata, "(ussoo)", job->id, job_type_to_string(job->type), job_state_to_string(job->state),
+        job->object, job->path);
+}
+
+static bool method_list_jobs(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = new_array(m, "(ussoo)", &reply);
+    if (r >= 0)
+        jobs_foreach(manager->jobs, append_job, reply);
+    return send_array(reply, r, ret_error);
+}
+
+/* What a build can do, in words, for people and for programs that choose one. */
+static int append_capabilities(sd_bus_message *reply, const QemuBuild *build)
+{
+    static const struct {
+        const char *word, *device, *option;
+    } capabilities[] = {
+        {"virtiofs", "vhost-user-fs-pci", NULL}, {"usb-redirection", "usb-redir", NULL}, {"tpm", "tpm-crb", NULL},
+        {"vsock", "vhost-vsock-pci", NULL},      {"sandbox", NULL, "sandbox"},           {"spice", NULL, "spice"},
+    };
+    int r = sd_bus_message_open_container(reply, 'a', "s");
+    if (r >= 0 && qemu_build_has_kvm(build))
+        r = sd_bus_message_append(reply, "s", "kvm");
+    for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(capabilities); i++)
+        if ((capabilities[i].device && qemu_build_has_device(build, capabilities[i].device)) ||
+            (capabilities[i].option && qemu_build_has_option(build, capabilities[i].option)))
+            r = sd_bus_message_append(reply, "s", capabilities[i].word);
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static bool method_list_qemu(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    g_autofree QemuBuild **builds = qemu_builds_list(manager->builds);
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = new_array(m, "(sssas)", &reply);
+    for (size_t i = 0; r >= 0 && builds && builds[i]; i++) {
+        r = sd_bus_message_open_container(reply, 'r', "sssas");
+        if (r >= 0)
+            r = sd_bus_message_append(reply, "sss", qemu_build_path(builds[i]), qemu_build_version(builds[i]), qemu_build_target(builds[i]));
+        if (r >= 0)
+            r = append_capabilities(reply, builds[i]);
+        if (r >= 0)
+            r = sd_bus_message_close_container(reply);
+    }
+    return send_array(reply, r, ret_error);
+}
+
+static int append_problems(sd_bus_message *reply, Manager *manager)
+{
+    GHashTableIter iter;
+    gpointer path, message;
+    int r = sd_bus_message_open_container(reply, 'a', "(ss)");
+    g_hash_table_iter_init(&iter, manager->problems);
+    while (r >= 0 && g_hash_table_iter_next(&iter, &path, &message))
+        r = sd_bus_message_append(reply, "(ss)", path, message);
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static bool method_reload(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    manager_scan_files(manager);
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = sd_bus_message_new_method_return(m, &reply);
+    if (r >= 0)
+        r = append_problems(reply, manager);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    return r >= 0 || error_set_errno(ret_error, r, NULL, "the reply cannot be sent");
+}
+
+/* ---- properties ---- */
+
+static int get_accelerators(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
+    sd_bus_error *error)
+{
+    const Manager *manager = userdata;
+    const AccelProof *proof = accel_peek(manager->accel);
+    if (!proof)
+        return sd_bus_message_append(reply, "as", 0);
+    return proof->kvm ? sd_bus_message_append(reply, "as", 2, "kvm", "tcg") : sd_bus_message_append(reply, "as", 1, "tcg");
+}
+
+static int get_accelerator_reason(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+    void *userdata, sd_bus_error *error)
+{
+    const Manager *manager = userdata;
+    const AccelProof *proof = accel_peek(manager->accel);
+    return sd_bus_message_append(reply, "s", proof ? proof->reason : "");
+}
+
+static int get_problems(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
+    sd_bus_error *error)
+{
+    return append_problems(reply, userdata);
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
+    sd_bus_error *error)
+{
+    return sd_bus_message_append(reply, "s", PROJECT_VERSION);
+}
+
+static const char *choose_action(sd_bus_message *m)
+{
+    return settings_message_has_section(m, "QEMU") ? ACTION_RAW_QEMU_ARGUMENTS : NULL;
+}
+
+#define NAME_AND_SETTINGS "sa{sa{sv}}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(vm)
+
+static const Method methods[] = {
+    {"CreateVM", NAME_AND_SETTINGS, ACTION_MANAGE, choose_action, method_create_vm},
+    {"RunVM", NAME_AND_SETTINGS, ACTION_MANAGE, choose_action, method_run_vm},
+    {"GetVM", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(vm), ACTION_VIEW, NULL, method_get_vm},
+    {"ListVMs", "", "a(ssuo)", SD_BUS_PARAM(vms), ACTION_VIEW, NULL, method_list_vms},
+    {"ListJobs", "", "a(ussoo)", SD_BUS_PARAM(jobs), ACTION_VIEW, NULL, method_list_jobs},
+    {"ListQEMU", "", "a(sssas)", SD_BUS_PARAM(builds), ACTION_VIEW, NULL, method_list_qemu},
+    {"Reload", "", "a(ss)", SD_BUS_PARAM(problems), ACTION_MANAGE, NULL, method_reload},
+    {NULL},
+};
+
+static const sd_bus_vtable properties[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_SIGNAL_WITH_NAMES("VMNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(vm), 0),
+    SD_BUS_SIGNAL_WITH_NAMES("VMRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(vm), 0),
+    SD_BUS_SIGNAL_WITH_NAMES("JobNew", "uos", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(object), 0),
+    SD_BUS_SIGNAL_WITH_NAMES("JobRemoved", "uoss", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(result) SD_BUS_PARAM(message), 0),
+    SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("Accelerators", "as", get_accelerators, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("AcceleratorReason", "s", get_accelerator_reason, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Problems", "a(ss)", get_problems, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_VTABLE_END,
+};
+
+const Interface manager_interface = {
+    .name = "org.vmd1.Manager",
+    .methods = methods,
+    .properties = properties,
+    .find = find,
+    .details = details,
+};
+
+/* ---- the objects' places ---- */
+
+static int find_vm(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error)
+{
+    g_autofree char *name = NULL;
+    int r = sd_bus_path_decode(path, VM_PREFIX, &name);
+    *ret_found = r > 0 ? manager_find_vm(userdata, name) : NULL;
+    return *ret_found ? 1 : 0;
+}
+
+static int find_job(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error)
+{
+    Manager *manager = userdata;
+    *ret_found = job_find_by_path(manager->jobs, path);
+    return *ret_found ? 1 : 0;
+}
+
+static int list_vm_nodes(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
+{
+    size_t n;
+    g_autofree VM **vms = manager_list_vms(userdata, &n);
+    /* sd-bus frees these with free(), which GLib's allocator is. */
+    char **nodes = g_new0(char *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        nodes[i] = vm_object_path(vms[i]);
+    *ret_nodes = nodes;
+    return 0;
+}
+
+static void add_job_node(Job *job, void *userdata)
+{
+    g_ptr_array_add(userdata, g_strdup(job->path));
+}
+
+static int list_job_nodes(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
+{
+    Manager *manager = userdata;
+    GPtrArray *nodes = g_ptr_array_new();
+    jobs_foreach(manager->jobs, add_job_node, nodes);
+    g_ptr_array_add(nodes, NULL);
+    *ret_nodes = (char **) g_ptr_array_free(nodes, FALSE);
+    return 0;
+}
+
+int manager_export(Manager *manager)
+{
+    sd_bus *bus = manager->bus;
+    int r = sd_bus_add_object_vtable(bus, NULL, MANAGER_PATH, manager_interface.name, interface_vtable(&manager_interface), manager);
+    if (r >= 0)
+        r = sd_bus_add_fallback_vtable(bus, NULL, VM_PREFIX, vm_interface.name, interface_vtable(&vm_interface), find_vm, manager);
+    if (r >= 0)
+        r = sd_bus_add_fallback_vtable(bus, NULL, JOB_PREFIX, job_interface.name, interface_vtable(&job_interface), find_job, manager);
+    if (r >= 0)
+        r = sd_bus_add_node_enumerator(bus, NULL, VM_PREFIX, list_vm_nodes, manager);
+    if (r >= 0)
+        r = sd_bus_add_node_enumerator(bus, NULL, JOB_PREFIX, list_job_nodes, manager);
+    if (r >= 0)
+        r = sd_bus_add_object_manager(bus, NULL, MANAGER_PATH);
+    return r;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "manager.h"
+
+#include <linux/io_uring.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+#define IDLE_USEC (60 * G_USEC_PER_SEC)
+#define MANAGER_PATH "/org/vmd1"
+#define MANAGER_INTERFACE "org.vmd1.Manager"
+
+/* Whether QEMU, with its own uid, can have an io_uring: a kernel without, a sysctl or a seccomp filter may say no. */
+static bool probe_io_uring(void)
+{
+    g_autofree char *disabled = NULL;
+    if (g_file_get_contents("/proc/sys/kernel/io_uring_disabled", &disabled, NULL, NULL) && !g_str_has_prefix(disabled, "0"))
+        return false;
+    struct io_uring_params params = {0};
+    fd_cleanup int fd = (int) syscall(SYS_io_uring_setup, 1, &params);
+    return fd >= 0;
+}
+
+int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **ret_error)
+{
+    g_autoptr(Manager) manager = g_new0(Manager, 1);
+    manager->user = user;
+    manager->event = sd_event_ref(event);
+    manager->bus = sd_bus_ref(bus);
+    manager->vms = g_hash_table_new(g_str_hash, g_str_equal);
+    manager->problems = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    manager->idle_usec = IDLE_USEC;
+    manager->io_uring = probe_io_uring();
+    manager->dirs = dirs_new(user, ret_error);
+    if (!manager->dirs)
+        return -ENOENT;
+    manager->access = access_new(bus, user);
+    manager->jobs = jobs_new(bus);
+    manager->builds = qemu_builds_new(event, manager->dirs->cache);
+    manager->accel = accel_new(event, manager->dirs->runtime);
+    int r = scopes_new(bus, &manager->scopes);
+    if (r < 0) {
+        error_set_errno(ret_error, r, "systemd", "it cannot be reached over D-Bus");
+        return r;
+    }
+    r = manager_watch_files(manager);
+    if (r < 0) {
+        error_set_errno(ret_error, r, manager->dirs->settings, "it cannot be watched for changes");
+        return r;
+    }
+    *ret = g_steal_pointer(&manager);
+    return 0;
+}
+
+void manager_free(Manager *manager)
+{
+    if (!manager)
+        return;
+    manager_unwatch_files(manager);
+    sd_event_source_disable_unref(manager->idle);
+    access_free(manager->access);
+    GHashTableIter iter;
+    gpointer vm;
+    g_hash_table_iter_init(&iter, manager->vms);
+    while (g_hash_table_iter_next(&iter, NULL, &vm)) {
+        g_hash_table_iter_remove(&iter);
+        vm_free(vm);
+    }
+    g_hash_table_unref(manager->vms);
+    jobs_free(manager->jobs);
+    qemu_builds_free(manager->builds);
+    accel_free(manager->accel);
+    scopes_free(manager->scopes);
+    g_hash_table_unref(manager->problems);
+    dirs_free(manager->dirs);
+    sd_bus_unref(manager->bus);
+    sd_event_unref(manager->event);
+    g_free(manager);
+}
+
+VM *manager_find_vm(Manager *manager, const char *name)
+{
+    return g_hash_table_lookup(manager->vms, name);
+}
+
+VM *manager_find_vm_or_error(Manager *manager, const char *name, Error **ret_error)
+{
+    VM *vm = manager_find_vm(manager, name);
+    if (!vm) {
+        g_autofree char *thing = g_strdup_printf("VM \"%s\"", name);
+        error_set(ret_error, ERROR_NO_SUCH_VM, thing, manager->user ? "See 'vmctl --user list'" : "See 'vmctl list'", "there is no such VM");
+    }
+    return vm;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp((*(VM *const *) a)->name, (*(VM *const *) b)->name);
+}
+
+VM **manager_list_vms(Manager *manager, size_t *ret_n)
+{
+    size_t n = 0;
+    VM **vms = g_new(VM *, g_hash_table_size(manager->vms) + 1);
+    GHashTableIter iter;
+    gpointer vm;
+    g_hash_table_iter_init(&iter, manager->vms);
+    while (g_hash_table_iter_next(&iter, NULL, &vm))
+        vms[n++] = vm;
+    qsort(vms, n, sizeof *vms, compare_names);
+    *ret_n = n;
+    return vms;
+}
+
+VM *manager_add_vm(Manager *manager, const char *name, bool transient)
+{
+    VM *vm = vm_new(manager, name, transient);
+    g_hash_table_insert(manager->vms, vm->name, vm);
+    vm_read_settings(vm);
+    g_autofree char *path = vm_object_path(vm);
+    (void) sd_bus_emit_object_added(manager->bus, path);
+    (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "VMNew", "so", name, path);
+    return vm;
+}
+
+void manager_forget_vm(Manager *manager, VM *vm)
+{
+    g_autofree char *path = vm_object_path(vm), *name = g_strdup(vm->name);
+    (void) sd_bus_emit_object_removed(manager->bus, path);
+    g_hash_table_remove(manager->vms, vm->name);
+    vm_free(vm);
+    (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "VMRemoved", "so", name, path);
+}
+
+static bool is_busy(const Manager *manager)
+{
+    if (manager->busy > 0 || jobs_count(manager->jobs) > 0 || access_pending(manager->access) > 0)
+        return true;
+    GHashTableIter iter;
+    gpointer vm;
+    g_hash_table_iter_init(&iter, manager->vms);
+    while (g_hash_table_iter_next(&iter, NULL, &vm))
+        if (vm_is_active(vm))
+            return true;
+    return false;
+}
+
+static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Manager *manager = userdata;
+    if (is_busy(manager))
+        return 0;
+    /* The name goes first, so that a call that comes now starts a new vmd instead of being lost. */
+    (void) sd_notify(false, "STOPPING=1\nSTATUS=Nothing to do, leaving.");
+    (void) sd_bus_release_name(manager->bus, "org.vmd1");
+    while (sd_bus_process(manager->bus, NULL) > 0)
+        ;
+    return sd_event_exit(manager->event, 0);
+}
+
+void manager_check_idle(Manager *manager)
+{
+    if (manager->idle_usec == 0)
+        return;
+    if (!manager->idle)
+        (void) sd_event_add_time_relative(manager->event, &manager->idle, CLOCK_MONOTONIC, manager->idle_usec, G_USEC_PER_SEC, on_idle, manager);
+    else {
+        (void) sd_event_source_set_time_relative(manager->idle, manager->idle_usec);
+        (void) sd_event_source_set_enabled(manager->idle, SD_EVENT_ONESHOT);
+    }
+}

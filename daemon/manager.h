@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Manager: owns all that vmd knows, and the loop's own concerns: the files' changes, when to leave.
+ *
+ * One per daemon. It reads /etc/vmd and /run/vmd at its start and follows them by inotify, so files are
+ * the truth and the daemon is a view of them. manager-dbus.c is its face on the bus. */
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "accel.h"
+#include "access.h"
+#include "build.h"
+#include "dirs.h"
+#include "job.h"
+#include "scope.h"
+#include "vm.h"
+
+struct Manager {
+    bool user; /* on the session bus, for one user */
+    sd_event *event;
+    sd_bus *bus;
+    Dirs *dirs;
+    Access *access;
+    Scopes *scopes;
+    Jobs *jobs;
+    QemuBuilds *builds;
+    Accel *accel;
+    GHashTable *vms;      /* name (the VM's own) to VM */
+    GHashTable *problems; /* path to message: files that cannot be used */
+    struct Watch *watch;  /* files.c */
+    sd_event_source *idle;
+    uint64_t idle_usec;
+    unsigned busy;        /* calls whose answer is still to come */
+    bool io_uring;
+};
+
+int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **ret_error);
+void manager_free(Manager *manager);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manager, manager_free)
+
+VM *manager_find_vm(Manager *manager, const char *name);
+VM *manager_find_vm_or_error(Manager *manager, const char *name, Error **ret_error);
+
+/* Sorted by name; g_free. */
+VM **manager_list_vms(Manager *manager, size_t *ret_n);
+
+/* Makes a VM known and says so on the bus; forgets it, when it neither runs nor has a file. */
+VM *manager_add_vm(Manager *manager, const char *name, bool transient);
+void manager_forget_vm(Manager *manager, VM *vm);
+
+/* files.c: reads all files; follows changes. Also after Reload(). */
+int manager_watch_files(Manager *manager);
+void manager_unwatch_files(Manager *manager);
+void manager_scan_files(Manager *manager);
+
+/* Reads one VM's file: adds, changes or forgets the VM. */
+void manager_read_file(Manager *manager, const char *name, bool transient);
+
+/* Restarts the idle clock; called whenever something ends. Leaves when nothing runs for manager->idle_usec. */
+void manager_check_idle(Manager *manager);
+
+/* Puts the objects on the bus. */
+int manager_export(Manager *manager);
+
+/* vm/recover.c: VMs that ran when vmd was away. */
+void manager_recover(Manager *manager);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "method.h"
+
+#include <string.h>
+
+#include "cleanup.h"
+
+/* Which interface a path has; each path has one of ours. */
+static const Interface *interface_of_path(const char *path)
+{
+    if (g_str_has_prefix(path, "/org/vmd1/vm/"))
+        return &vm_interface;
+    if (g_str_has_prefix(path, "/org/vmd1/job/"))
+        return &job_interface;
+    return &manager_interface;
+}
+
+static const Method *find_method(const Interface *interface, const char *member)
+{
+    for (const Method *method = interface->methods; method->member; method++)
+        if (g_str_equal(method->member, member))
+            return method;
+    return NULL;
+}
+
+void reply_error(sd_bus_message *m, const Error *error)
+{
+    g_autofree char *message = error_message(error);
+    (void) sd_bus_reply_method_errorf(m, error_code_to_dbus(error->code), "%s", message);
+}
+
+static void on_access(sd_bus_message *m, uid_t uid, const Error *denied, void *userdata)
+{
+    Manager *manager = userdata;
+    const char *path = sd_bus_message_get_path(m);
+    const Interface *interface = interface_of_path(path);
+    const Method *method = find_method(interface, sd_bus_message_get_member(m));
+    g_autoptr(Error) error = NULL;
+
+    manager->busy--;
+    if (denied)
+        reply_error(m, denied);
+    else {
+        void *object = interface->find(manager, path, &error);
+        (void) sd_bus_message_rewind(m, true);
+        if (!object || !method->handler(manager, m, object, &error))
+            reply_error(m, error);
+    }
+    manager_check_idle(manager);
+}
+
+static int method_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    /* The userdata is the object, which is looked up again later; the slot has the manager that it was added with. */
+    Manager *manager = sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+    const char *path = sd_bus_message_get_path(m), *member = sd_bus_message_get_member(m);
+    const Interface *interface = interface_of_path(path);
+    const Method *method = find_method(interface, member);
+    if (!method || !method->action)
+        return sd_bus_error_setf(ret_error, SD_BUS_ERROR_ACCESS_DENIED, "%s has no rule, so nobody may call it", member);
+
+    const char *action = method->choose_action ? method->choose_action(m) : NULL;
+    (void) sd_bus_message_rewind(m, true);
+    AccessDetails details = {.verb = member};
+    if (interface->details)
+        interface->details(manager, m, &details);
+    (void) sd_bus_message_rewind(m, true);
+    int r = access_check(manager->access, m, action ? action : method->action, &details, on_access, manager);
+    g_free((char *) details.vm);
+    g_free((char *) details.owner);
+    if (r < 0)
+        return r;
+    manager->busy++;
+    return 1;
+}
+
+const sd_bus_vtable *interface_vtable(const Interface *interface)
+{
+    static GHashTable *made;
+    if (!made)
+        made = g_hash_table_new(NULL, NULL);
+    sd_bus_vtable *vtable = g_hash_table_lookup(made, interface);
+    if (vtable)
+        return vtable;
+
+    size_t n_methods = 0, n_rest = 0;
+    while (interface->methods[n_methods].member)
+        n_methods++;
+    while (interface->properties[n_rest].type != _SD_BUS_VTABLE_END)
+        n_rest++;
+    vtable = g_new0(sd_bus_vtable, n_methods + n_rest + 1);
+    memcpy(vtable, interface->properties, sizeof(sd_bus_vtable)); /* the start row */
+    for (size_t i = 0; i < n_methods; i++) {
+        const Method *m = &interface->methods[i];
+        vtable[1 + i] = (sd_bus_vtable){
+            .type = _SD_BUS_VTABLE_METHOD,
+            .flags = SD_BUS_VTABLE_UNPRIVILEGED,
+            .x.method = {.member = m->member, .signature = m->in, .result = m->out, .handler = method_dispatch, .names = m->names},
+        };
+    }
+    memcpy(vtable + 1 + n_methods, interface->properties + 1, n_rest * sizeof(sd_bus_vtable)); /* with the end row */
+    g_hash_table_insert(made, (gpointer) interface, vtable);
+    return vtable;
+}
+
+LaterReply *reply_later(Manager *manager, sd_bus_message *m)
+{
+    LaterReply *later = g_new(LaterReply, 1);
+    later->manager = manager;
+    later->message = sd_bus_message_ref(m);
+    manager->busy++;
+    return later;
+}
+
+void reply_later_free(LaterReply *later)
+{
+    later->manager->busy--;
+    sd_bus_message_unref(later->message);
+    g_free(later);
+}
+
+void reply_done(const Error *error, void *later_reply)
+{
+    LaterReply *later = later_reply;
+    if (error)
+        reply_error(later->message, error);
+    else
+        (void) sd_bus_reply_method_return(later->message, NULL);
+    Manager *manager = later->manager;
+    reply_later_free(later);
+    manager_check_idle(manager);
+}

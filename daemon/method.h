@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Methods of the bus interfaces, as tables: name, signature, who may call it, what it does.
+ *
+ * A row without an action cannot be written: method_dispatch() refuses what it does not find. For each
+ * call it asks polkit (access.h) and only then runs the handler, once, with the object looked up afresh,
+ * since it may have gone meanwhile. A handler replies itself, at once or later (keeping a reference to the message), or
+ * returns false with an Error, which becomes the reply. */
+
+#include <systemd/sd-bus.h>
+
+#include "manager.h"
+
+typedef bool (*MethodHandler)(Manager *manager, sd_bus_message *m, void *object, Error **ret_error);
+
+typedef struct Method {
+    const char *member;
+    const char *in, *out; /* signatures */
+    const char *names;    /* of all arguments, in then out, as SD_BUS_PARAM() makes them */
+    const char *action;
+    /* A stricter action that some arguments need; reads the message, which is rewound for it. NULL: none. */
+    const char *(*choose_action)(sd_bus_message *m);
+    MethodHandler handler;
+} Method;
+
+typedef struct Interface {
+    const char *name;
+    const Method *methods;           /* ends with a row without a member */
+    const sd_bus_vtable *properties; /* signals and properties, between SD_BUS_VTABLE_START and _END */
+    /* The object behind a path; NULL and an Error when it is not there. */
+    void *(*find)(Manager *manager, const char *path, Error **ret_error);
+    /* What polkit's rules see of the object; may leave it as it is. New strings; may read the message, which is
+     * rewound after it. */
+    void (*details)(Manager *manager, sd_bus_message *m, AccessDetails *details);
+} Interface;
+
+extern const Interface manager_interface, vm_interface, job_interface;
+
+/* The vtable of an interface, methods and the rest; static for the daemon's life. */
+const sd_bus_vtable *interface_vtable(const Interface *interface);
+
+/* Replies with the error, under its D-Bus name. */
+void reply_error(sd_bus_message *m, const Error *error);
+
+/* For handlers that answer later. */
+typedef struct LaterReply {
+    Manager *manager;
+    sd_bus_message *message;
+} LaterReply;
+
+LaterReply *reply_later(Manager *manager, sd_bus_message *m);
+
+/* A VMDone for methods that return nothing: replies, and frees the LaterReply. */
+void reply_done(const Error *error, void *later_reply);
+
+/* Undoes reply_later() where nothing was begun. */
+void reply_later_free(LaterReply *later);

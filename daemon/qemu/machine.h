@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Machine: settings and opened files become a QEMU command line.
+ *
+ * Every default that a VM has stands here, each with the reason; machine_command() reads as the list of what a
+ * machine is made of. QEMU is asked what it can do (build.h), never which version it is.
+ * Knows nothing of VM objects or D-Bus. */
+
+#include <sys/types.h>
+
+#include "build.h"
+#include "command.h"
+#include "image.h"
+#include "settings.h"
+
+typedef struct MachineDisk {
+    char *section; /* "Disk root" */
+    char *name;    /* "root" */
+    bool cdrom;
+    Image *image;
+} MachineDisk;
+
+/* What a machine is made from. Descriptors are borrowed; -1 where there is none. */
+typedef struct MachineParts {
+    const char *name;
+    const char *uuid;
+    const char *machine; /* NULL: what the settings say; else a full machine name, as a saved VM needs it */
+    const Settings *settings;
+    const QemuBuild *build;
+    bool kvm;
+    bool io_uring; /* usable by QEMU's uid here */
+    int monitor_fd, guard_fd, console_fd, agent_fd;
+    int kernel_fd, initrd_fd;
+    bool incoming;    /* waits for a saved state, which comes over the monitor */
+    GPtrArray *disks; /* MachineDisk */
+} MachineParts;
+
+Command *machine_command(const MachineParts *parts, Error **ret_error);
+
+/* The full name of the machine type that the settings ask for ("pc-q35-7.2"); static or the build's. NULL
+ * and an Error where this QEMU has none such. */
+const char *machine_type(const Settings *settings, const QemuBuild *build, Error **ret_error);
+
+/* Whether [Disk NAME] is a CD-ROM: Type=, or a name that ends in .iso. */
+bool machine_disk_is_cdrom(const Settings *settings, const char *section);
+void machine_disk_free(MachineDisk *disk);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Image: a disk's files, opened once by vmd and handed to QEMU as descriptors.
+ *
+ * QEMU's uid reaches no path, so every file of a backing chain is opened here, and from then on only the
+ * descriptors count. What stands in an image is hostile: the format is what the settings or the file's name
+ * say, never what a guest may have written into its first sector, except that a file that looks like qcow2 under
+ * another name is refused with a word on Format=; a backing file's format must be written in the image;
+ * chains end at IMAGE_CHAIN_MAX; a chain that comes back to itself is refused.
+ *
+ * An Image and its descriptors belong to whoever opened it. Knows nothing of VMs. */
+
+#include <sys/types.h>
+
+#include "error.h"
+
+#define IMAGE_CHAIN_MAX 16
+
+typedef enum ImageFormat {
+    IMAGE_RAW,
+    IMAGE_QCOW2,
+    _IMAGE_FORMAT_MAX,
+} ImageFormat;
+
+typedef struct Image {
+    char *path;
+    ImageFormat format;
+    bool read_only;
+    bool block_device;
+    bool direct;   /* opened with O_DIRECT, as cache=none wants it */
+    int fd;        /* as QEMU writes or, when read_only, reads it */
+    int read_fd;   /* the same file, O_RDONLY: QEMU reads the header of a writable image that way first; -1 when read_only */
+    dev_t dev;
+    ino_t inode;   /* identity, for "two VMs never write one image"; for a block device dev is st_rdev and inode 0 */
+    struct Image *backing; /* read-only; NULL at the end of the chain */
+} Image;
+
+typedef struct ImageSpec {
+    const char *path;
+    const char *format; /* "raw", "qcow2", or NULL: by name */
+    bool read_only;
+    bool direct;        /* try O_DIRECT; not an error where the file system cannot */
+} ImageSpec;
+
+Image *image_open(const ImageSpec *spec, Error **ret_error);
+void image_free(Image *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Image, image_free)
+
+const char *image_format_to_string(ImageFormat format);

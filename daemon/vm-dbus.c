@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* org.vmd1.VM on the bus. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "command.h"
+#include "instance.h"
+#include "method.h"
+#include "name.h"
+#include "preview.h"
+#include "settings-dbus.h"
+
+#define DELETE_FORCE UINT64_C(1)
+#define VM_PREFIX "/org/vmd1/vm"
+
+static VM *vm_of_path(Manager *manager, const char *path)
+{
+    g_autofree char *name = NULL;
+    return sd_bus_path_decode(path, VM_PREFIX, &name) > 0 ? manager_find_vm(manager, name) : NULL;
+}
+
+static void *find(Manager *manager, const char *path, Error **ret_error)
+{
+    VM *vm = vm_of_path(manager, path);
+    if (!vm)
+        error_set(ret_error, ERROR_NO_SUCH_VM, path, "See 'vmctl list'", "there is no such VM");
+    return vm;
+}
+
+static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
+{
+    const VM *vm = vm_of_path(manager, sd_bus_message_get_path(m));
+    if (!vm)
+        return;
+    details->vm = g_strdup(vm->name);
+    details->owner = g_strdup_printf("%u", vm->owner);
+}
+
+/* ---- methods ---- */
+
+/* Those that begin something with a VMDone and return nothing. */
+static bool call_verb(Manager *manager, sd_bus_message *m, VM *vm, bool (*verb)(VM *, VMDone, void *, Error **), Error **ret_error)
+{
+    LaterReply *later = reply_later(manager, m);
+    if (verb(vm, reply_done, later, ret_error))
+        return true;
+    reply_later_free(later);
+    return false;
+}
+
+#define METHOD_VERB(name, function)                                                                                    \
+    static bool name(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)                             \
+    {                                                                                                                  \
+        return call_verb(manager, m, object, function, ret_error);                                                     \
+    }
+METHOD_VERB(method_start, vm_start)
+METHOD_VERB(method_terminate, vm_terminate)
+METHOD_VERB(method_reset, vm_reset)
+METHOD_VERB(method_pause, vm_pause)
+METHOD_VERB(method_resume, vm_resume)
+
+#define METHOD_JOB(name, function)                                                                                     \
+    static bool name(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)                             \
+    {                                                                                                                  \
+        const char *job;                                                                                               \
+        if (!function(object, &job, ret_error))                                                                        \
+            return false;                                                                                              \
+        (void) sd_bus_reply_method_return(m, "o", job);                                                                \
+        return true;                                                                                                   \
+    }
+METHOD_JOB(method_stop, vm_stop)
+METHOD_JOB(method_save, vm_save)
+
+static bool method_reboot(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    if (!vm_reboot(object, ret_error))
+        return false;
+    (void) sd_bus_reply_method_return(m, NULL);
+    return true;
+}
+
+/* The file's folder of drop-ins, files only. */
+static void delete_drop_ins(const char *settings)
+{
+    g_autofree char *path = g_strconcat(settings, ".d", NULL);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir)))
+        if (g_str_has_suffix(name, ".conf")) {
+            g_autofree char *file = g_build_filename(path, name, NULL);
+            (void) unlink(file);
+        }
+    (void) rmdir(path);
+}
+
+static bool delete_files(VM *vm, Error **ret_error)
+{
+    g_autofree char *path = vm_settings_path(vm);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return error_set_errno(ret_error, errno, path, "it cannot be deleted");
+    delete_drop_ins(path);
+    vm_delete_saved(vm);
+    /* Or it would be missed at each boot. */
+    g_autofree char *service = name_to_service(vm->name);
+    if (!vm->transient)
+        unit_disable(vm->manager->scopes, service);
+    vm->defined = false;
+    if (vm->state == VM_SAVED)
+        vm_set_state(vm, VM_STOPPED, REASON_NONE, NULL);
+    if (!vm->instance)
+        manager_forget_vm(vm->manager, vm);
+    return true;
+}
+
+static bool method_delete(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    VM *vm = object;
+    uint64_t flags;
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    if (sd_bus_message_read(m, "t", &flags) < 0 || flags & ~DELETE_FORCE)
+        return error_set(ret_error, ERROR_UNSUPPORTED, thing, NULL, "these flags are unknown");
+    if (vm->instance && !(flags & DELETE_FORCE))
+        return error_set(ret_error, ERROR_BUSY, thing, "Stop it first, or delete it with force", "it is %s", vm_state_to_string(vm->state));
+    if (!vm->instance) {
+        if (!delete_files(vm, ret_error))
+            return false;
+        (void) sd_bus_reply_method_return(m, NULL);
+        return true;
+    }
+    LaterReply *later = reply_later(manager, m);
+    if (!vm_terminate(vm, reply_done, later, ret_error)) {
+        reply_later_free(later);
+        return false;
+    }
+    /* Forgotten when its last process has gone; the reply comes after that. */
+    (void) delete_files(vm, NULL);
+    return true;
+}
+
+static bool method_get_settings(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    g_autoptr(Settings) settings = vm_load_settings(object, ret_error);
+    if (!settings)
+        return false;
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = sd_bus_message_new_method_return(m, &reply);
+    if (r >= 0)
+        r = settings_append(reply, settings);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    return r >= 0 || error_set_errno(ret_error, r, NULL, "the settings cannot be sent");
+}
+
+static bool write_settings(VM *vm, const char *path, const char *text, Error **ret_error)
+{
+    int r = settings_write(path, text, 0644, false);
+    if (r < 0)
+        return error_set_errno(ret_error, r, path, "it cannot be written");
+    manager_read_file(vm->manager, vm->name, vm->transient);
+    return true;
+}
+
+static bool method_set_settings(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    VM *vm = object;
+    g_autofree char *path = vm_settings_path(vm), *edited = NULL;
+    g_autoptr(SettingsChanges) changes = settings_changes_read(m, ret_error);
+    g_autofree char *text = changes ? settings_read_text(path, ret_error) : NULL;
+    if (!text)
+        return false;
+    edited = settings_edit(text, changes->items, changes->n, path, ret_error);
+    if (!edited || !write_settings(vm, path, edited, ret_error))
+        return false;
+    (void) sd_bus_reply_method_return(m, NULL);
+    return true;
+}
+
+static bool method_get_files(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    g_autofree char *path = vm_settings_path(object);
+    g_auto(GStrv) files = settings_files(path);
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = sd_bus_message_new_method_return(m, &reply);
+    if (r >= 0)
+        r = sd_bus_message_open_container(reply, 'a', "(ss)");
+    for (size_t i = 0; r >= 0 && files[i]; i++) {
+        g_autofree char *text = settings_read_text(files[i], ret_error);
+        if (!text)
+            return false;
+        r = sd_bus_message_append(reply, "(ss)", files[i], text);
+    }
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    return r >= 0 || error_set_errno(ret_error, r, path, "the files cannot be sent");
+}
+
+static bool method_set_file(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    VM *vm = object;
+    const char *expected, *text;
+    g_autofree char *path = vm_settings_path(vm), *present = NULL;
+    int r = sd_bus_message_read(m, "ss", &expected, &text);
+    if (r < 0)
+        return error_set_errno(ret_error, r, path, "the arguments cannot be read");
+    present = settings_read_text(path, ret_error);
+    if (!present)
+        return false;
+    if (!g_str_equal(present, expected))
+        return error_set(ret_error, ERROR_BUSY, path, "Look at the new text and edit again", "somebody else has changed it meanwhile");
+    /* No change to it, but its checks, which know that a drop-in may have what the file lacks. */
+    g_autofree char *checked = settings_edit(text, NULL, 0, path, ret_error);
+    if (!checked || !write_settings(vm, path, text, ret_error))
+        return false;
+    (void) sd_bus_reply_method_return(m, NULL);
+    return true;
+}
+
+static bool reply_explain(sd_bus_message *m, const Command *command, Error **ret_error)
+{
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = sd_bus_message_new_method_return(m, &reply);
+    if (r >= 0)
+        r = sd_bus_message_open_container(reply, 'a', "(ass)");
+    for (guint i = 0; r >= 0 && i < command->groups->len; i++) {
+        const CommandGroup *group = command->groups->pdata[i];
+        r = sd_bus_message_open_container(reply, 'r', "ass");
+        if (r >= 0)
+            r = sd_bus_message_append_strv(reply, group->args);
+        if (r >= 0)
+            r = sd_bus_message_append(reply, "s", group->origin);
+        if (r >= 0)
+            r = sd_bus_message_close_container(reply);
+    }
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    return r >= 0 || error_set_errno(ret_error, r, NULL, "the command line cannot be sent");
+}
+
+static void on_preview(Command *command, const Error *error, void *userdata)
+{
+    LaterReply *later = userdata;
+    Manager *manager = later->manager;
+    g_autoptr(Error) failed = NULL;
+    if (error)
+        reply_error(later->message, error);
+    else if (!reply_explain(later->message, command, &failed))
+        reply_error(later->message, failed);
+    reply_later_free(later);
+    manager_check_idle(manager);
+}
+
+static bool method_explain(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    VM *vm = object;
+    if (vm->instance) {
+        g_autofree char *path = g_build_filename(vm->instance->dir, "command", NULL), *text = NULL;
+        g_autoptr(Command) command = g_file_get_contents(path, &text, NULL, NULL) ? command_from_text(text) : NULL;
+        if (command)
+            return reply_explain(m, command, ret_error);
+    }
+    LaterReply *later = reply_later(manager, m);
+    if (vm_preview(vm, on_preview, later, ret_error))
+        return true;
+    reply_later_free(later);
+    return false;
+}
+
+static bool method_open_console(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+{
+    fd_cleanup int fd = vm_open_console(object, ret_error);
+    if (fd < 0)
+        return false;
+    (void) sd_bus_reply_method_return(m, "h", fd);
+    return true;
+}
+
+/* ---- properties ---- */
+
+#define GET(name)                                                                                                      \
+    static int name(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, \
+        void *userdata, sd_bus_error *error)
+
+#define GET_STRING(name, expression)                                                                                   \
+    GET(name)                                                                                                          \
+    {                                                                                                                  \
+        const VM *vm = userdata;                                                                                       \
+        const Instance *instance = vm->instance;                                                                       \
+        (void) instance;                                                                                               \
+        return sd_bus_message_append(reply, "s", (expression) ?: "");                                                  \
+    }
+GET_STRING(get_description, vm->description)
+GET_STRING(get_state, vm_state_to_string(vm->state))
+GET_STRING(get_reason, vm_reason_to_string(vm->reason))
+GET_STRING(get_message, vm->message)
+GET_STRING(get_problem, vm->problem)
+GET_STRING(get_accelerator, !instance || instance->start ? NULL : instance->kvm ? "kvm" : "tcg")
+GET_STRING(get_accelerator_reason, instance ? instance->accelerator_reason : NULL)
+GET_STRING(get_binary, instance ? instance->binary : NULL)
+GET_STRING(get_version, instance ? instance->version : NULL)
+
+GET(get_uuid)
+{
+    const VM *vm = userdata;
+    char uuid[SD_ID128_UUID_STRING_MAX];
+    return sd_bus_message_append(reply, "s", sd_id128_to_uuid_string(vm->uuid, uuid));
+}
+
+GET(get_unit)
+{
+    g_autofree char *unit = vm_scope(userdata);
+    return sd_bus_message_append(reply, "s", unit);
+}
+
+GET(get_settings_file)
+{
+    g_autofree char *file = vm_settings_path(userdata);
+    return sd_bus_message_append(reply, "s", file);
+}
+
+GET(get_leader)
+{
+    const VM *vm = userdata;
+    return sd_bus_message_append(reply, "u", vm->instance ? (uint32_t) vm->instance->guard : 0);
+}
+
+GET(get_qemu)
+{
+    const VM *vm = userdata;
+    return sd_bus_message_append(reply, "u", vm->instance ? (uint32_t) instance_read_qemu(vm->instance) : 0);
+}
+
+GET(get_bool)
+{
+    return sd_bus_message_append(reply, "b", *(const bool *) userdata);
+}
+
+static const char *choose_settings_action(sd_bus_message *m)
+{
+    return settings_message_has_section(m, "QEMU") ? ACTION_RAW_QEMU_ARGUMENTS : NULL;
+}
+
+/* A file's text is not taken apart before it is known to be allowed: the stricter action, where it could matter. */
+static const char *choose_file_action(sd_bus_message *m)
+{
+    const char *expected, *text;
+    if (sd_bus_message_read(m, "ss", &expected, &text) < 0)
+        return NULL;
+    return strstr(text, "[QEMU") || strstr(expected, "[QEMU") ? ACTION_RAW_QEMU_ARGUMENTS : NULL;
+}
+
+static const Method methods[] = {
+    {"Start", "", "", "", ACTION_MANAGE, NULL, method_start},
+    {"Stop", "", "o", SD_BUS_PARAM(job), ACTION_MANAGE, NULL, method_stop},
+    {"Terminate", "", "", "", ACTION_MANAGE, NULL, method_terminate},
+    {"Reboot", "", "", "", ACTION_MANAGE, NULL, method_reboot},
+    {"Reset", "", "", "", ACTION_MANAGE, NULL, method_reset},
+    {"Pause", "", "", "", ACTION_MANAGE, NULL, method_pause},
+    {"Resume", "", "", "", ACTION_MANAGE, NULL, method_resume},
+    {"Save", "", "o", SD_BUS_PARAM(job), ACTION_MANAGE, NULL, method_save},
+    {"Delete", "t", "", SD_BUS_PARAM(flags), ACTION_MANAGE, NULL, method_delete},
+    {"GetSettings", "", "a{sa{sv}}", SD_BUS_PARAM(settings), ACTION_VIEW, NULL, method_get_settings},
+    {"SetSettings", "a{sa{sv}}", "", SD_BUS_PARAM(settings), ACTION_MANAGE, choose_settings_action, method_set_settings},
+    {"GetFiles", "", "a(ss)", SD_BUS_PARAM(files), ACTION_VIEW, NULL, method_get_files},
+    {"SetFile", "ss", "", SD_BUS_PARAM(expected) SD_BUS_PARAM(text), ACTION_MANAGE, choose_file_action, method_set_file},
+    {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_VIEW, NULL, method_explain},
+    {"OpenConsole", "", "h", SD_BUS_PARAM(console), ACTION_OPEN_CONSOLE, NULL, method_open_console},
+    {NULL},
+};
+
+#define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+#define CONST SD_BUS_VTABLE_PROPERTY_CONST
+
+static const sd_bus_vtable properties[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("Name", "s", NULL, offsetof(VM, name), CONST),
+    SD_BUS_PROPERTY("UUID", "s", get_uuid, 0, CHANGES),
+    SD_BUS_PROPERTY("Description", "s", get_description, 0, CHANGES),
+    SD_BUS_PROPERTY("State", "s", get_state, 0, CHANGES),
+    SD_BUS_PROPERTY("StateReason", "s", get_reason, 0, CHANGES),
+    SD_BUS_PROPERTY("StateMessage", "s", get_message, 0, CHANGES),
+    SD_BUS_PROPERTY("StateChangeTimestamp", "t", NULL, offsetof(VM, since), CHANGES),
+    SD_BUS_PROPERTY("Unit", "s", get_unit, 0, CONST),
+    SD_BUS_PROPERTY("Leader", "u", get_leader, 0, CHANGES),
+    SD_BUS_PROPERTY("QEMUProcess", "u", get_qemu, 0, CHANGES),
+    SD_BUS_PROPERTY("Owner", "u", NULL, offsetof(VM, owner), CHANGES),
+    SD_BUS_PROPERTY("Transient", "b", get_bool, offsetof(VM, transient), CONST),
+    SD_BUS_PROPERTY("CPUs", "u", NULL, offsetof(VM, cpus), CHANGES),
+    SD_BUS_PROPERTY("Memory", "t", NULL, offsetof(VM, memory), CHANGES),
+    SD_BUS_PROPERTY("SettingsFile", "s", get_settings_file, 0, CONST),
+    SD_BUS_PROPERTY("Problem", "s", get_problem, 0, CHANGES),
+    SD_BUS_PROPERTY("NeedsRestart", "b", get_bool, offsetof(VM, needs_restart), CHANGES),
+    SD_BUS_PROPERTY("Accelerator", "s", get_accelerator, 0, CHANGES),
+    SD_BUS_PROPERTY("AcceleratorReason", "s", get_accelerator_reason, 0, CHANGES),
+    SD_BUS_PROPERTY("QEMUBinary", "s", get_binary, 0, CHANGES),
+    SD_BUS_PROPERTY("QEMUVersion", "s", get_version, 0, CHANGES),
+    SD_BUS_VTABLE_END,
+};
+
+const Interface vm_interface = {
+    .name = "org.vmd1.VM",
+    .methods = methods,
+    .properties = properties,
+    .find = find,
+    .details = details,
+};

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The end of an instance: what the guard's status file says becomes the VM's state, and everything that
+ * the instance had is released. Every end comes through here, whoever brought it about. */
+
+#include <string.h>
+#include <unistd.h>
+
+#include "instance.h"
+#include "manager.h"
+#include "steps.h"
+
+typedef struct Verdict {
+    VMState state;
+    VMReason reason;
+    char *message;
+} Verdict;
+
+/* QEMU's words for why it shut down (QAPI ShutdownCause), in ours. */
+static const struct {
+    const char *word;
+    VMReason reason;
+} shutdown_causes[] = {
+    {"guest-shutdown", REASON_GUEST_SHUTDOWN}, {"guest-panic", REASON_GUEST_PANIC},     {"host-signal", REASON_HOST_SHUTDOWN},
+    {"host-qmp-quit", REASON_TERMINATED},      {"terminated", REASON_TERMINATED},
+};
+
+static VMReason shutdown_reason(const char *word)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(shutdown_causes); i++)
+        if (g_str_equal(word, shutdown_causes[i].word))
+            return shutdown_causes[i].reason;
+    return REASON_UNKNOWN;
+}
+
+static Verdict judge(const VM *vm, const InstanceEnd *end)
+{
+    g_autofree char *words = instance_last_words(end->output);
+    if (end->panicked)
+        return (Verdict){VM_FAILED, REASON_GUEST_PANIC, g_strdup("the guest's kernel panicked")};
+    if (vm->instance->terminating)
+        return (Verdict){vm_resting_state(vm), REASON_TERMINATED, NULL};
+    if (!end->known)
+        return (Verdict){VM_FAILED, REASON_CRASHED, g_strdup("all processes of its scope were killed")};
+    if (end->signal > 0 && !g_str_equal(end->reason, "terminated"))
+        return (Verdict){VM_FAILED, REASON_CRASHED,
+            g_strdup_printf("QEMU was killed by signal %d (%s)%s%s", end->signal, strsignal(end->signal), words ? ": " : "", words ?: "")};
+    if (end->signal == 0 && end->code != 0)
+        return (Verdict){VM_FAILED, REASON_CRASHED,
+            g_strdup_printf("QEMU exited with %d%s%s", end->code, words ? ": " : "", words ?: "")};
+    return (Verdict){vm_resting_state(vm), shutdown_reason(end->reason), NULL};
+}
+
+static void tell_waiters(GArray *waiters)
+{
+    for (guint i = 0; i < waiters->len; i++) {
+        const Waiter *waiter = &g_array_index(waiters, Waiter, i);
+        waiter->done(NULL, waiter->userdata);
+    }
+    g_array_free(waiters, TRUE);
+}
+
+void vm_settle(VM *vm)
+{
+    if (vm->instance)
+        return;
+    if (vm->transient && vm->state != VM_SAVED) {
+        g_autofree char *path = vm_settings_path(vm);
+        (void) unlink(path);
+        vm->defined = false;
+    } else if (vm->defined)
+        vm_read_settings(vm);
+    if (!vm->defined)
+        manager_forget_vm(vm->manager, vm);
+}
+
+void vm_instance_ended(VM *vm)
+{
+    Manager *manager = vm->manager;
+    Instance *instance = vm->instance;
+    g_autofree char *unit = vm_scope(vm);
+    InstanceEnd end;
+    instance_read_end(instance, &end);
+
+    /* The order matters: what was done to the VM first, since that may explain the end. */
+    bool saved = instance->save && save_ended(instance->save);
+    Verdict verdict = saved ? (Verdict){VM_SAVED, REASON_REQUESTED, NULL} : judge(vm, &end);
+
+    /* The guard is gone, so its QEMU is too (PDEATHSIG); what an extra process of QEMU's might be is not left to chance. */
+    int cgroup = scope_cgroup_open(manager->scopes, unit);
+    if (cgroup >= 0) {
+        (void) scope_cgroup_kill(cgroup);
+        (void) close(cgroup);
+    }
+    if (instance->orphan)
+        scope_cgroup_remove(manager->scopes, unit);
+
+    Start *start = instance->start;
+    Stop *stop = instance->stop;
+    GArray *waiters = g_steal_pointer(&instance->waiters);
+    instance->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    vm->instance = NULL;
+    vm->needs_restart = false;
+    instance_free(instance, true);
+
+    if (!start)
+        vm_set_state(vm, verdict.state, verdict.reason, verdict.message);
+    g_free(verdict.message);
+    if (start)
+        start_ended(start, &end);
+    if (stop)
+        stop_ended(stop);
+    instance_end_clear(&end);
+    tell_waiters(waiters);
+
+    vm_settle(vm);
+    manager_check_idle(manager);
+}

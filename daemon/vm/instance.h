@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Instance: what there is of a VM from the first step of its start until its last process is gone.
+ *
+ * It owns the processes' pidfds, the monitor, the run-time folder and the record in it, which is all that
+ * a vmd that comes later needs to go on (recover.c). The end of vmd-guard is the end of the instance,
+ * whoever brought it about: on_end is then called once, with what the status file says, and the
+ * owner frees it.
+ *
+ *     /run/vmd/vm/NAME/record     key file: who and what (instance_write_record())
+ *                      settings   the settings that it runs with, canonical
+ *                      command    QEMU's command line and where each part comes from
+ *                      status     vmd-guard's word on how it ended
+ *                      monitor    QEMU's QMP socket     agent  guest agent's
+ *                      console    vmd-guard's socket    console.log  what was printed */
+
+#include <sys/types.h>
+
+#include "command.h"
+#include "image.h"
+#include "qmp.h"
+#include "vm.h"
+
+typedef struct InstanceEnd {
+    bool known;        /* false: no status file, the guard was killed */
+    int code;          /* exit code, or -1 */
+    int signal;        /* or 0 */
+    bool panicked;
+    char *reason;      /* QEMU's word, "" when there was none */
+    char *output;      /* QEMU's last words, "" when there were none */
+} InstanceEnd;
+
+typedef struct Start Start;       /* start.c */
+typedef struct Waiter {
+    VMDone done;
+    void *userdata;
+} Waiter;
+
+/* Two VMs never write one image: who it is, in the record too. */
+typedef struct ImageIdentity {
+    uint64_t dev, inode;
+    bool read_only;
+} ImageIdentity;
+
+struct Instance {
+    VM *vm;
+    char *dir;
+
+    uid_t uid;         /* QEMU's; -1 in user mode */
+    pid_t guard;
+    int guard_pidfd;
+    pid_t qemu;        /* 0 until known */
+    sd_event_source *guard_end;
+
+    Qmp *qmp;
+    bool monitor_ready;
+
+    bool kvm;
+    char *accelerator_reason;
+    char *binary;
+    char *version;
+    char *machine;         /* full name */
+    uint64_t stop_timeout, press_interval;
+    bool terminate_at_timeout;
+    bool console;
+    GArray *images;        /* ImageIdentity */
+
+    Start *start;          /* while it starts */
+    struct Stop *stop;     /* while it stops or reboots */
+    struct Save *save;     /* while it saves */
+    bool terminating;      /* on purpose */
+    bool orphan;           /* systemd has no scope for the cgroup, so it is removed by us */
+    GArray *waiters;       /* Waiter: told when it has ended */
+    sd_event_source *kill_timer;
+};
+
+/* Makes the folder, empty. */
+Instance *instance_new(VM *vm, Error **ret_error);
+
+/* Frees it and closes all; kills nothing. The folder stays unless `remove`. */
+void instance_free(Instance *instance, bool remove);
+
+/* From when the guard is there. */
+int instance_watch_guard(Instance *instance, pid_t pid, int pidfd);
+
+/* Connects to QEMU's monitor socket. */
+int instance_connect_monitor(Instance *instance);
+
+bool instance_write_record(const Instance *instance, Error **ret_error);
+bool instance_read_record(Instance *instance, Error **ret_error);
+
+/* QEMU's PID from the status file, or 0. */
+pid_t instance_read_qemu(Instance *instance);
+void instance_read_end(Instance *instance, InstanceEnd *ret);
+void instance_end_clear(InstanceEnd *end);
+
+/* Ends QEMU now, on purpose, and everything else of the scope two seconds later if it is still there. */
+void instance_kill(Instance *instance);
+
+void instance_add_waiter(Instance *instance, VMDone done, void *userdata);
+
+/* "qemu-system-x86_64: " lines of the output, the ones that matter, on one line; NULL when there are none. */
+char *instance_last_words(const char *output);
+
+/* QMP handlers shared by start.c and recover.c; they act on the Instance's VM (run.c). */
+extern const QmpHandlers instance_qmp_handlers;
+
+/* Called by instance.c when the guard has ended (end.c decides what that means for the VM). */
+void vm_instance_ended(VM *vm);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Recover: VMs that ran while vmd was away. Each folder in RUNTIME_DIR/vm is one; its record says who the
+ * guard is, the guard's cgroup proves it, QEMU says the rest. What has ended meanwhile is judged by its
+ * status file as if vmd had been there. Nothing is killed but a start that was interrupted: its guest never ran. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "manager.h"
+#include "name.h"
+#include "steps.h"
+
+#define QUERY_USEC (30 * G_USEC_PER_SEC)
+
+static bool attach(VM *vm, Instance *instance)
+{
+    g_autofree char *unit = vm_scope(vm);
+    int pidfd = (int) syscall(SYS_pidfd_open, instance->guard, 0);
+    if (pidfd < 0)
+        return false;
+    if (!scope_has_process(unit, instance->guard)) {
+        (void) close(pidfd);
+        return false;
+    }
+    return instance_watch_guard(instance, instance->guard, pidfd) >= 0;
+}
+
+static void recover_one(Manager *manager, const char *name)
+{
+    VM *vm = manager_find_vm(manager, name);
+    g_autofree char *transient = g_strdup_printf("%s/%s.vm", manager->dirs->runtime, name);
+    if (!vm)
+        vm = manager_add_vm(manager, name, access(transient, F_OK) == 0);
+
+    Instance *instance = g_new0(Instance, 1);
+    instance->vm = vm;
+    instance->dir = vm_instance_dir(vm);
+    instance->guard_pidfd = -1;
+    instance->images = g_array_new(FALSE, FALSE, sizeof(ImageIdentity));
+    instance->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    vm->instance = instance;
+
+    g_autoptr(Error) error = NULL;
+    if (!instance_read_record(instance, &error) || !attach(vm, instance)) {
+        vm_instance_ended(vm);
+        return;
+    }
+    (void) instance_read_qemu(instance);
+    /* A stop or a save that vmd did not live to end is not going on any more. QEMU's answer corrects the rest. */
+    if (vm->state == VM_STOPPING || vm->state == VM_SAVING)
+        vm->state = VM_RUNNING;
+    if (instance_connect_monitor(instance) < 0)
+        g_warning("%s: QEMU's monitor cannot be reached", name);
+    if (vm->defined)
+        vm_read_settings(vm);
+}
+
+void manager_recover(Manager *manager)
+{
+    g_autoptr(GDir) dir = g_dir_open(manager->dirs->instances, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir)))
+        if (name_is_valid(name))
+            recover_one(manager, name);
+}
+
+/* QEMU's run states (QAPI RunState) in ours. */
+static const struct {
+    const char *word;
+    VMState state;
+    VMReason reason;
+} run_states[] = {
+    {"running", VM_RUNNING, REASON_UNKNOWN},       {"paused", VM_PAUSED, REASON_REQUESTED},
+    {"guest-panicked", VM_PAUSED, REASON_GUEST_PANIC}, {"io-error", VM_PAUSED, REASON_IO_ERROR},
+    {"postmigrate", VM_PAUSED, REASON_REQUESTED},  {"finish-migrate", VM_PAUSED, REASON_REQUESTED},
+    {"suspended", VM_RUNNING, REASON_UNKNOWN},     {"watchdog", VM_PAUSED, REASON_REQUESTED},
+    {"internal-error", VM_PAUSED, REASON_CRASHED},
+};
+
+static void on_status(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+{
+    VM *vm = userdata;
+    const char *word = json_string_value(json_object_get(result, "status"));
+    if (!word)
+        return;
+    if (g_str_equal(word, "prelaunch") || g_str_equal(word, "inmigrate")) {
+        instance_kill(vm->instance);
+        return;
+    }
+    if (g_str_equal(word, "shutdown")) {
+        /* vmd went away between a reboot's two halves: the guest is off, so finish it. */
+        (void) qmp_call(qmp, "set-action", json_pack("{ss}", "shutdown", "poweroff"), -1, 0, NULL, NULL);
+        (void) qmp_call(qmp, "quit", NULL, -1, 0, NULL, NULL);
+        return;
+    }
+    if (save_was_interrupted(vm)) {
+        (void) qmp_call(qmp, "migrate_cancel", NULL, -1, 0, NULL, NULL);
+        (void) qmp_call(qmp, "cont", NULL, -1, 0, NULL, NULL);
+        return;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(run_states); i++)
+        if (g_str_equal(word, run_states[i].word) && vm->state != run_states[i].state)
+            vm_set_state(vm, run_states[i].state, run_states[i].reason, NULL);
+}
+
+void recover_monitor_ready(VM *vm)
+{
+    (void) qmp_call(vm->instance->qmp, "query-status", NULL, -1, QUERY_USEC, on_status, vm);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What happens to a VM while it runs: QEMU's events become states, and the short verbs that need no job. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "instance.h"
+#include "manager.h"
+#include "steps.h"
+
+#define QMP_VERB_USEC (10 * G_USEC_PER_SEC)
+
+static void on_stop_event(VM *vm, const json_t *data)
+{
+    if (vm->state == VM_RUNNING)
+        vm_set_state(vm, VM_PAUSED, REASON_REQUESTED, NULL);
+}
+
+static void on_resume_event(VM *vm, const json_t *data)
+{
+    if (vm->state == VM_PAUSED)
+        vm_set_state(vm, VM_RUNNING, REASON_REQUESTED, NULL);
+}
+
+static void on_reset_event(VM *vm, const json_t *data)
+{
+    if (vm->state == VM_RUNNING && json_is_true(json_object_get(data, "guest")))
+        vm_set_state(vm, VM_RUNNING, REASON_GUEST_RESET, NULL);
+}
+
+static void on_panic_event(VM *vm, const json_t *data)
+{
+    const char *action = json_string_value(json_object_get(data, "action"));
+    if (action && g_str_equal(action, "pause"))
+        vm_set_state(vm, VM_PAUSED, REASON_GUEST_PANIC, "the guest's kernel panicked");
+}
+
+static void on_io_error_event(VM *vm, const json_t *data)
+{
+    const char *action = json_string_value(json_object_get(data, "action"));
+    const char *node = json_string_value(json_object_get(data, "node-name"));
+    if (!action || !g_str_equal(action, "stop"))
+        return;
+    bool full = json_is_true(json_object_get(data, "nospace"));
+    g_autofree char *message = g_strdup_printf("%s on the disk image %s; Resume() tries again", full ? "no space is left" : "an I/O error",
+        node ? node : "");
+    vm_set_state(vm, VM_PAUSED, REASON_IO_ERROR, message);
+}
+
+/* QEMU's events that mean something to a VM's state. */
+static const struct {
+    const char *name;
+    void (*handle)(VM *vm, const json_t *data);
+} events[] = {
+    {"STOP", on_stop_event},         {"RESUME", on_resume_event},        {"RESET", on_reset_event},
+    {"GUEST_PANICKED", on_panic_event}, {"BLOCK_IO_ERROR", on_io_error_event},
+};
+
+static void on_ready(Qmp *qmp, const char *version, void *userdata)
+{
+    Instance *instance = userdata;
+    instance->monitor_ready = true;
+    if (instance->start)
+        start_monitor_ready(instance->start);
+    else
+        recover_monitor_ready(instance->vm);
+}
+
+static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userdata)
+{
+    Instance *instance = userdata;
+    VM *vm = instance->vm;
+    /* A step under way sees an event first and may keep it to itself. */
+    if (instance->start)
+        return start_event(instance->start, name, data);
+    if (instance->save && save_event(instance->save, name, data))
+        return;
+    if (instance->stop && stop_event(instance->stop, name, data))
+        return;
+    for (size_t i = 0; i < G_N_ELEMENTS(events); i++)
+        if (g_str_equal(name, events[i].name))
+            return events[i].handle(vm, data);
+}
+
+static void on_closed(Qmp *qmp, const Error *error, void *userdata)
+{
+    Instance *instance = userdata;
+    if (instance->start)
+        return start_monitor_closed(instance->start, error);
+    instance->monitor_ready = false;
+    if (!error)
+        return; /* it ends; the guard will say how */
+    /* QEMU that lies on its monitor is not trusted to go on being managed, but its guest is not killed for it. */
+    g_autofree char *why = error_message(error);
+    g_autofree char *message = g_strdup_printf("QEMU's monitor cannot be used any more: %s", why);
+    vm_set_state(instance->vm, instance->vm->state, REASON_UNKNOWN, message);
+}
+
+const QmpHandlers instance_qmp_handlers = {
+    .ready = on_ready,
+    .event = on_event,
+    .closed = on_closed,
+};
+
+bool vm_check_monitor(VM *vm, Error **ret_error)
+{
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    Instance *instance = vm->instance;
+    if (!instance)
+        return error_set(ret_error, ERROR_NOT_RUNNING, thing, NULL, "it does not run");
+    if (!instance->monitor_ready)
+        return error_set(ret_error, ERROR_BUSY, thing, "Try again", "its QEMU is not ready to be asked");
+    return true;
+}
+
+bool vm_check_idle(VM *vm, Error **ret_error)
+{
+    if (!vm_check_monitor(vm, ret_error))
+        return false;
+    if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
+        return true;
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    return error_set(ret_error, ERROR_BUSY, thing, "Wait for its job, or cancel it", "it is %s", vm_state_to_string(vm->state));
+}
+
+typedef struct Verb {
+    VMDone done;
+    void *userdata;
+} Verb;
+
+static void on_verb(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+{
+    g_autofree Verb *verb = userdata;
+    verb->done(error, verb->userdata);
+}
+
+static bool run_verb(VM *vm, const char *command, VMDone done, void *userdata, Error **ret_error)
+{
+    if (!vm_check_idle(vm, ret_error))
+        return false;
+    Verb *verb = g_new(Verb, 1);
+    *verb = (Verb){.done = done, .userdata = userdata};
+    int r = qmp_call(vm->instance->qmp, command, NULL, -1, QMP_VERB_USEC, on_verb, verb);
+    if (r < 0) {
+        g_free(verb);
+        return error_set_errno(ret_error, r, vm->name, "QEMU cannot be asked");
+    }
+    return true;
+}
+
+bool vm_reset(VM *vm, VMDone done, void *userdata, Error **ret_error)
+{
+    return run_verb(vm, "system_reset", done, userdata, ret_error);
+}
+
+bool vm_pause(VM *vm, VMDone done, void *userdata, Error **ret_error)
+{
+    return run_verb(vm, "stop", done, userdata, ret_error);
+}
+
+bool vm_resume(VM *vm, VMDone done, void *userdata, Error **ret_error)
+{
+    return run_verb(vm, "cont", done, userdata, ret_error);
+}
+
+int vm_open_console(VM *vm, Error **ret_error)
+{
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!vm->instance) {
+        error_set(ret_error, ERROR_NOT_RUNNING, thing, "Start it first", "it does not run, so it has no console");
+        return -1;
+    }
+    if (!vm->instance->console) {
+        error_set(ret_error, ERROR_UNSUPPORTED, thing, "Set Type=serial in [Console]", "it has no console");
+        return -1;
+    }
+    fd_cleanup int dir = open(vm->instance->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    fd_cleanup int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    (void) snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/console", dir);
+    if (dir < 0 || fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0) {
+        error_set_errno(ret_error, errno, thing, "its console cannot be reached");
+        return -1;
+    }
+    /* Blocking is what a caller expects of a descriptor that it is given. */
+    (void) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return steal_fd(&fd);
+}

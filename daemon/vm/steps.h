@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of this folder call of each other: the things done to a VM over time (Start, Stop, Save)
+ * hear of QEMU's events and of the instance's end here. Nobody outside of daemon/vm includes this. */
+
+#include "instance.h"
+
+typedef struct Stop Stop;
+typedef struct Save Save;
+
+/* start.c */
+void start_monitor_ready(Start *start);
+void start_monitor_closed(Start *start, const Error *error);
+void start_event(Start *start, const char *name, const json_t *data);
+void start_cancel(Start *start);
+/* The instance has ended while it was starting; frees the Start and answers its caller. The VM's state has been set. */
+void start_ended(Start *start, const InstanceEnd *end);
+
+/* stop.c: true when the event was for the stop alone. */
+bool stop_event(Stop *stop, const char *name, const json_t *data);
+/* The instance has ended: the job is done, or failed when it was a reboot. Frees the Stop. */
+void stop_ended(Stop *stop);
+
+/* save.c */
+bool save_event(Save *save, const char *name, const json_t *data);
+/* Frees the Save; true when the state was saved. */
+bool save_ended(Save *save);
+
+/* Whether vmd went away while it saved: the half file is removed, and the guest should go on. */
+bool save_was_interrupted(const VM *vm);
+
+/* recover.c */
+void recover_monitor_ready(VM *vm);
+
+/* end.c: what becomes of a VM that no process is left of: a transient one is forgotten, with its file; of another
+ * the file is read again. The VM may be gone afterwards. */
+void vm_settle(VM *vm);
+
+/* run.c: NotRunning or Busy unless QEMU can be asked; and unless nothing else is done to the VM. */
+bool vm_check_monitor(VM *vm, Error **ret_error);
+bool vm_check_idle(VM *vm, Error **ret_error);

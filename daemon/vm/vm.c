@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "instance.h"
+#include "manager.h"
+#include "messages.h"
+#include "name.h"
+
+#define VM_INTERFACE "org.vmd1.VM"
+
+static const char *const vm_states[_VM_STATE_MAX] = {
+    [VM_STOPPED] = "stopped",
+    [VM_STARTING] = "starting",
+    [VM_RUNNING] = "running",
+    [VM_PAUSED] = "paused",
+    [VM_STOPPING] = "stopping",
+    [VM_SAVING] = "saving",
+    [VM_SAVED] = "saved",
+    [VM_FAILED] = "failed",
+};
+
+static const char *const vm_reasons[_VM_REASON_MAX] = {
+    [REASON_NONE] = "none",
+    [REASON_REQUESTED] = "requested",
+    [REASON_GUEST_SHUTDOWN] = "guest-shutdown",
+    [REASON_GUEST_RESET] = "guest-reset",
+    [REASON_GUEST_PANIC] = "guest-panic",
+    [REASON_TERMINATED] = "terminated",
+    [REASON_CRASHED] = "crashed",
+    [REASON_START_FAILED] = "start-failed",
+    [REASON_RESTORED] = "restored",
+    [REASON_IO_ERROR] = "io-error",
+    [REASON_HOST_SHUTDOWN] = "host-shutdown",
+    [REASON_UNKNOWN] = "unknown",
+};
+
+const char *vm_state_to_string(VMState state)
+{
+    return vm_states[state];
+}
+
+const char *vm_reason_to_string(VMReason reason)
+{
+    return vm_reasons[reason];
+}
+
+VMState vm_state_from_string(const char *s)
+{
+    for (VMState state = 0; state < _VM_STATE_MAX; state++)
+        if (g_str_equal(s, vm_states[state]))
+            return state;
+    return VM_STARTING;
+}
+
+VMReason vm_reason_from_string(const char *s)
+{
+    for (VMReason reason = 0; s && reason < _VM_REASON_MAX; reason++)
+        if (g_str_equal(s, vm_reasons[reason]))
+            return reason;
+    return REASON_UNKNOWN;
+}
+
+VM *vm_new(Manager *manager, const char *name, bool transient)
+{
+    VM *vm = g_new0(VM, 1);
+    vm->manager = manager;
+    vm->name = g_strdup(name);
+    vm->transient = transient;
+    vm->state = vm_resting_state(vm);
+    return vm;
+}
+
+void vm_free(VM *vm)
+{
+    if (!vm)
+        return;
+    instance_free(vm->instance, false);
+    g_free(vm->name);
+    g_free(vm->description);
+    g_free(vm->message);
+    g_free(vm->problem);
+    g_free(vm);
+}
+
+char *vm_settings_path(const VM *vm)
+{
+    const Dirs *dirs = vm->manager->dirs;
+    return g_strdup_printf("%s/%s.vm", vm->transient ? dirs->runtime : dirs->settings, vm->name);
+}
+
+char *vm_object_path(const VM *vm)
+{
+    return name_to_vm_path(vm->name);
+}
+
+char *vm_scope(const VM *vm)
+{
+    return name_to_scope(vm->name);
+}
+
+char *vm_instance_dir(const VM *vm)
+{
+    return g_build_filename(vm->manager->dirs->instances, vm->name, NULL);
+}
+
+char *vm_saved_path(const VM *vm, const char *suffix)
+{
+    return g_strdup_printf("%s/%s.%s", vm->manager->dirs->saved, vm->name, suffix);
+}
+
+VMState vm_resting_state(const VM *vm)
+{
+    g_autofree char *saved = vm_saved_path(vm, "state");
+    return access(saved, F_OK) == 0 ? VM_SAVED : VM_STOPPED;
+}
+
+bool vm_is_active(const VM *vm)
+{
+    return vm->instance != NULL;
+}
+
+/* A UUID that is the same each time, on this host, for this name. */
+static sd_id128_t derive_uuid(const char *name)
+{
+    static const sd_id128_t application = SD_ID128_MAKE(5d, 0c, 4f, 7e, 2b, 1a, 4b, 0e, 9d, 3c, 76, 6d, 64, 00, 00, 01);
+    sd_id128_t machine = SD_ID128_NULL, id;
+    (void) sd_id128_get_machine_app_specific(application, &machine);
+
+    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_checksum_update(checksum, machine.bytes, sizeof machine.bytes);
+    g_checksum_update(checksum, (const guchar *) name, (gssize) strlen(name));
+    guint8 digest[32];
+    gsize length = sizeof digest;
+    g_checksum_get_digest(checksum, digest, &length);
+    memcpy(id.bytes, digest, sizeof id.bytes);
+    id.bytes[6] = (id.bytes[6] & 0x0f) | 0x40;
+    id.bytes[8] = (id.bytes[8] & 0x3f) | 0x80;
+    return id;
+}
+
+Settings *vm_load_settings(const VM *vm, Error **ret_error)
+{
+    g_autofree char *path = vm_settings_path(vm);
+    return settings_load(path, ret_error);
+}
+
+static void show_settings(VM *vm, const Settings *settings)
+{
+    const char *uuid = settings_get_string(settings, "VM", "UUID");
+    if (!uuid || sd_id128_from_string(uuid, &vm->uuid) < 0)
+        vm->uuid = derive_uuid(vm->name);
+    g_free(vm->description);
+    vm->description = g_strdup(settings_get_string(settings, "VM", "Description"));
+    vm->cpus = (uint32_t) settings_get_number(settings, "VM", "CPUs");
+    vm->memory = settings_get_number(settings, "VM", "Memory");
+}
+
+static void compare_with_running(VM *vm, const Settings *settings)
+{
+    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL);
+    g_autofree char *running = NULL;
+    g_autofree char *now = settings_canonical(settings);
+    if (!g_file_get_contents(path, &running, NULL, NULL))
+        return;
+    bool differs = !g_str_equal(running, now);
+    if (differs == vm->needs_restart)
+        return;
+    vm->needs_restart = differs;
+    vm_changed(vm, "NeedsRestart", NULL);
+}
+
+void vm_read_settings(VM *vm)
+{
+    g_autofree char *path = vm_settings_path(vm);
+    g_autoptr(Error) error = NULL;
+    struct stat st;
+    g_clear_pointer(&vm->problem, g_free);
+    vm->defined = lstat(path, &st) == 0;
+    if (!vm->defined)
+        return;
+    vm->owner = st.st_uid;
+    g_autoptr(Settings) settings = settings_load(path, &error);
+    if (!settings) {
+        vm->problem = error_message(error);
+        return;
+    }
+    if (vm->instance && vm->state != VM_STARTING)
+        compare_with_running(vm, settings);
+    else
+        show_settings(vm, settings);
+}
+
+void vm_changed(VM *vm, const char *property, ...)
+{
+    g_autofree char *path = vm_object_path(vm);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    va_list ap;
+    va_start(ap, property);
+    for (const char *name = property; name; name = va_arg(ap, const char *))
+        g_ptr_array_add(names, (gpointer) name);
+    va_end(ap);
+    g_ptr_array_add(names, NULL);
+    (void) sd_bus_emit_properties_changed_strv(vm->manager->bus, path, VM_INTERFACE, (char **) names->pdata);
+}
+
+/* What the journal says of a change; a message ID for those that a program may wait for. */
+static void log_state(const VM *vm)
+{
+    static const char *const ids[_VM_STATE_MAX] = {
+        [VM_RUNNING] = MESSAGE_STARTED,
+        [VM_STOPPED] = MESSAGE_STOPPED,
+        [VM_SAVED] = MESSAGE_SAVED,
+        [VM_FAILED] = MESSAGE_CRASHED,
+        [VM_PAUSED] = MESSAGE_PAUSED,
+    };
+    static const char *const verbs[_VM_STATE_MAX] = {
+        [VM_RUNNING] = "runs",
+        [VM_STOPPED] = "has stopped",
+        [VM_SAVED] = "has been saved",
+        [VM_FAILED] = "has failed",
+        [VM_PAUSED] = "is paused",
+    };
+    if (!verbs[vm->state])
+        return;
+
+    g_autofree char *unit = vm_scope(vm);
+    (void) sd_journal_send("MESSAGE=VM %s %s (%s)%s%s", vm->name, verbs[vm->state], vm_reasons[vm->reason], vm->message ? ": " : "",
+        vm->message ?: "", "PRIORITY=%i", vm->state == VM_FAILED ? LOG_ERR : LOG_INFO, "MESSAGE_ID=%s", ids[vm->state], "VM=%s",
+        vm->name, "VM_STATE=%s", vm_states[vm->state], "VM_REASON=%s", vm_reasons[vm->reason], "OBJECT_SYSTEMD_UNIT=%s", unit, NULL);
+}
+
+void vm_set_state(VM *vm, VMState state, VMReason reason, const char *message)
+{
+    bool same = vm->state == state;
+    if (same && vm->reason == reason && g_strcmp0(vm->message, message) == 0)
+        return;
+    vm->state = state;
+    vm->reason = reason;
+    g_free(vm->message);
+    vm->message = g_strdup(message);
+    vm->since = (uint64_t) g_get_real_time();
+    /* What a vmd that comes later knows of it. */
+    if (vm->instance && vm->instance->guard > 0)
+        (void) instance_write_record(vm->instance, NULL);
+    log_state(vm);
+    vm_changed(vm, "State", "StateReason", "StateMessage", "StateChangeTimestamp", "Leader", "QEMUProcess", "Accelerator",
+        "AcceleratorReason", "QEMUBinary", "QEMUVersion", NULL);
+}
