@@ -20,7 +20,7 @@ const SettingSection setting_sections[] = {
 };
 
 const SettingKey setting_keys[] = {
-        {"VM", "Description", SETTING_STRING, .max = 512, .option = "description", .metavar = "TEXT",
+        {"VM", "Description", SETTING_STRING, .max = 512, .live = true, .option = "description", .metavar = "TEXT",
                 .summary = "What the VM is for, shown by list and status."},
         {"VM", "UUID", SETTING_UUID, .option = "uuid", .metavar = "UUID",
                 .summary = "The machine's UUID as the guest sees it; unset, it is derived from the host's "

@@ -251,7 +251,7 @@ char *settings_canonical(const Settings *settings)
         for (unsigned j = 0; j < settings->entries->len; j++) {
             const SettingsEntry *entry = &g_array_index(settings->entries, SettingsEntry, j);
 
-            if (entry->section == i && entry->set)
+            if (entry->section == i && entry->set && !entry->schema->live)
                 g_ptr_array_add(lines, entry_canonical(entry));
         }
         /* A named section means something by being there; the others only by their keys. */

@@ -64,7 +64,7 @@ const char **settings_sections(const Settings *settings, const char *kind);
 /* The keys set in one section, in file order, NULL-terminated; freed with g_free. */
 const char **settings_keys(const Settings *settings, const char *section);
 
-/* A canonical text of all values that are set: equal texts mean that a VM would run the same. */
+/* A canonical text of all values that are set and not live: equal texts mean that a VM would run the same. */
 char *settings_canonical(const Settings *settings);
 
 /* What the name of a section means: "Disk root" is kind "Disk", device "root" (NULL when unnamed). Both

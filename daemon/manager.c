@@ -121,8 +121,9 @@ VM *manager_add_vm(Manager *manager, const char *name, bool transient)
     g_hash_table_insert(manager->vms, vm->name, vm);
     vm_read_settings(vm);
     g_autofree char *path = vm_object_path(vm);
-    (void) sd_bus_emit_object_added(manager->bus, path);
-    (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "VMNew", "so", name, path);
+    /* Fails while the objects are not on the bus: what vmd finds at its start is no news. */
+    if (sd_bus_emit_object_added(manager->bus, path) >= 0)
+        (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "VMNew", "so", name, path);
     return vm;
 }
 

@@ -193,7 +193,7 @@ static json_t *file_node(const MachineParts *parts, const MachineDisk *disk, con
 {
     char file[32];
     (void) g_snprintf(file, sizeof file, "/dev/fdset/%u", set);
-    const char *aio = parts->io_uring ? "io_uring" : image->direct ? "native" : "threads";
+    const char *aio = parts->io_uring ? "io_uring" : "threads";
     return json_pack("{ss ss ss ss ss sb so}", "driver", image->block_device ? "host_device" : "file", "node-name", node,
         "filename", file, "aio", aio, "discard", discard ? "unmap" : "ignore", "read-only", image->read_only, "cache",
         cache_options(parts, disk, image));

@@ -150,13 +150,17 @@ Settings *vm_load_settings(const VM *vm, Error **ret_error)
     return settings_load(path, ret_error);
 }
 
-static void show_settings(VM *vm, const Settings *settings)
+static void show_live(VM *vm, const Settings *settings)
+{
+    g_free(vm->description);
+    vm->description = g_strdup(settings_get_string(settings, "VM", "Description"));
+}
+
+static void show_machine(VM *vm, const Settings *settings)
 {
     const char *uuid = settings_get_string(settings, "VM", "UUID");
     if (!uuid || sd_id128_from_string(uuid, &vm->uuid) < 0)
         vm->uuid = derive_uuid(vm->name);
-    g_free(vm->description);
-    vm->description = g_strdup(settings_get_string(settings, "VM", "Description"));
     vm->cpus = (uint32_t) settings_get_number(settings, "VM", "CPUs");
     vm->memory = settings_get_number(settings, "VM", "Memory");
 }
@@ -190,10 +194,11 @@ void vm_read_settings(VM *vm)
         vm->problem = error_message(error);
         return;
     }
+    show_live(vm, settings);
     if (vm->instance && vm->state != VM_STARTING)
         compare_with_running(vm, settings);
     else
-        show_settings(vm, settings);
+        show_machine(vm, settings);
 }
 
 void vm_changed(VM *vm, const char *property, ...)

@@ -81,7 +81,7 @@ char *vm_scope(const VM *vm);
 char *vm_instance_dir(const VM *vm);
 char *vm_saved_path(const VM *vm, const char *suffix); /* "state", "json" */
 
-/* Reads the file again and fills in what is shown; of a running VM only `needs_restart` changes. A file that
+/* Reads the file again and fills in what is shown; of a running VM only what is live and `needs_restart` change. A file that
  * cannot be used is the VM's `problem`, and what was shown before stays. */
 void vm_read_settings(VM *vm);
 Settings *vm_load_settings(const VM *vm, Error **ret_error);

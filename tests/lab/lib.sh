@@ -22,6 +22,10 @@ export SYSTEMD_PAGER='' SYSTEMD_COLORS=0 DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/
 trap 'status=$?; echo "$(basename "$0"):${BASH_LINENO[0]:-}: \"$BASH_COMMAND\" failed with $status (line $LINENO)"' ERR
 set -E
 
+# In the foreground it sends no SIGCONT after its signal. That one would take away the SIGSTOP with which LeakSanitizer stops
+# a program at its end, and both would wait for ever.
+timeout() { command timeout --foreground "$@"; }
+
 # The story of a test, and where it was when it failed.
 given() { echo "given $*"; }
 when() { echo "when $*"; }

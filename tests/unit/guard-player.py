@@ -12,6 +12,7 @@ import time
 part, qmp, console = sys.argv[1], socket.socket(fileno=int(sys.argv[2])), socket.socket(fileno=int(sys.argv[3]))
 GREETING = b'{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}, "capabilities": []}}\r\n'
 SHUTDOWN = b'{"timestamp": {"seconds": 1}, "event": "SHUTDOWN", "data": {"guest": true, "reason": "%s"}}\r\n'
+RESET = b'{"event": "RESET", "data": {"guest": true, "reason": "guest-reset"}}\r\n'
 PANICKED = b'{"event": "GUEST_PANICKED", "data": {"action": "pause"}}\r\n'
 
 
@@ -86,9 +87,13 @@ elif part == "reasons":  # SHUTDOWN with reasons that may not get into the statu
 elif part == "flood":  # events without end while the button is pressed; then an orderly end
     negotiate()
     for _ in range(20000):
-        qmp.sendall(SHUTDOWN % b"guest-reset" + b'{"event": "RTC_CHANGE", "data": {"offset": 0}}\n')
+        qmp.sendall(RESET + b'{"event": "RTC_CHANGE", "data": {"offset": 0}}\n')
     expect([b"cont", b"system_powerdown"])
     qmp.sendall(SHUTDOWN % b"guest-shutdown")
+elif part == "off":  # the guest is off and QEMU waits for a word, as in the middle of a reboot
+    negotiate()
+    qmp.sendall(SHUTDOWN % b"guest-shutdown")
+    expect([b"quit"])
 elif part == "presses":  # is content only after three presses
     negotiate()
     expect([b"system_wakeup", b"cont", b"system_powerdown"])
@@ -100,7 +105,7 @@ elif part == "panic":
     qmp.sendall(PANICKED)
 elif part == "panic-and-reset":
     negotiate()
-    qmp.sendall(PANICKED + b'{"event": "RESET", "data": {"guest": true, "reason": "guest-reset"}}\r\n')
+    qmp.sendall(PANICKED + RESET)
 elif part == "noise":  # on stderr, with what a terminal or a journal would take badly
     os.write(2, b"<0>\x1b[31mred\x07\x00 \xc3\xa4 \xff \xc2\x9b tab\there\r\n")
     for n in range(100000):

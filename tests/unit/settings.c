@@ -282,7 +282,7 @@ static void canonical(void)
 {
     g_autoptr(Settings) a = parse_ok("[VM]\nMemory=2048M\nCPUs=1\n[Disk "
                                      "a]\nSource=/a//b\nReadOnly=1\n[Boot]\n[QEMU]\nArguments=-a 'b c'\n"),
-                        b = parse_ok("# x\n[VM]\nCPUs = 1\nMemory=2G\n\n[Disk "
+                        b = parse_ok("# x\n[VM]\nDescription=b\nCPUs = 1\nMemory=2G\n\n[Disk "
                                      "a]\nReadOnly=yes\nSource=/a/b\n[QEMU]\nArguments=-a\nArguments=b\\ c"),
                         other_order = parse_ok("[Disk b]\nSource=/b\n[Disk a]\nSource=/a\n"),
                         order = parse_ok("[Disk a]\nSource=/a\n[Disk b]\nSource=/b\n"),
