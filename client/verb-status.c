@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* status: how a VM, or vmd itself, is doing, as systemctl status draws it. */
+#include <pwd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "connect.h"
 #include "journal.h"
@@ -138,6 +140,21 @@ static int exit_code_of(const char *state)
     return up ? EXIT_DONE : EXIT_NOT_RUNNING;
 }
 
+/* Root's are the most, and need no word. */
+static void print_owner(const json_t *vm)
+{
+    uint64_t uid = json_get_number(vm, "Owner");
+    if (uid == 0 || uid == getuid())
+        return;
+    const struct passwd *account = uid == UINT32_MAX ? NULL : getpwuid((uid_t) uid);
+    if (uid == UINT32_MAX)
+        printf(LABEL "%s\n", "Owner", "an account that is gone");
+    else if (account)
+        printf(LABEL "%s\n", "Owner", account->pw_name);
+    else
+        printf(LABEL "%" PRIu64 "\n", "Owner", uid);
+}
+
 static int status_one(Client *client, const char *name)
 {
     g_autoptr(json_t) vm = NULL;
@@ -154,6 +171,7 @@ static int status_one(Client *client, const char *name)
     print_dot(state);
     printf(" %s%s%s\n", name, *clean ? " - " : "", clean);
     print_loaded(client, name, vm);
+    print_owner(vm);
     print_state(vm);
     if (json_get_number(vm, "Leader") > 0)
         print_runtime(client, vm, client->full ? 0 : terminal_columns());

@@ -27,6 +27,7 @@ static const char *const dbus_names[_ERROR_CODE_MAX] = {
         [ERROR_QEMU_FAILED] = DBUS_ERROR_PREFIX "QemuFailed",
         [ERROR_CANCELLED] = DBUS_ERROR_PREFIX "Cancelled",
         [ERROR_TIMED_OUT] = DBUS_ERROR_PREFIX "TimedOut",
+        [ERROR_LIMIT_REACHED] = DBUS_ERROR_PREFIX "LimitReached",
 };
 
 static Error *error_new(ErrorCode code, const char *thing, const char *remedy, char *cause)

@@ -33,6 +33,7 @@ typedef enum ErrorCode {
     ERROR_QEMU_FAILED,
     ERROR_CANCELLED,
     ERROR_TIMED_OUT,
+    ERROR_LIMIT_REACHED,
     _ERROR_CODE_MAX,
 } ErrorCode;
 

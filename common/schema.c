@@ -22,6 +22,9 @@ const SettingSection setting_sections[] = {
 const SettingKey setting_keys[] = {
         {"VM", "Description", SETTING_STRING, .max = 512, .live = true, .option = "description", .metavar = "TEXT",
                 .summary = "What the VM is for, shown by list and status."},
+        {"VM", "Owner", SETTING_STRING, .max = 256, .live = true, .option = "owner", .metavar = "USER",
+                .summary = "Whose VM it is, by name or number: who may manage it as an own one, and with whose rights "
+                           "its files are opened; unset, root."},
         {"VM", "UUID", SETTING_UUID, .option = "uuid", .metavar = "UUID",
                 .summary = "The machine's UUID as the guest sees it; unset, it is derived from the host's "
                            "machine "

@@ -456,24 +456,3 @@ int settings_append(sd_bus_message *m, const Settings *settings)
     }
     return sd_bus_message_close_container(m);
 }
-
-bool settings_message_has_section(sd_bus_message *m, const char *section)
-{
-    const char *name;
-    char type;
-
-    while (sd_bus_message_peek_type(m, &type, NULL) > 0 && type == SD_BUS_TYPE_STRING)
-        if (sd_bus_message_skip(m, "s") < 0)
-            return false;
-    if (sd_bus_message_enter_container(m, 'a', "{sa{sv}}") <= 0)
-        return false;
-    while (sd_bus_message_enter_container(m, 'e', "sa{sv}") > 0) {
-        if (sd_bus_message_read(m, "s", &name) < 0)
-            return false;
-        if (strcmp(name, section) == 0)
-            return true;
-        if (sd_bus_message_skip(m, "a{sv}") < 0 || sd_bus_message_exit_container(m) < 0)
-            return false;
-    }
-    return false;
-}

@@ -27,9 +27,5 @@ SettingsChanges *settings_changes_read_section(sd_bus_message *m, const char *se
 void settings_changes_free(SettingsChanges *changes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SettingsChanges, settings_changes_free)
 
-/* Whether an a{sa{sv}} among the message's arguments, after any strings, has that section; rewinds nothing.
- */
-bool settings_message_has_section(sd_bus_message *m, const char *section);
-
 /* Appends an a{sa{sv}} with all that is set, typed. Returns a negative errno. */
 int settings_append(sd_bus_message *m, const Settings *settings);

@@ -73,6 +73,18 @@ static char *read_all(int fd, size_t expected, size_t *ret_length, int *ret_errn
     return g_steal_pointer(&text);
 }
 
+/* What stands in the file is done with our rights, so nobody who lacks them may write it. */
+static bool is_trusted(const struct stat *st, const char *path, Error **ret_error)
+{
+    if (st->st_uid != 0 && st->st_uid != geteuid())
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, path, "Look at what it says, then 'chown root' it",
+                "it belongs to another user (uid %u)", st->st_uid);
+    if (st->st_mode & S_IWOTH || (st->st_mode & S_IWGRP && st->st_gid != 0))
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, path, "Look at what it says, then 'chmod go-w' it",
+                "others than its owner may write it");
+    return true;
+}
+
 static char *read_file(int dir_fd, const char *file, const char *path, size_t *ret_length, Error **ret_error)
 {
     struct stat st;
@@ -92,6 +104,10 @@ static char *read_file(int dir_fd, const char *file, const char *path, size_t *r
                 S_ISDIR(st.st_mode)    ? "a directory"
                 : S_ISFIFO(st.st_mode) ? "a FIFO"
                                        : "a device or socket");
+        return NULL;
+    }
+    if (!is_trusted(&st, path, ret_error)) {
+        close(fd);
         return NULL;
     }
     if (st.st_size > SETTINGS_FILE_MAX) {

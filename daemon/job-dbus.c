@@ -12,7 +12,18 @@ static void *find(Manager *manager, const char *path, Error **ret_error)
     return job;
 }
 
-static bool cancel(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
+{
+    const Job *job = job_find_by_path(manager->jobs, sd_bus_message_get_path(m));
+    g_autofree char *name = NULL;
+    const VM *vm = job && sd_bus_path_decode(job->object, "/org/vmd1/vm", &name) > 0 ? manager_find_vm(manager, name) : NULL;
+    if (!vm)
+        return;
+    details->vm = g_strdup(vm->name);
+    details->owner = vm->owner;
+}
+
+static bool cancel(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     if (!job_cancel(object, ret_error))
         return false;
@@ -54,4 +65,5 @@ const Interface job_interface = {
     .methods = methods,
     .properties = properties,
     .find = find,
+    .details = details,
 };

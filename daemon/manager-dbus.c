@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "change.h"
 #include "cleanup.h"
 #include "config.h"
 #include "method.h"
@@ -17,23 +18,59 @@
 #define VM_PREFIX "/org/vmd1/vm"
 #define JOB_PREFIX "/org/vmd1/job"
 
+#define OWNER_VMS_MAX 100U
+
 static void *find(Manager *manager, const char *path, Error **ret_error)
 {
     return manager;
 }
 
-/* CreateVM and RunVM name the VM that is to be. */
+/* CreateVM and RunVM name the VM that is to be, the caller's own. */
 static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
 {
     const char *name;
+    details->callers_own = sd_bus_message_has_signature(m, "sa{sa{sv}}");
     if (sd_bus_message_read(m, "s", &name) >= 0 && name_is_valid(name))
         details->vm = g_strdup(name);
 }
 
 /* ---- methods ---- */
 
+/* Each takes a place in memory, in /etc and in each list, and to make one asks nobody but its owner. */
+static bool check_limit(const Manager *manager, uid_t owner, Error **ret_error)
+{
+    unsigned n = 0;
+    GHashTableIter iter;
+    gpointer value;
+    if (owner == geteuid())
+        return true;
+    g_hash_table_iter_init(&iter, manager->vms);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        n += ((const VM *) value)->owner == owner;
+    return n < OWNER_VMS_MAX || error_set(ret_error, ERROR_LIMIT_REACHED, NULL, "Delete some, or ask the administrator for this one",
+        "you have %u VMs, and nobody but root has more", n);
+}
+
+/* The text of a new VM's file. Whoever makes one, owns it, unless the settings have another owner. */
+static char *new_text(sd_bus_message *m, uid_t caller, const char *thing, Error **ret_error)
+{
+    g_autofree char *owner = identity_name(caller);
+    const char *values[] = {owner, NULL};
+    const SettingsChange owned = {.section = "VM", .key = "Owner", .values = values};
+    g_autoptr(SettingsChanges) changes = settings_changes_read(m, ret_error);
+    g_autofree char *text = NULL;
+    if (!changes)
+        return NULL;
+    if (caller != geteuid()) {
+        text = settings_edit("", &owned, 1, thing, ret_error);
+        if (!text)
+            return NULL;
+    }
+    return settings_edit(text ?: "", changes->items, changes->n, thing, ret_error);
+}
+
 /* The common half of CreateVM and RunVM: a checked file is written and the VM is known. */
-static VM *create(Manager *manager, sd_bus_message *m, bool transient, Error **ret_error)
+static VM *create(Manager *manager, sd_bus_message *m, uid_t caller, bool transient, Error **ret_error)
 {
     const char *name;
     int r = sd_bus_message_read(m, "s", &name);
@@ -51,9 +88,8 @@ static VM *create(Manager *manager, sd_bus_message *m, bool transient, Error **r
 
     const Dirs *dirs = manager->dirs;
     g_autofree char *path = g_strdup_printf("%s/%s.vm", transient ? dirs->runtime : dirs->settings, name);
-    g_autoptr(SettingsChanges) changes = settings_changes_read(m, ret_error);
-    g_autofree char *text = changes ? settings_edit("", changes->items, changes->n, thing, ret_error) : NULL;
-    if (!text)
+    g_autofree char *text = check_limit(manager, caller, ret_error) ? new_text(m, caller, thing, ret_error) : NULL;
+    if (!text || !vm_check_text(text, thing, ret_error))
         return NULL;
     r = settings_write(path, text, 0644, true);
     if (r == -EEXIST) {
@@ -71,9 +107,9 @@ static VM *create(Manager *manager, sd_bus_message *m, bool transient, Error **r
     return vm;
 }
 
-static bool method_create_vm(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_create_vm(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
-    VM *vm = create(manager, m, false, ret_error);
+    VM *vm = create(manager, m, caller, false, ret_error);
     if (!vm)
         return false;
     g_autofree char *path = vm_object_path(vm);
@@ -100,9 +136,9 @@ static void on_run(const Error *error, void *userdata)
     manager_check_idle(manager);
 }
 
-static bool method_run_vm(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_run_vm(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
-    VM *vm = create(manager, m, true, ret_error);
+    VM *vm = create(manager, m, caller, true, ret_error);
     if (!vm)
         return false;
     RunReply *run = g_new(RunReply, 1);
@@ -116,7 +152,7 @@ static bool method_run_vm(Manager *manager, sd_bus_message *m, void *object, Err
     return false;
 }
 
-static bool method_get_vm(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_get_vm(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     const char *name;
     if (sd_bus_message_read(m, "s", &name) < 0 || !name_check(name, ret_error))
@@ -145,7 +181,7 @@ static bool send_array(sd_bus_message *reply, int r, Error **ret_error)
     return r >= 0 || error_set_errno(ret_error, r, NULL, "the reply cannot be sent");
 }
 
-static bool method_list_vms(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_list_vms(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     size_t n;
     g_autofree VM **vms = manager_list_vms(manager, &n);
@@ -165,7 +201,7 @@ static void append_job(Job *job, void *userdata)
         job->object, job->path);
 }
 
-static bool method_list_jobs(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_list_jobs(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     g_autoptr(sd_bus_message) reply = NULL;
     int r = new_array(m, "(ussoo)", &reply);
@@ -193,7 +229,7 @@ static int append_capabilities(sd_bus_message *reply, const QemuBuild *build)
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static bool method_list_qemu(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_list_qemu(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     g_autofree QemuBuild **builds = qemu_builds_list(manager->builds);
     g_autoptr(sd_bus_message) reply = NULL;
@@ -221,7 +257,7 @@ static int append_problems(sd_bus_message *reply, Manager *manager)
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static bool method_reload(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_reload(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     manager_scan_files(manager);
     g_autoptr(sd_bus_message) reply = NULL;
@@ -267,7 +303,10 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 
 static const char *choose_action(sd_bus_message *m)
 {
-    return settings_message_has_section(m, "QEMU") ? ACTION_RAW_QEMU_ARGUMENTS : NULL;
+    if (sd_bus_message_skip(m, "s") < 0)
+        return NULL;
+    g_autoptr(SettingsChanges) changes = settings_changes_read(m, NULL);
+    return changes ? change_action(changes->items, changes->n) : NULL;
 }
 
 #define NAME_AND_SETTINGS "sa{sa{sv}}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(vm)

@@ -29,23 +29,46 @@ void reply_error(sd_bus_message *m, const Error *error)
     (void) sd_bus_reply_method_errorf(m, error_code_to_dbus(error->code), "%s", message);
 }
 
-static void on_access(sd_bus_message *m, uid_t uid, const Error *denied, void *userdata)
+static AccessDetails get_details(Manager *manager, sd_bus_message *m, const Interface *interface)
+{
+    AccessDetails details = {.owner = UID_NOBODY_KNOWN, .verb = sd_bus_message_get_member(m)};
+    if (interface->details)
+        interface->details(manager, m, &details);
+    (void) sd_bus_message_rewind(m, true);
+    return details;
+}
+
+/* Polkit may have taken minutes to answer. */
+static bool owner_is_same(Manager *manager, sd_bus_message *m, const Interface *interface, const AccessGrant *grant)
+{
+    AccessDetails now = get_details(manager, m, interface);
+    g_free((char *) now.vm);
+    return now.callers_own || now.owner == grant->owner;
+}
+
+static bool run_handler(Manager *manager, sd_bus_message *m, const Interface *interface, const AccessGrant *grant, Error **ret_error)
+{
+    const char *path = sd_bus_message_get_path(m);
+    const Method *method = find_method(interface, sd_bus_message_get_member(m));
+    void *object = interface->find(manager, path, ret_error);
+    if (!object)
+        return false;
+    if (!owner_is_same(manager, m, interface, grant))
+        return error_set(ret_error, ERROR_BUSY, path, "Try again", "it has got another owner meanwhile");
+    (void) sd_bus_message_rewind(m, true);
+    return method->handler(manager, m, grant->caller, object, ret_error);
+}
+
+static void on_access(sd_bus_message *m, const AccessGrant *grant, const Error *denied, void *userdata)
 {
     Manager *manager = userdata;
-    const char *path = sd_bus_message_get_path(m);
-    const Interface *interface = interface_of_path(path);
-    const Method *method = find_method(interface, sd_bus_message_get_member(m));
     g_autoptr(Error) error = NULL;
 
     manager->busy--;
     if (denied)
         reply_error(m, denied);
-    else {
-        void *object = interface->find(manager, path, &error);
-        (void) sd_bus_message_rewind(m, true);
-        if (!object || !method->handler(manager, m, object, &error))
-            reply_error(m, error);
-    }
+    else if (!run_handler(manager, m, interface_of_path(sd_bus_message_get_path(m)), grant, &error))
+        reply_error(m, error);
     manager_check_idle(manager);
 }
 
@@ -61,13 +84,9 @@ static int method_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 
     const char *action = method->choose_action ? method->choose_action(m) : NULL;
     (void) sd_bus_message_rewind(m, true);
-    AccessDetails details = {.verb = member};
-    if (interface->details)
-        interface->details(manager, m, &details);
-    (void) sd_bus_message_rewind(m, true);
+    AccessDetails details = get_details(manager, m, interface);
     int r = access_check(manager->access, m, action ? action : method->action, &details, on_access, manager);
     g_free((char *) details.vm);
-    g_free((char *) details.owner);
     if (r < 0)
         return r;
     manager->busy++;

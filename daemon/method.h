@@ -5,14 +5,15 @@
  *
  * A row without an action cannot be written: method_dispatch() refuses what it does not find. For each
  * call it asks polkit (access.h) and only then runs the handler, once, with the object looked up afresh,
- * since it may have gone meanwhile. A handler replies itself, at once or later (keeping a reference to the message), or
+ * since it may have gone meanwhile; if it has another owner by then, the answer counts no more. A handler replies itself, at once or later (keeping a reference to the message), or
  * returns false with an Error, which becomes the reply. */
 
 #include <systemd/sd-bus.h>
 
 #include "manager.h"
 
-typedef bool (*MethodHandler)(Manager *manager, sd_bus_message *m, void *object, Error **ret_error);
+/* `caller`: the uid that was asked about. */
+typedef bool (*MethodHandler)(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
 
 typedef struct Method {
     const char *member;
@@ -30,8 +31,8 @@ typedef struct Interface {
     const sd_bus_vtable *properties; /* signals and properties, between SD_BUS_VTABLE_START and _END */
     /* The object behind a path; NULL and an Error when it is not there. */
     void *(*find)(Manager *manager, const char *path, Error **ret_error);
-    /* What polkit's rules see of the object; may leave it as it is. New strings; may read the message, which is
-     * rewound after it. */
+    /* Whose the object is; may leave it as it is. `vm` becomes a new string; may read the message, which is rewound
+     * after it. */
     void (*details)(Manager *manager, sd_bus_message *m, AccessDetails *details);
 } Interface;
 

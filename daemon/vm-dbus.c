@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "change.h"
 #include "cleanup.h"
 #include "command.h"
 #include "instance.h"
@@ -40,7 +40,7 @@ static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
     if (!vm)
         return;
     details->vm = g_strdup(vm->name);
-    details->owner = g_strdup_printf("%u", vm->owner);
+    details->owner = vm->owner;
 }
 
 /* ---- methods ---- */
@@ -56,7 +56,7 @@ static bool call_verb(Manager *manager, sd_bus_message *m, VM *vm, bool (*verb)(
 }
 
 #define METHOD_VERB(name, function)                                                                                    \
-    static bool name(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)                             \
+    static bool name(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)                             \
     {                                                                                                                  \
         return call_verb(manager, m, object, function, ret_error);                                                     \
     }
@@ -67,7 +67,7 @@ METHOD_VERB(method_pause, vm_pause)
 METHOD_VERB(method_resume, vm_resume)
 
 #define METHOD_JOB(name, function)                                                                                     \
-    static bool name(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)                             \
+    static bool name(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)                             \
     {                                                                                                                  \
         const char *job;                                                                                               \
         if (!function(object, &job, ret_error))                                                                        \
@@ -78,7 +78,7 @@ METHOD_VERB(method_resume, vm_resume)
 METHOD_JOB(method_stop, vm_stop)
 METHOD_JOB(method_save, vm_save)
 
-static bool method_reboot(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_reboot(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     if (!vm_reboot(object, ret_error))
         return false;
@@ -119,7 +119,7 @@ static bool delete_files(VM *vm, Error **ret_error)
     return true;
 }
 
-static bool method_delete(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_delete(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     VM *vm = object;
     uint64_t flags;
@@ -144,7 +144,7 @@ static bool method_delete(Manager *manager, sd_bus_message *m, void *object, Err
     return true;
 }
 
-static bool method_get_settings(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_get_settings(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     g_autoptr(Settings) settings = vm_load_settings(object, ret_error);
     if (!settings)
@@ -167,7 +167,7 @@ static bool write_settings(VM *vm, const char *path, const char *text, Error **r
     return true;
 }
 
-static bool method_set_settings(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_set_settings(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     VM *vm = object;
     g_autofree char *path = vm_settings_path(vm), *edited = NULL;
@@ -176,13 +176,13 @@ static bool method_set_settings(Manager *manager, sd_bus_message *m, void *objec
     if (!text)
         return false;
     edited = settings_edit(text, changes->items, changes->n, path, ret_error);
-    if (!edited || !write_settings(vm, path, edited, ret_error))
+    if (!edited || !vm_check_text(edited, path, ret_error) || !write_settings(vm, path, edited, ret_error))
         return false;
     (void) sd_bus_reply_method_return(m, NULL);
     return true;
 }
 
-static bool method_get_files(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_get_files(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     g_autofree char *path = vm_settings_path(object);
     g_auto(GStrv) files = settings_files(path);
@@ -203,7 +203,7 @@ static bool method_get_files(Manager *manager, sd_bus_message *m, void *object, 
     return r >= 0 || error_set_errno(ret_error, r, path, "the files cannot be sent");
 }
 
-static bool method_set_file(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_set_file(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     VM *vm = object;
     const char *expected, *text;
@@ -218,7 +218,7 @@ static bool method_set_file(Manager *manager, sd_bus_message *m, void *object, E
         return error_set(ret_error, ERROR_BUSY, path, "Look at the new text and edit again", "somebody else has changed it meanwhile");
     /* No change to it, but its checks, which know that a drop-in may have what the file lacks. */
     g_autofree char *checked = settings_edit(text, NULL, 0, path, ret_error);
-    if (!checked || !write_settings(vm, path, text, ret_error))
+    if (!checked || !vm_check_text(text, path, ret_error) || !write_settings(vm, path, text, ret_error))
         return false;
     (void) sd_bus_reply_method_return(m, NULL);
     return true;
@@ -260,7 +260,7 @@ static void on_preview(Command *command, const Error *error, void *userdata)
     manager_check_idle(manager);
 }
 
-static bool method_explain(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_explain(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     VM *vm = object;
     if (vm->instance) {
@@ -276,7 +276,7 @@ static bool method_explain(Manager *manager, sd_bus_message *m, void *object, Er
     return false;
 }
 
-static bool method_open_console(Manager *manager, sd_bus_message *m, void *object, Error **ret_error)
+static bool method_open_console(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     fd_cleanup int fd = vm_open_console(object, ret_error);
     if (fd < 0)
@@ -347,16 +347,16 @@ GET(get_bool)
 
 static const char *choose_settings_action(sd_bus_message *m)
 {
-    return settings_message_has_section(m, "QEMU") ? ACTION_RAW_QEMU_ARGUMENTS : NULL;
+    g_autoptr(SettingsChanges) changes = settings_changes_read(m, NULL);
+    return changes ? change_action(changes->items, changes->n) : NULL;
 }
 
-/* A file's text is not taken apart before it is known to be allowed: the stricter action, where it could matter. */
 static const char *choose_file_action(sd_bus_message *m)
 {
     const char *expected, *text;
     if (sd_bus_message_read(m, "ss", &expected, &text) < 0)
         return NULL;
-    return strstr(text, "[QEMU") || strstr(expected, "[QEMU") ? ACTION_RAW_QEMU_ARGUMENTS : NULL;
+    return change_action_of_text(expected, text);
 }
 
 static const Method methods[] = {
@@ -373,7 +373,7 @@ static const Method methods[] = {
     {"SetSettings", "a{sa{sv}}", "", SD_BUS_PARAM(settings), ACTION_MANAGE, choose_settings_action, method_set_settings},
     {"GetFiles", "", "a(ss)", SD_BUS_PARAM(files), ACTION_VIEW, NULL, method_get_files},
     {"SetFile", "ss", "", SD_BUS_PARAM(expected) SD_BUS_PARAM(text), ACTION_MANAGE, choose_file_action, method_set_file},
-    {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_VIEW, NULL, method_explain},
+    {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_MANAGE, NULL, method_explain},
     {"OpenConsole", "", "h", SD_BUS_PARAM(console), ACTION_OPEN_CONSOLE, NULL, method_open_console},
     {NULL},
 };

@@ -332,7 +332,8 @@ class Page:
 
     def do_actions(self):
         words = {'yes': 'anybody', 'no': 'nobody', 'auth_admin': 'with an administrator\'s password',
-                 'auth_admin_keep': 'with an administrator\'s password, which then holds for a while'}
+                 'auth_admin_keep': 'with an administrator\'s password, which then holds for a while',
+                 'auth_self_keep': 'with one\'s own password, which then holds for a while'}
         policy = ElementTree.parse(self.root / 'polkit/org.vmd1.policy').getroot()
         self.out.append('.Bl -tag -width Ds')
         for action in policy.findall('action'):

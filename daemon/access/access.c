@@ -23,8 +23,9 @@ typedef struct Question {
     Access *access;
     sd_bus_message *message;
     char *action;
-    char *vm, *owner, *verb;
-    uid_t uid;
+    char *vm, *verb;
+    uid_t uid, owner;
+    bool callers_own;
     sd_bus_slot *call;
     AccessReply reply;
     void *userdata;
@@ -37,7 +38,6 @@ static void question_free(Question *q)
     sd_bus_message_unref(q->message);
     g_free(q->action);
     g_free(q->vm);
-    g_free(q->owner);
     g_free(q->verb);
     g_free(q);
 }
@@ -47,9 +47,9 @@ static void answer(Question *q, const Error *error)
     g_autoptr(sd_bus_message) m = sd_bus_message_ref(q->message);
     AccessReply reply = q->reply;
     void *userdata = q->userdata;
-    uid_t uid = q->uid;
+    const AccessGrant grant = {.caller = q->uid, .owner = q->owner};
     question_free(q);
-    reply(m, uid, error, userdata);
+    reply(m, error ? NULL : &grant, error, userdata);
 }
 
 static void refuse(Question *q, const char *remedy, const char *cause)
@@ -98,7 +98,8 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 
 static int append_details(sd_bus_message *m, const Question *q)
 {
-    const char *const details[][2] = {{"vm", q->vm}, {"owner", q->owner}, {"verb", q->verb}};
+    g_autofree char *owner = q->owner == UID_NOBODY_KNOWN ? NULL : identity_name(q->owner);
+    const char *const details[][2] = {{"vm", q->vm}, {"owner", owner}, {"verb", q->verb}};
     int r = sd_bus_message_open_container(m, 'a', "{ss}");
     for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(details); i++)
         if (details[i][1])
@@ -127,6 +128,12 @@ static int ask_polkit(Question *q)
     return sd_bus_call_async(q->access->bus, &q->call, m, on_polkit, q, interactive ? POLKIT_INTERACTIVE_USEC : POLKIT_USEC);
 }
 
+static bool owner_may(const char *action)
+{
+    static const char *const actions[] = {ACTION_MANAGE, ACTION_OPEN_CONSOLE, ACTION_USE_FOREIGN_PATHS, NULL};
+    return g_strv_contains(actions, action);
+}
+
 static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     Question *q = userdata;
@@ -138,6 +145,8 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         return 0;
     }
     q->uid = uid;
+    if (q->callers_own)
+        q->owner = uid;
     if (uid == 0 || (q->access->user && uid == getuid())) {
         answer(q, NULL);
         return 0;
@@ -145,6 +154,10 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
     if (q->access->user) {
         refuse(q, NULL, "this vmd belongs to another user");
         return 0;
+    }
+    if (q->owner == uid && owner_may(q->action)) {
+        g_free(q->action);
+        q->action = g_strdup(ACTION_MANAGE_OWN);
     }
     if (ask_polkit(q) < 0)
         refuse(q, NULL, "polkit could not be asked");
@@ -162,7 +175,8 @@ int access_check(Access *access, sd_bus_message *m, const char *action, const Ac
     q->message = sd_bus_message_ref(m);
     q->action = g_strdup(action);
     q->vm = g_strdup(details->vm);
-    q->owner = g_strdup(details->owner);
+    q->owner = details->owner;
+    q->callers_own = details->callers_own;
     q->verb = g_strdup(details->verb);
     q->uid = (uid_t) -1;
     q->reply = reply;

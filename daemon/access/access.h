@@ -12,11 +12,16 @@
 #include <systemd/sd-bus.h>
 
 #include "error.h"
+#include "identity.h"
 
-/* The actions of polkit/org.vmd1.policy. */
+/* The actions of polkit/org.vmd1.policy. From ACTION_USE_FOREIGN_PATHS on each is as good as being root. */
 #define ACTION_VIEW "org.vmd1.view"
+#define ACTION_MANAGE_OWN "org.vmd1.manage-own"
 #define ACTION_MANAGE "org.vmd1.manage"
 #define ACTION_OPEN_CONSOLE "org.vmd1.open-console"
+#define ACTION_USE_FOREIGN_PATHS "org.vmd1.use-foreign-paths"
+#define ACTION_ATTACH_HOST_DEVICE "org.vmd1.attach-host-device"
+#define ACTION_CHANGE_OWNER "org.vmd1.change-owner"
 #define ACTION_RAW_QEMU_ARGUMENTS "org.vmd1.raw-qemu-arguments"
 
 typedef struct Access Access; /* one per daemon */
@@ -25,17 +30,24 @@ Access *access_new(sd_bus *bus, bool user);
 void access_free(Access *access); /* questions under way are dropped, their callers get no answer from here */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Access, access_free)
 
-/* What polkit's rules see of a request, beside the caller; unset ones are NULL. */
+/* What is asked about. Polkit's rules see the name of the VM and of its owner and the verb, where there are such. */
 typedef struct AccessDetails {
     const char *vm;
-    const char *owner; /* user name, or the number when it has none */
+    uid_t owner;       /* of the VM; UID_NOBODY_KNOWN: none */
+    bool callers_own;  /* the VM is yet to be made, and its owner will be the caller */
     const char *verb;  /* the D-Bus member, "Start" */
 } AccessDetails;
 
-/* `error` NULL: yes. `uid`: the caller's. */
-typedef void (*AccessReply)(sd_bus_message *m, uid_t uid, const Error *error, void *userdata);
+typedef struct AccessGrant {
+    uid_t caller;
+    uid_t owner; /* as it was when the question was asked */
+} AccessGrant;
 
-/* Asks whether the sender of `m` may do `action`. The message is kept until the reply. A negative errno
+/* `error` NULL: yes, and then `grant` says to whom. */
+typedef void (*AccessReply)(sd_bus_message *m, const AccessGrant *grant, const Error *error, void *userdata);
+
+/* Asks whether the sender of `m` may do `action`; of the owner of the VM only manage-own is wanted where others need manage,
+ * open-console or use-foreign-paths (what a VM names is opened with its owner's rights anyway). The message is kept until the reply. A negative errno
  * means that nothing was asked. */
 int access_check(Access *access, sd_bus_message *m, const char *action, const AccessDetails *details, AccessReply reply,
     void *userdata);

@@ -5,14 +5,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "manager.h"
+#include "sources.h"
 
 void opened_init(Opened *opened)
 {
@@ -30,12 +29,11 @@ void opened_close(Opened *opened)
 {
     int *fds[] = {
         &opened->parts.monitor_fd, &opened->parts.guard_fd, &opened->parts.console_fd, &opened->parts.agent_fd,
-        &opened->parts.kernel_fd, &opened->parts.initrd_fd, &opened->guard_console_fd,
-        &opened->console_listen_fd, &opened->console_log_fd, &opened->status_fd, &opened->guard_qmp_fd,
+        &opened->guard_console_fd, &opened->console_listen_fd, &opened->console_log_fd, &opened->status_fd, &opened->guard_qmp_fd,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
         close_fd(fds[i]);
-    g_clear_pointer(&opened->parts.disks, g_ptr_array_unref);
+    sources_close(&opened->parts);
 }
 
 static int listen_socket(const char *dir_path, const char *name)
@@ -95,67 +93,6 @@ bool open_sockets(Opened *opened, const char *dir, bool console, Error **ret_err
     return !console || open_pair(&parts->console_fd, &opened->guard_console_fd, ret_error);
 }
 
-static int copy_to_memfd(int fd)
-{
-    fd_cleanup int copy = memfd_create("vmd-boot", MFD_CLOEXEC);
-    if (copy < 0)
-        return -errno;
-    for (;;) {
-        ssize_t n = copy_file_range(fd, NULL, copy, NULL, 16 * 1024 * 1024, 0);
-        if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP)) {
-            char buffer[65536];
-            n = read(fd, buffer, sizeof buffer);
-            if (n > 0 && write(copy, buffer, (size_t) n) != n)
-                return -ENOSPC;
-        }
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            return steal_fd(&copy);
-    }
-}
-
-/* QEMU opens what is behind the descriptor once more, with its own uid: where that uid may not, it gets a copy. */
-static int open_boot_file(const Settings *settings, const char *key, uid_t uid, Error **ret_error)
-{
-    const char *path = settings_get_string(settings, "Boot", key);
-    struct stat st;
-    fd_cleanup int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        error_set_errno(ret_error, errno, path, "%s= of [Boot] cannot be opened", key);
-        return -1;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        error_set(ret_error, ERROR_INVALID_SETTINGS, path, NULL, "%s= of [Boot] is no regular file", key);
-        return -1;
-    }
-    if (uid == (uid_t) -1 || (st.st_mode & S_IROTH))
-        return steal_fd(&fd);
-    int copy = copy_to_memfd(fd);
-    if (copy < 0)
-        error_set_errno(ret_error, copy, path, "%s= of [Boot] cannot be read", key);
-    return copy;
-}
-
-bool open_boot(Opened *opened, const Settings *settings, uid_t uid, Error **ret_error)
-{
-    const struct {
-        const char *key;
-        int *fd;
-    } files[] = {{"Kernel", &opened->parts.kernel_fd}, {"Initrd", &opened->parts.initrd_fd}};
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        if (!settings_get_string(settings, "Boot", files[i].key))
-            continue;
-        *files[i].fd = open_boot_file(settings, files[i].key, uid, ret_error);
-        if (*files[i].fd < 0)
-            return false;
-    }
-    if (opened->parts.initrd_fd >= 0 && opened->parts.kernel_fd < 0)
-        return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(settings, "Boot", "Initrd"), "Set Kernel= too",
-            "Initrd= means nothing without Kernel=");
-    return true;
-}
-
 /* Who else has the image open, when one of the two writes. */
 static const VM *image_user(const VM *vm, const ImageIdentity *wanted)
 {
@@ -189,28 +126,11 @@ static bool claim_images(const VM *vm, GArray *images, const Image *image, Error
     return true;
 }
 
-bool open_disks(Opened *opened, const Settings *settings, const VM *vm, GArray *images, Error **ret_error)
+bool claim_disks(const Opened *opened, const VM *vm, GArray *images, Error **ret_error)
 {
-    g_autofree const char **sections = settings_sections(settings, "Disk");
-    opened->parts.disks = g_ptr_array_new_with_free_func((GDestroyNotify) machine_disk_free);
-
-    for (size_t i = 0; sections && sections[i]; i++) {
-        MachineDisk *disk = g_new0(MachineDisk, 1);
-        g_autofree char *kind = NULL;
-        g_ptr_array_add(opened->parts.disks, disk);
-        disk->section = g_strdup(sections[i]);
-        disk->cdrom = machine_disk_is_cdrom(settings, sections[i]);
-        if (!settings_section_split(sections[i], &kind, &disk->name, ret_error))
-            return false;
-        const char *cache = settings_get_string(settings, sections[i], "Cache");
-        ImageSpec spec = {
-            .path = settings_get_string(settings, sections[i], "Source"),
-            .format = settings_get_string(settings, sections[i], "Format"),
-            .read_only = disk->cdrom || settings_get_bool(settings, sections[i], "ReadOnly"),
-            .direct = !cache || g_str_equal(cache, "none"),
-        };
-        disk->image = image_open(&spec, ret_error);
-        if (!disk->image || (images && !claim_images(vm, images, disk->image, ret_error)))
+    for (guint i = 0; i < opened->parts.disks->len; i++) {
+        const MachineDisk *disk = opened->parts.disks->pdata[i];
+        if (!claim_images(vm, images, disk->image, ret_error))
             return false;
     }
     return true;

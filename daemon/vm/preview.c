@@ -2,15 +2,19 @@
 #include "preview.h"
 
 #include "manager.h"
-#include "open.h"
 #include "questions.h"
+#include "sources.h"
+
+/* How long the files may take to be opened. */
+#define SOURCES_USEC (20 * G_USEC_PER_SEC)
 
 typedef struct Preview {
     Manager *manager;
-    char *name;
+    char *name; /* the VM may go meanwhile */
     sd_id128_t uuid;
     Settings *settings;
     Questions *questions;
+    const Answers *answers; /* the questions' */
     PreviewDone done;
     void *userdata;
 } Preview;
@@ -24,41 +28,49 @@ static void finish(Preview *preview, Command *command, const Error *error)
     g_free(preview);
 }
 
-static Command *make_command(Preview *preview, const Answers *answers, Error **ret_error)
+static Command *make_command(Preview *preview, MachineParts *parts, Error **ret_error)
 {
-    Opened opened;
-    opened_init(&opened);
     char uuid[SD_ID128_UUID_STRING_MAX];
-    Command *command = NULL;
+    const Answers *answers = preview->answers;
+    parts->name = preview->name;
+    parts->uuid = sd_id128_to_uuid_string(preview->uuid, uuid);
+    parts->settings = preview->settings;
+    parts->build = answers->build;
+    parts->kvm = answers->kvm;
+    parts->io_uring = preview->manager->io_uring;
+    /* No socket is made for a preview; 3 is the first number that one could have. */
+    parts->monitor_fd = 3;
+    parts->guard_fd = 4;
+    parts->agent_fd = 5;
+    parts->console_fd = g_str_equal(settings_get_string(preview->settings, "Console", "Type"), "none") ? -1 : 6;
+    return machine_command(parts, ret_error);
+}
 
-    if (open_boot(&opened, preview->settings, (uid_t) -1, ret_error) &&
-        open_disks(&opened, preview->settings, NULL, NULL, ret_error)) {
-        MachineParts parts = opened.parts;
-        parts.name = preview->name;
-        parts.uuid = sd_id128_to_uuid_string(preview->uuid, uuid);
-        parts.settings = preview->settings;
-        parts.build = answers->build;
-        parts.kvm = answers->kvm;
-        parts.io_uring = preview->manager->io_uring;
-        /* No socket is made for a preview; 3 is the first number that one could have. */
-        parts.monitor_fd = 3;
-        parts.guard_fd = 4;
-        parts.agent_fd = 5;
-        parts.console_fd = g_str_equal(settings_get_string(preview->settings, "Console", "Type"), "none") ? -1 : 6;
-        command = machine_command(&parts, ret_error);
-    }
-    opened_close(&opened);
-    return command;
+static void on_sources(void *data, void *userdata)
+{
+    Preview *preview = userdata;
+    MachineParts parts = {.kernel_fd = -1, .initrd_fd = -1};
+    g_autoptr(Error) error = NULL;
+    g_autoptr(Command) command = NULL;
+    if (sources_take(data, &parts, &error))
+        command = make_command(preview, &parts, &error);
+    sources_close(&parts);
+    finish(preview, command, error);
 }
 
 static void on_answers(const Answers *answers, const Error *error, void *userdata)
 {
     Preview *preview = userdata;
     g_autoptr(Error) failed = NULL;
+    VM *vm = manager_find_vm(preview->manager, preview->name);
+    Task *task;
     if (error)
         return finish(preview, NULL, error);
-    g_autoptr(Command) command = make_command(preview, answers, &failed);
-    finish(preview, command, failed);
+    preview->answers = answers;
+    if (!vm)
+        error_set(&failed, ERROR_NO_SUCH_VM, preview->name, NULL, "it has been deleted");
+    if (!vm || !sources_open(vm, preview->settings, (uid_t) -1, SOURCES_USEC, on_sources, preview, &task, &failed))
+        finish(preview, NULL, failed);
 }
 
 bool vm_preview(VM *vm, PreviewDone done, void *userdata, Error **ret_error)

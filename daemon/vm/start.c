@@ -4,7 +4,8 @@
  *
  *     vm_start    check the settings, make the run-time folder     no waiting
  *     questions   what can this QEMU do, does KVM run a guest      waits only the first time
- *     on_answers  images, kernel, sockets: descriptors             no waiting
+ *     on_answers  images and kernel, as the owner: descriptors     in a thread
+ *     on_sources  sockets, the command line                        no waiting
  *     launch      make the cgroup, spawn the guard, ask systemd    no waiting
  *     (wait)      for the scope's job and for QEMU's monitor       both at once
  *     go          "cont", after a saved state has been read        running
@@ -29,6 +30,7 @@
 #include "manager.h"
 #include "open.h"
 #include "questions.h"
+#include "sources.h"
 #include "spawn.h"
 #include "steps.h"
 #include "value.h"
@@ -52,6 +54,7 @@ struct Start {
     Settings *settings;
     Questions *questions;
     QemuBuild *build;  /* borrowed from the answers */
+    Task *sources;     /* while it runs */
     Error *error;      /* why it fails; set once */
     VMDone done;
     void *userdata;
@@ -84,6 +87,7 @@ static Start *start_new(VM *vm, VMDone done, void *userdata)
 static void start_free(Start *start)
 {
     questions_free(start->questions);
+    task_abandon(start->sources);
     scope_job_forget(start->scope_job);
     sd_event_source_disable_unref(start->timer);
     opened_close(&start->opened);
@@ -508,6 +512,26 @@ static bool build_command(Start *start, Error **ret_error)
     return machine && write_text(instance, "command", text, ret_error) && write_text(instance, "settings", canonical, ret_error);
 }
 
+static void on_sources(void *data, void *userdata)
+{
+    Start *start = userdata;
+    Instance *instance = start->instance;
+    Error *error = NULL;
+    start->sources = NULL;
+    if (!sources_take(data, &start->opened.parts, &error) || !claim_disks(&start->opened, start->vm, instance->images, &error) ||
+        !open_incoming(start, &error) || !open_sockets(&start->opened, instance->dir, instance->console, &error) ||
+        !build_command(start, &error))
+        return start_fail(start, error);
+
+    /* Connected before QEMU is there: the backlog holds it, nothing polls for QEMU to come up. */
+    int r = instance_connect_monitor(instance);
+    if (r < 0) {
+        error_set_errno(&error, r, instance->dir, "QEMU's monitor socket cannot be connected");
+        return start_fail(start, error);
+    }
+    launch(start);
+}
+
 static void on_answers(const Answers *answers, const Error *unanswered, void *userdata)
 {
     Start *start = userdata;
@@ -521,18 +545,9 @@ static void on_answers(const Answers *answers, const Error *unanswered, void *us
     instance->binary = g_strdup(qemu_build_path(start->build));
     instance->version = g_strdup(qemu_build_version(start->build));
 
-    if (!open_boot(&start->opened, start->settings, instance->uid, &error) ||
-        !open_disks(&start->opened, start->settings, start->vm, instance->images, &error) || !open_incoming(start, &error) ||
-        !open_sockets(&start->opened, instance->dir, instance->console, &error) || !build_command(start, &error))
-        return start_fail(start, error);
-
-    /* Connected before QEMU is there: the backlog holds it, nothing polls for QEMU to come up. */
-    int r = instance_connect_monitor(instance);
-    if (r < 0) {
-        error_set_errno(&error, r, instance->dir, "QEMU's monitor socket cannot be connected");
-        return start_fail(start, error);
-    }
-    launch(start);
+    uint64_t limit = settings_get_number(start->settings, "VM", "StartTimeout");
+    if (!sources_open(start->vm, start->settings, instance->uid, limit, on_sources, start, &start->sources, &error))
+        start_fail(start, error);
 }
 
 /* ---- check ---- */

@@ -6,7 +6,9 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "change.h"
 #include "cleanup.h"
+#include "identity.h"
 #include "instance.h"
 #include "manager.h"
 #include "messages.h"
@@ -72,6 +74,7 @@ VM *vm_new(Manager *manager, const char *name, bool transient)
     vm->manager = manager;
     vm->name = g_strdup(name);
     vm->transient = transient;
+    vm->owner = geteuid();
     vm->state = vm_resting_state(vm);
     return vm;
 }
@@ -150,10 +153,32 @@ Settings *vm_load_settings(const VM *vm, Error **ret_error)
     return settings_load(path, ret_error);
 }
 
+bool vm_check_text(const char *text, const char *origin, Error **ret_error)
+{
+    /* One that lacks a required key, which a drop-in has, cannot be parsed by itself; it was checked with its drop-ins. */
+    g_autoptr(Settings) settings = settings_parse(text, strlen(text), origin, NULL);
+    return !settings || change_check_owner(settings, ret_error);
+}
+
+/* A user's own vmd has no other users. */
+static void show_owner(VM *vm, const Settings *settings)
+{
+    const char *owner = settings_get_string(settings, "VM", "Owner");
+    vm->owner = geteuid();
+    if (vm->manager->user || !owner)
+        return;
+    g_autoptr(Error) error = NULL;
+    if (!identity_find(owner, &vm->owner))
+        vm->owner = UID_NOBODY_KNOWN;
+    if (!change_check_owner(settings, &error))
+        vm->problem = error_message(error);
+}
+
 static void show_live(VM *vm, const Settings *settings)
 {
     g_free(vm->description);
     vm->description = g_strdup(settings_get_string(settings, "VM", "Description"));
+    show_owner(vm, settings);
 }
 
 static void show_machine(VM *vm, const Settings *settings)
@@ -188,7 +213,6 @@ void vm_read_settings(VM *vm)
     vm->defined = lstat(path, &st) == 0;
     if (!vm->defined)
         return;
-    vm->owner = st.st_uid;
     g_autoptr(Settings) settings = settings_load(path, &error);
     if (!settings) {
         vm->problem = error_message(error);

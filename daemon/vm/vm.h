@@ -53,7 +53,7 @@ typedef struct VM {
     char *name;
     bool transient;
     bool defined;  /* its settings file is there */
-    uid_t owner;
+    uid_t owner;   /* Owner=; vmd's own uid where it is unset; UID_NOBODY_KNOWN where its account is gone */
     char *problem; /* why its files cannot be used, or NULL */
 
     /* From the settings; of a running VM those that it runs with. */
@@ -84,6 +84,8 @@ char *vm_saved_path(const VM *vm, const char *suffix); /* "state", "json" */
 /* Reads the file again and fills in what is shown; of a running VM only what is live and `needs_restart` change. A file that
  * cannot be used is the VM's `problem`, and what was shown before stays. */
 void vm_read_settings(VM *vm);
+/* Whether a settings file could have this text: what only the host can tell, after what settings_edit() has checked. */
+bool vm_check_text(const char *text, const char *origin, Error **ret_error);
 Settings *vm_load_settings(const VM *vm, Error **ret_error);
 
 /* Whether `next` may follow the present state; asserts it. Tells the bus and the journal. `message` may be NULL. */

@@ -174,6 +174,14 @@ alice() {
         DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus "$@"
 }
 
+# at_seat WHO COMMAND...: as that user, in a session that is active on the seat, as on a desktop.
+at_seat() {
+    local who=$1
+    shift
+    systemd-run --quiet --wait --pipe --collect --uid="$who" --working-directory=/ -p PAMName=login --setenv=XDG_SEAT=seat0 \
+        --setenv=XDG_SESSION_TYPE=wayland --setenv=XDG_SESSION_CLASS=user --setenv=SYSTEMD_COLORS=0 -- "$@"
+}
+
 # reboot_machine: the last thing that a machine test does in one of its boots.
 reboot_machine() {
     touch /job/again

@@ -158,7 +158,7 @@ static const struct {
 } bad[] = {
         {"[VM]\nMemroy=2G\n", "x.vm:2", "there is no key Memroy= in [VM]", "Did you mean Memory=?"},
         {"[VM]\nBanana=1\n", "x.vm:2", "there is no key Banana= in [VM]",
-                "There are Description=, UUID=, CPUs="},
+                "There are Description=, Owner=, UUID=, CPUs="},
         {"\n\n[Vm]\n", "x.vm:3", "there is no section [Vm]", "Did you mean [VM]?"},
         {"[disk root]\n", "x.vm:1", "there is no section [disk root]", "Did you mean [Disk NAME]?"},
         {"[Banana]\n", "x.vm:1", "there is no section [Banana]", "There are [VM], [Boot]"},

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sources.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "identity.h"
+#include "manager.h"
+
+typedef struct DiskSource {
+    MachineDisk *disk; /* in parts.disks */
+    char *path, *format;
+    ImageSpec spec;
+} DiskSource;
+
+/* All of it is the thread's own while that runs. */
+typedef struct Sources {
+    bool as_owner;
+    uid_t owner, reader;
+    char *kernel, *initrd; /* paths */
+    GPtrArray *disks;      /* DiskSource */
+    MachineParts parts;
+    Error *error;
+} Sources;
+
+static void disk_source_free(void *userdata)
+{
+    DiskSource *source = userdata;
+    g_free(source->path);
+    g_free(source->format);
+    g_free(source);
+}
+
+void sources_close(MachineParts *parts)
+{
+    close_fd(&parts->kernel_fd);
+    close_fd(&parts->initrd_fd);
+    g_clear_pointer(&parts->disks, g_ptr_array_unref);
+}
+
+static void sources_free(void *userdata)
+{
+    Sources *sources = userdata;
+    sources_close(&sources->parts);
+    g_ptr_array_unref(sources->disks);
+    g_free(sources->kernel);
+    g_free(sources->initrd);
+    error_free(sources->error);
+    g_free(sources);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Sources, sources_free)
+
+/* ---- in the thread ---- */
+
+static int copy_to_memfd(int fd)
+{
+    fd_cleanup int copy = memfd_create("vmd-boot", MFD_CLOEXEC);
+    if (copy < 0)
+        return -errno;
+    for (;;) {
+        ssize_t n = copy_file_range(fd, NULL, copy, NULL, 16 * 1024 * 1024, 0);
+        if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP)) {
+            char buffer[65536];
+            n = read(fd, buffer, sizeof buffer);
+            if (n > 0 && write(copy, buffer, (size_t) n) != n)
+                return -ENOSPC;
+        }
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return steal_fd(&copy);
+    }
+}
+
+/* QEMU opens what is behind the descriptor once more, with its own uid: where that uid may not, it gets a copy. */
+static int open_boot_file(const char *path, const char *key, uid_t reader, Error **ret_error)
+{
+    struct stat st;
+    fd_cleanup int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        error_set_errno(ret_error, errno, path, "%s= of [Boot] cannot be opened", key);
+        return -1;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        error_set(ret_error, ERROR_INVALID_SETTINGS, path, NULL, "%s= of [Boot] is no regular file", key);
+        return -1;
+    }
+    if (reader == (uid_t) -1 || (st.st_mode & S_IROTH))
+        return steal_fd(&fd);
+    int copy = copy_to_memfd(fd);
+    if (copy < 0)
+        error_set_errno(ret_error, copy, path, "%s= of [Boot] cannot be read", key);
+    return copy;
+}
+
+static bool open_all(Sources *sources, Error **ret_error)
+{
+    const struct {
+        const char *path, *key;
+        int *fd;
+    } files[] = {{sources->kernel, "Kernel", &sources->parts.kernel_fd}, {sources->initrd, "Initrd", &sources->parts.initrd_fd}};
+
+    int r = sources->as_owner ? identity_assume(sources->owner) : 0;
+    if (r < 0) {
+        g_autofree char *name = identity_name(sources->owner), *thing = g_strdup_printf("Owner=%s", name);
+        return error_set_errno(ret_error, r, thing, r == -ESRCH ? "there is no such user" : "this user's rights cannot be taken");
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        if (!files[i].path)
+            continue;
+        *files[i].fd = open_boot_file(files[i].path, files[i].key, sources->reader, ret_error);
+        if (*files[i].fd < 0)
+            return false;
+    }
+    for (guint i = 0; i < sources->disks->len; i++) {
+        DiskSource *source = sources->disks->pdata[i];
+        source->disk->image = image_open(&source->spec, ret_error);
+        if (!source->disk->image)
+            return false;
+    }
+    return true;
+}
+
+static void run(void *userdata)
+{
+    Sources *sources = userdata;
+    if (open_all(sources, &sources->error) || !sources->as_owner || sources->error->remedy)
+        return;
+    g_autofree char *name = identity_name(sources->owner);
+    sources->error->remedy = g_strdup_printf("What a VM names is opened with the rights of its owner, %s", name);
+}
+
+/* ---- on the loop ---- */
+
+static bool add_disk(Sources *sources, const Settings *settings, const char *section, Error **ret_error)
+{
+    g_autofree char *kind = NULL;
+    MachineDisk *disk = g_new0(MachineDisk, 1);
+    DiskSource *source = g_new0(DiskSource, 1);
+    g_ptr_array_add(sources->parts.disks, disk);
+    g_ptr_array_add(sources->disks, source);
+
+    const char *cache = settings_get_string(settings, section, "Cache");
+    disk->section = g_strdup(section);
+    disk->cdrom = machine_disk_is_cdrom(settings, section);
+    source->disk = disk;
+    source->path = g_strdup(settings_get_string(settings, section, "Source"));
+    source->format = g_strdup(settings_get_string(settings, section, "Format"));
+    source->spec = (ImageSpec){
+        .path = source->path,
+        .format = source->format,
+        .read_only = disk->cdrom || settings_get_bool(settings, section, "ReadOnly"),
+        .direct = !cache || g_str_equal(cache, "none"),
+    };
+    return settings_section_split(section, &kind, &disk->name, ret_error);
+}
+
+static Sources *sources_new(const VM *vm, const Settings *settings, uid_t reader, Error **ret_error)
+{
+    g_autoptr(Sources) sources = g_new0(Sources, 1);
+    sources->as_owner = vm->owner != geteuid();
+    sources->owner = vm->owner;
+    sources->reader = reader;
+    sources->kernel = g_strdup(settings_get_string(settings, "Boot", "Kernel"));
+    sources->initrd = g_strdup(settings_get_string(settings, "Boot", "Initrd"));
+    sources->parts.kernel_fd = sources->parts.initrd_fd = -1;
+    sources->disks = g_ptr_array_new_with_free_func(disk_source_free);
+    sources->parts.disks = g_ptr_array_new_with_free_func((GDestroyNotify) machine_disk_free);
+
+    if (vm->owner == UID_NOBODY_KNOWN) {
+        error_set(ret_error, ERROR_INVALID_SETTINGS, vm->name, "Give it to somebody with 'vmctl set --owner'", "its owner has no account here");
+        return NULL;
+    }
+    if (sources->initrd && !sources->kernel) {
+        error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(settings, "Boot", "Initrd"), "Set Kernel= too",
+            "Initrd= means nothing without Kernel=");
+        return NULL;
+    }
+    g_autofree const char **sections = settings_sections(settings, "Disk");
+    for (size_t i = 0; sections && sections[i]; i++)
+        if (!add_disk(sources, settings, sections[i], ret_error))
+            return NULL;
+    return g_steal_pointer(&sources);
+}
+
+bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
+    Task **ret, Error **ret_error)
+{
+    g_autoptr(Sources) sources = sources_new(vm, settings, reader, ret_error);
+    if (!sources)
+        return false;
+    const TaskSpec spec = {.run = run, .done = done, .free_data = sources_free, .timeout_usec = timeout_usec};
+    int r = task_new(vm->manager->event, &spec, sources, userdata, ret);
+    if (r < 0)
+        return error_set_errno(ret_error, r, vm->name, "no thread can be made to open its files");
+    g_steal_pointer(&sources);
+    return true;
+}
+
+bool sources_take(void *data, MachineParts *parts, Error **ret_error)
+{
+    g_autoptr(Sources) sources = data;
+    if (!sources)
+        return error_set(ret_error, ERROR_TIMED_OUT, NULL, "Look at the file systems that they are on",
+            "the disks and the kernel could not be opened in time");
+    if (sources->error)
+        return error_propagate(ret_error, g_steal_pointer(&sources->error));
+    parts->kernel_fd = steal_fd(&sources->parts.kernel_fd);
+    parts->initrd_fd = steal_fd(&sources->parts.initrd_fd);
+    parts->disks = g_steal_pointer(&sources->parts.disks);
+    return true;
+}
