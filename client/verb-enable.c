@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* enable, disable: vm@NAME.service, through systemd. */
+#include <pwd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "action.h"
 #include "connect.h"
@@ -74,6 +76,15 @@ static int change_unit_files(Client *client, const char *method, char **units, b
     return systemd_call(client, "Reload", NULL, NULL);
 }
 
+/* A user's systemd, and all VMs in it, end with the user's last session, and begin with the first (logind.conf(5)). */
+static void note_lingering(const Client *client)
+{
+    const struct passwd *account = client->user && client_is_local(client) ? getpwuid(getuid()) : NULL;
+    g_autofree char *path = account ? g_build_filename("/var/lib/systemd/linger", account->pw_name, NULL) : NULL;
+    if (path && access(path, F_OK) < 0)
+        note(client, "It starts when you log in and ends when you log out. For VMs from boot on: loginctl enable-linger");
+}
+
 int verb_enable(Client *client)
 {
     g_auto(GStrv) units = new_units(client);
@@ -82,6 +93,8 @@ int verb_enable(Client *client)
     int r = check_exist(client);
     if (r == EXIT_DONE)
         r = change_unit_files(client, "EnableUnitFiles", units, true);
+    if (r == EXIT_DONE)
+        note_lingering(client);
     return r == EXIT_DONE && client->now ? systemd_run_jobs(client, "StartUnit", units) : r;
 }
 

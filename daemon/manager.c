@@ -40,6 +40,7 @@ int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **
     manager->access = access_new(bus, user);
     manager->jobs = jobs_new(bus);
     manager->builds = qemu_builds_new(event, manager->dirs->cache);
+    manager->spawner = spawner_new(event, user);
     manager->accel = accel_new(event, manager->dirs->runtime);
     int r = scopes_new(bus, &manager->scopes);
     if (r < 0) {
@@ -74,6 +75,7 @@ void manager_free(Manager *manager)
     qemu_builds_free(manager->builds);
     accel_free(manager->accel);
     scopes_free(manager->scopes);
+    spawner_free(manager->spawner);
     g_hash_table_unref(manager->problems);
     dirs_free(manager->dirs);
     sd_bus_unref(manager->bus);

@@ -15,6 +15,7 @@
 #include "dirs.h"
 #include "job.h"
 #include "scope.h"
+#include "spawn.h"
 #include "vm.h"
 
 struct Manager {
@@ -24,6 +25,7 @@ struct Manager {
     Dirs *dirs;
     Access *access;
     Scopes *scopes;
+    Spawner *spawner;
     Jobs *jobs;
     QemuBuilds *builds;
     Accel *accel;

@@ -68,6 +68,12 @@
 /* SIGRTMIN+4 as systemd, and glibc, count; other libcs begin elsewhere. */
 #define GUARD_SIGNAL_POWER 38
 
+/* QEMU's and the guard's uids of a running VM: "vm" and "vn" in hex and 16 bits, from 1 on, that no other running VM
+ * has. Nobody else uses them: above 16 bits, outside systemd's container ranges (systemd's UIDS-GIDS). */
+#define GUARD_QEMU_UIDS 0x766d0000U
+#define GUARD_OWN_UIDS 0x766e0000U
+#define GUARD_UID_COUNT 0xfffeU
+
 #define GUARD_EXIT_USAGE 64
 #define GUARD_EXIT_PANICKED 70
 #define GUARD_EXIT_EXEC 71

@@ -379,7 +379,11 @@ void scope_cgroup_remove(Scopes *scopes, const char *unit)
     if (!scopes->slice_path)
         return;
     g_autofree char *path = g_build_filename(scopes->slice_path, unit, NULL);
-    (void) rmdir(path);
+    if (rmdir(path) == 0 || errno != EBUSY)
+        return;
+    fd_cleanup int cgroup = scope_cgroup_open(scopes, unit);
+    if (cgroup >= 0)
+        (void) scope_cgroup_kill(cgroup);
 }
 
 int scope_cgroup_kill(int cgroup)

@@ -6,7 +6,8 @@
  *     questions   what can this QEMU do, does KVM run a guest      waits only the first time
  *     on_answers  images and kernel, as the owner: descriptors     in a thread
  *     on_sources  sockets, the command line                        no waiting
- *     launch      make the cgroup, spawn the guard, ask systemd    no waiting
+ *     launch      make the cgroup, have the guard born             vmd-spawn answers at once
+ *     on_spawned  ask systemd for the scope                        no waiting
  *     (wait)      for the scope's job and for QEMU's monitor       both at once
  *     go          "cont", after a saved state has been read        running
  *
@@ -40,12 +41,6 @@
 #define SCOPE_RETRIES 500
 #define SCOPE_RETRIES_RESET 50
 
-/* QEMU's and the guard's uids of a running VM: "vm" and "vn" in hex and 16 bits that no other running VM
- * has. Nobody else uses them: above 16 bits, outside systemd's container ranges (systemd's UIDS-GIDS). */
-#define UID_QEMU_BASE 0x766d0000U
-#define UID_GUARD_BASE 0x766e0000U
-#define UID_COUNT 0xfffeU
-
 #define SAVED_FD_NAME "vmd-saved"
 
 struct Start {
@@ -68,6 +63,7 @@ struct Start {
     int go_fd;         /* write end; -1 where QEMU was started at once */
 
     ScopeJob *scope_job;
+    bool spawning, in_place; /* the guard is being born; into the scope's cgroup */
     bool scope_active, going;
     unsigned retries;
     sd_event_source *timer; /* the retry's, then the whole start's limit */
@@ -108,6 +104,8 @@ static void start_fail(Start *start, Error *error)
         return;
     }
     start->error = error;
+    if (start->spawning)
+        return; /* goes on in on_spawned() */
     if (start->instance->guard > 0) {
         instance_kill(start->instance);
         return; /* goes on in start_ended() */
@@ -358,7 +356,7 @@ static GPtrArray *guard_argv(const Start *start, int go_read_fd)
         g_ptr_array_add(argv, fd_option("go", go_read_fd));
     add_option(argv, "--press-interval=%" G_GUINT64_FORMAT, instance->press_interval);
     if (instance->uid != (uid_t) -1) {
-        unsigned guard_uid = instance->uid - UID_QEMU_BASE + UID_GUARD_BASE;
+        unsigned guard_uid = instance->uid - GUARD_QEMU_UIDS + GUARD_OWN_UIDS;
         add_option(argv, "--uid=%u", instance->uid);
         add_option(argv, "--gid=%u", instance->uid);
         add_option(argv, "--guard-uid=%u", guard_uid);
@@ -376,7 +374,9 @@ static GPtrArray *guard_argv(const Start *start, int go_read_fd)
     return argv;
 }
 
-static int spawn_guard(Start *start, int cgroup, int go_read_fd)
+static void on_spawned(pid_t pid, int pidfd, int error, void *userdata);
+
+static void spawn_guard(Start *start, int cgroup, int go_read_fd)
 {
     g_autoptr(GArray) fds = g_array_copy(start->command->fds);
     int own[] = {start->opened.status_fd, start->opened.guard_qmp_fd, start->opened.guard_console_fd, start->opened.console_listen_fd, start->opened.console_log_fd,
@@ -386,70 +386,58 @@ static int spawn_guard(Start *start, int cgroup, int go_read_fd)
             g_array_append_val(fds, own[i]);
 
     g_autoptr(GPtrArray) argv = guard_argv(start, go_read_fd);
-    fd_cleanup int journal = sd_journal_stream_fd("qemu", LOG_INFO, true);
+    start->opened.journal_fd = sd_journal_stream_fd("qemu", LOG_INFO, true);
+    start->opened.cgroup_fd = cgroup;
+    start->opened.go_read_fd = go_read_fd;
     SpawnSpec spec = {
-        .path = GUARD_PATH,
         .argv = (char *const *) argv->pdata,
         .fds = (const int *) fds->data,
         .n_fds = fds->len,
-        .output = journal >= 0 ? journal : STDERR_FILENO,
+        .output = start->opened.journal_fd >= 0 ? start->opened.journal_fd : STDERR_FILENO,
         .cgroup = cgroup,
     };
-    pid_t pid;
-    int pidfd, r = spawn(&spec, &pid, &pidfd);
-    if (r < 0)
-        return r;
-    return instance_watch_guard(start->instance, pid, pidfd);
+    start->spawning = true;
+    spawner_spawn(start->vm->manager->spawner, &spec, on_spawned, start);
+}
+
+/* Without a cgroup: the guard waits for the scope. */
+static int spawn_beside(Start *start)
+{
+    int go[2];
+    if (pipe2(go, O_CLOEXEC) < 0)
+        return -errno;
+    start->in_place = false;
+    start->go_fd = go[1];
+    spawn_guard(start, -1, go[0]);
+    return 0;
 }
 
 static int spawn_in_place(Start *start, const char *unit)
 {
-    Manager *manager = start->vm->manager;
-    fd_cleanup int go_read = -1;
-    fd_cleanup int cgroup = scope_cgroup_make(manager->scopes, unit);
+    int cgroup = scope_cgroup_make(start->vm->manager->scopes, unit);
     if (cgroup == -EEXIST)
         return -EEXIST;
-    if (cgroup >= 0) {
-        int r = spawn_guard(start, cgroup, -1);
-        if (r >= 0)
-            return 0;
-        scope_cgroup_remove(manager->scopes, unit);
-        if (r != -ENODEV) /* systemd took the cgroup of an earlier scope away at this very moment */
-            return r;
-    }
-
-    int go[2];
-    if (pipe2(go, O_CLOEXEC) < 0)
-        return -errno;
-    go_read = go[0];
-    start->go_fd = go[1];
-    return spawn_guard(start, -1, go_read);
+    if (cgroup < 0)
+        return spawn_beside(start);
+    start->in_place = true;
+    spawn_guard(start, cgroup, -1);
+    return 0;
 }
 
-static void launch(Start *start)
+static void cannot_spawn(Start *start, int r)
+{
+    Error *error = NULL;
+    error_set_errno(&error, r, GUARD_PATH, "it cannot be started");
+    start_fail(start, error);
+}
+
+static void make_scope(Start *start)
 {
     VM *vm = start->vm;
-    Manager *manager = vm->manager;
     Instance *instance = start->instance;
     g_autofree char *unit = vm_scope(vm);
     g_autofree char *description = vm->description ? g_strdup(vm->description) : g_strdup_printf("Virtual machine %s", vm->name);
     Error *error = NULL;
-
-    int r = scope_is_loaded(manager->scopes, unit) ? -EEXIST : spawn_in_place(start, unit);
-    if (r == -EEXIST)
-        return retry(start);
-    if (r < 0) {
-        error_set_errno(&error, r, GUARD_PATH, "it cannot be started");
-        return start_fail(start, error);
-    }
-    opened_close(&start->opened);
-    if (!instance_write_record(instance, &error))
-        return start_fail(start, error);
-
-    uint64_t limit = settings_get_number(start->settings, "VM", "StartTimeout");
-    if (limit != USEC_INFINITY)
-        (void) sd_event_add_time_relative(manager->event, &start->timer, CLOCK_MONOTONIC, limit, 1, on_start_timeout, start);
-
     ScopeSpec spec = {
         .unit = unit,
         .description = description,
@@ -460,11 +448,66 @@ static void launch(Start *start)
         .kvm = instance->kvm,
         .cpus = vm->cpus,
     };
-    start->scope_job = scope_start(manager->scopes, &spec, on_scope, start, &error);
+    start->scope_job = scope_start(vm->manager->scopes, &spec, on_scope, start, &error);
     if (!start->scope_job) {
         instance->orphan = true;
         start_fail(start, error);
     }
+}
+
+/* Before the guard was there a failure could only be noted. */
+static void fail_late(Start *start)
+{
+    Error *error = g_steal_pointer(&start->error);
+    start->instance->orphan = true;
+    start_fail(start, error);
+}
+
+static void on_spawned(pid_t pid, int pidfd, int r, void *userdata)
+{
+    Start *start = userdata;
+    Instance *instance = start->instance;
+    Manager *manager = start->vm->manager;
+    Error *error = NULL;
+    bool in_place = start->in_place;
+
+    start->spawning = false;
+    if (r >= 0)
+        r = instance_watch_guard(instance, pid, pidfd);
+    close_fd(&start->opened.go_read_fd);
+    close_fd(&start->opened.cgroup_fd);
+    close_fd(&start->opened.journal_fd);
+    if (r < 0 && in_place) {
+        g_autofree char *unit = vm_scope(start->vm);
+        scope_cgroup_remove(manager->scopes, unit);
+    }
+    if (start->error)
+        return fail_late(start);
+    if (r == -ENODEV && in_place) { /* systemd took the cgroup of an earlier scope away at this very moment */
+        r = spawn_beside(start);
+        if (r >= 0)
+            return;
+    }
+    if (r < 0)
+        return cannot_spawn(start, r);
+
+    opened_close(&start->opened);
+    if (!instance_write_record(instance, &error))
+        return start_fail(start, error);
+    uint64_t limit = settings_get_number(start->settings, "VM", "StartTimeout");
+    if (limit != USEC_INFINITY)
+        (void) sd_event_add_time_relative(manager->event, &start->timer, CLOCK_MONOTONIC, limit, 1, on_start_timeout, start);
+    make_scope(start);
+}
+
+static void launch(Start *start)
+{
+    g_autofree char *unit = vm_scope(start->vm);
+    int r = scope_is_loaded(start->vm->manager->scopes, unit) ? -EEXIST : spawn_in_place(start, unit);
+    if (r == -EEXIST)
+        retry(start);
+    else if (r < 0)
+        cannot_spawn(start, r);
 }
 
 /* ---- open ---- */
@@ -569,10 +612,10 @@ static uid_t allocate_uid(const VM *vm)
 {
     if (vm->manager->user)
         return (uid_t) -1;
-    unsigned n = g_str_hash(vm->name) % UID_COUNT;
-    while (uid_is_used(vm->manager, UID_QEMU_BASE + 1 + n))
-        n = (n + 1) % UID_COUNT;
-    return UID_QEMU_BASE + 1 + n;
+    unsigned n = g_str_hash(vm->name) % GUARD_UID_COUNT;
+    while (uid_is_used(vm->manager, GUARD_QEMU_UIDS + 1 + n))
+        n = (n + 1) % GUARD_UID_COUNT;
+    return GUARD_QEMU_UIDS + 1 + n;
 }
 
 /* What was saved continues as it was, whatever its file says by now. */
@@ -621,6 +664,7 @@ bool vm_start(VM *vm, VMDone done, void *userdata, Error **ret_error)
         vm_read_settings(vm);
     vm_set_state(vm, VM_STARTING, REASON_REQUESTED, NULL);
     start->questions = questions_new(vm->manager, start->settings, on_answers, start);
+    spawner_prepare(vm->manager->spawner);
     questions_ask(start->questions);
     return true;
 }

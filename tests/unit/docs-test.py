@@ -244,8 +244,8 @@ class Daemon(Test):
         self.assertEqual(documented, used)
 
     def test_uids(self):
-        source = read('daemon/vm/start.c')
-        for name in ('UID_QEMU_BASE', 'UID_GUARD_BASE'):
+        source = read('daemon/guard/guard.h')
+        for name in ('GUARD_QEMU_UIDS', 'GUARD_OWN_UIDS'):
             base = int(re.search(rf'#define {name} (0x[0-9a-f]+)U', source).group(1), 16)
             self.assertIn(str(base + 1), page('vmd.8'), name)
 
