@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "method.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -87,6 +88,8 @@ static int method_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *ret_
     AccessDetails details = get_details(manager, m, interface);
     int r = access_check(manager->access, m, action ? action : method->action, &details, on_access, manager);
     g_free((char *) details.vm);
+    if (r == -ENOBUFS)
+        return sd_bus_error_set(ret_error, error_code_to_dbus(ERROR_LIMIT_REACHED), "You have too many calls that wait for an answer");
     if (r < 0)
         return r;
     manager->busy++;

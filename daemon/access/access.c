@@ -13,10 +13,24 @@
 
 #define POLKIT_ALLOW_USER_INTERACTION 1U
 
+/* The bus lets a connection wait for 128 answers at once, vmd's own calls to systemd among them, so questions stand in queues.
+ * Who calls is a matter of microseconds, but a password may take minutes: there each user has a share of their own. */
+#define ASKING_BUS_MAX 32
+#define ASKING_POLKIT_MAX 8
+#define QUESTIONS_PER_SENDER 256
+
+typedef struct Queue {
+    GQueue waiting; /* Question */
+    unsigned asking, asking_max;
+} Queue;
+
 struct Access {
     sd_bus *bus;
     bool user;
-    GPtrArray *questions;
+    GHashTable *questions; /* a set */
+    GHashTable *senders;   /* unique name to how many questions */
+    Queue callers;         /* who calls? */
+    GHashTable *users;     /* uid to Queue: may that one? */
 };
 
 typedef struct Question {
@@ -26,14 +40,35 @@ typedef struct Question {
     char *vm, *verb;
     uid_t uid, owner;
     bool callers_own;
+    Queue *queue; /* where it waits or is being asked; NULL: neither */
+    bool waits;
+    int (*ask)(struct Question *q);
     sd_bus_slot *call;
     AccessReply reply;
     void *userdata;
 } Question;
 
+static unsigned count_of_sender(const Access *access, const char *sender)
+{
+    return GPOINTER_TO_UINT(g_hash_table_lookup(access->senders, sender));
+}
+
+static void count_sender(Access *access, const char *sender, int change)
+{
+    unsigned n = count_of_sender(access, sender) + (unsigned) change;
+    if (n == 0)
+        g_hash_table_remove(access->senders, sender);
+    else
+        g_hash_table_insert(access->senders, g_strdup(sender), GUINT_TO_POINTER(n));
+}
+
+static void leave_queue(Question *q);
+
 static void question_free(Question *q)
 {
-    g_ptr_array_remove_fast(q->access->questions, q);
+    leave_queue(q);
+    g_hash_table_remove(q->access->questions, q);
+    count_sender(q->access, sd_bus_message_get_sender(q->message), -1);
     sd_bus_slot_unref(q->call);
     sd_bus_message_unref(q->message);
     g_free(q->action);
@@ -58,6 +93,51 @@ static void refuse(Question *q, const char *remedy, const char *cause)
     g_autofree char *thing = q->vm ? g_strdup_printf("VM \"%s\"", q->vm) : g_strdup(q->verb);
     error_set(&error, ERROR_NOT_AUTHORIZED, thing, remedy, "%s", cause);
     answer(q, error);
+}
+
+static void refuse_unasked(Question *q)
+{
+    refuse(q, NULL, "the bus could not be asked who calls, or polkit whether that one may");
+}
+
+static void enter_queue(Question *q, Queue *queue, int (*ask)(Question *q))
+{
+    q->queue = queue;
+    q->ask = ask;
+    q->waits = queue->asking >= queue->asking_max;
+    if (q->waits)
+        return g_queue_push_tail(&queue->waiting, q);
+    queue->asking++;
+    if (ask(q) < 0)
+        refuse_unasked(q);
+}
+
+/* Done with it; the next one may ask. */
+static void leave_queue(Question *q)
+{
+    Queue *queue = q->queue;
+    if (!queue)
+        return;
+    q->queue = NULL;
+    if (q->waits) {
+        (void) g_queue_remove(&queue->waiting, q);
+        return;
+    }
+    queue->asking--;
+    Question *next = g_queue_pop_head(&queue->waiting);
+    if (next)
+        enter_queue(next, queue, next->ask);
+}
+
+static Queue *queue_of_user(Access *access, uid_t uid)
+{
+    Queue *queue = g_hash_table_lookup(access->users, GUINT_TO_POINTER(uid));
+    if (!queue) {
+        queue = g_new0(Queue, 1);
+        queue->asking_max = ASKING_POLKIT_MAX;
+        g_hash_table_insert(access->users, GUINT_TO_POINTER(uid), queue);
+    }
+    return queue;
 }
 
 static void refuse_unanswered(Question *q, const sd_bus_error *e)
@@ -138,6 +218,7 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     Question *q = userdata;
     q->call = sd_bus_slot_unref(q->call);
+    leave_queue(q);
 
     uint32_t uid;
     if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &uid) < 0) {
@@ -159,9 +240,15 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         g_free(q->action);
         q->action = g_strdup(ACTION_MANAGE_OWN);
     }
-    if (ask_polkit(q) < 0)
-        refuse(q, NULL, "polkit could not be asked");
+    enter_queue(q, queue_of_user(q->access, uid), ask_polkit);
     return 0;
+}
+
+/* Asynchronously: sd_bus_query_sender_creds() would block. */
+static int ask_bus(Question *q)
+{
+    return sd_bus_call_method_async(q->access->bus, &q->call, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+        "GetConnectionUnixUser", on_uid, q, "s", sd_bus_message_get_sender(q->message));
 }
 
 int access_check(Access *access, sd_bus_message *m, const char *action, const AccessDetails *details, AccessReply reply, void *userdata)
@@ -169,6 +256,8 @@ int access_check(Access *access, sd_bus_message *m, const char *action, const Ac
     const char *sender = sd_bus_message_get_sender(m);
     if (!sender)
         return -EPERM;
+    if (count_of_sender(access, sender) >= QUESTIONS_PER_SENDER)
+        return -ENOBUFS;
 
     Question *q = g_new0(Question, 1);
     q->access = access;
@@ -181,24 +270,15 @@ int access_check(Access *access, sd_bus_message *m, const char *action, const Ac
     q->uid = (uid_t) -1;
     q->reply = reply;
     q->userdata = userdata;
-    g_ptr_array_add(access->questions, q);
-
-    /* The caller's uid comes from the bus, asked asynchronously: sd_bus_query_sender_creds() would block. */
-    g_autoptr(sd_bus_message) ask = NULL;
-    int r = sd_bus_message_new_method_call(access->bus, &ask, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-        "org.freedesktop.DBus", "GetConnectionUnixUser");
-    if (r >= 0)
-        r = sd_bus_message_append(ask, "s", sender);
-    if (r >= 0)
-        r = sd_bus_call_async(access->bus, &q->call, ask, on_uid, q, BUS_DRIVER_USEC);
-    if (r < 0)
-        question_free(q);
-    return r < 0 ? r : 0;
+    g_hash_table_add(access->questions, q);
+    count_sender(access, sender, 1);
+    enter_queue(q, &access->callers, ask_bus);
+    return 0;
 }
 
 size_t access_pending(const Access *access)
 {
-    return access->questions->len;
+    return g_hash_table_size(access->questions);
 }
 
 Access *access_new(sd_bus *bus, bool user)
@@ -206,7 +286,10 @@ Access *access_new(sd_bus *bus, bool user)
     Access *access = g_new0(Access, 1);
     access->bus = sd_bus_ref(bus);
     access->user = user;
-    access->questions = g_ptr_array_new();
+    access->questions = g_hash_table_new(NULL, NULL);
+    access->senders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    access->callers.asking_max = ASKING_BUS_MAX;
+    access->users = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     return access;
 }
 
@@ -214,9 +297,21 @@ void access_free(Access *access)
 {
     if (!access)
         return;
-    while (access->questions->len > 0)
-        question_free(access->questions->pdata[0]);
-    g_ptr_array_free(access->questions, TRUE);
+    /* None of them asks any more. */
+    g_autoptr(GList) questions = g_hash_table_get_keys(access->questions);
+    for (GList *l = questions; l; l = l->next)
+        ((Question *) l->data)->queue = NULL;
+    for (GList *l = questions; l; l = l->next)
+        question_free(l->data);
+    g_queue_clear(&access->callers.waiting);
+    GHashTableIter iter;
+    gpointer queue;
+    g_hash_table_iter_init(&iter, access->users);
+    while (g_hash_table_iter_next(&iter, NULL, &queue))
+        g_queue_clear(&((Queue *) queue)->waiting);
+    g_hash_table_unref(access->users);
+    g_hash_table_unref(access->senders);
+    g_hash_table_unref(access->questions);
     sd_bus_unref(access->bus);
     g_free(access);
 }

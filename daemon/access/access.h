@@ -47,8 +47,8 @@ typedef struct AccessGrant {
 typedef void (*AccessReply)(sd_bus_message *m, const AccessGrant *grant, const Error *error, void *userdata);
 
 /* Asks whether the sender of `m` may do `action`; of the owner of the VM only manage-own is wanted where others need manage,
- * open-console or use-foreign-paths (what a VM names is opened with its owner's rights anyway). The message is kept until the reply. A negative errno
- * means that nothing was asked. */
+ * open-console or use-foreign-paths (what a VM names is opened with its owner's rights anyway). The message
+ * is kept until the reply. A negative errno means that nothing was asked; -ENOBUFS: the sender has too many questions open. */
 int access_check(Access *access, sd_bus_message *m, const char *action, const AccessDetails *details, AccessReply reply,
     void *userdata);
 
