@@ -155,7 +155,10 @@ static bool method_run_vm(Manager *manager, sd_bus_message *m, uid_t caller, voi
 static bool method_get_vm(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     const char *name;
-    if (sd_bus_message_read(m, "s", &name) < 0 || !name_check(name, ret_error))
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    if (!name_check(name, ret_error))
         return false;
     VM *vm = manager_find_vm_or_error(manager, name, ret_error);
     if (!vm)

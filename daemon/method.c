@@ -26,6 +26,12 @@ static const Method *find_method(const Interface *interface, const char *member)
 
 void reply_error(sd_bus_message *m, const Error *error)
 {
+    g_autoptr(Error) unsaid = NULL;
+    if (!error) {
+        g_warning("%s failed without a reason, which is a bug", sd_bus_message_get_member(m));
+        error_set(&unsaid, ERROR_FAILED, sd_bus_message_get_member(m), NULL, "it failed, and there is no word of why");
+        error = unsaid;
+    }
     g_autofree char *message = error_message(error);
     (void) sd_bus_reply_method_errorf(m, error_code_to_dbus(error->code), "%s", message);
 }
