@@ -249,6 +249,16 @@ class Daemon(Test):
             base = int(re.search(rf'#define {name} (0x[0-9a-f]+)U', source).group(1), 16)
             self.assertIn(str(base + 1), page('vmd.8'), name)
 
+    def test_each_method_has_an_action(self):
+        actions = set(re.findall(r'#define (ACTION_\w+)', read('daemon/access/access.h')))
+        for interface in ('Manager', 'VM', 'Job'):
+            table = re.search(r'static const Method methods\[\] = \{\n(.*?)\{NULL\}', read(f'daemon/{interface.lower()}-dbus.c'), re.S)
+            rows = dict(re.findall(r'^    \{"(\w+)", (.*)\},$', table.group(1), re.M))
+            methods = set(re.findall(r'<method name="(\w+)"', read(f'dbus/org.vmd1.{interface}.xml')))
+            self.assertEqual(set(rows), methods)
+            for method, row in rows.items():
+                self.assertEqual(len(actions.intersection(re.findall(r'\bACTION_\w+', row))), 1, method)
+
     def test_actions(self):
         actions = re.findall(r'<action id="([^"]+)"', read('polkit/org.vmd1.policy'))
         self.assertEqual(re.findall(r'^\.It Li (org\.vmd1\.[a-z-]+)', section('vmd.8', 'SECURITY'), re.M), actions)
