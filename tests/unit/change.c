@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Which action a change of settings needs. */
+#include "change.h"
+
+#include "access.h"
+
+static const char *action_of(const char *section, const char *key, const char *value)
+{
+    const char *values[] = {value, NULL};
+    const SettingsChange changes[] = {
+        {.section = "VM", .key = "CPUs", .values = (const char *[]){"1", NULL}},
+        {.section = section, .key = key, .values = value ? values : NULL},
+    };
+    return change_action(changes, G_N_ELEMENTS(changes));
+}
+
+static void one_change(void)
+{
+    g_assert_cmpstr(action_of("VM", "Memory", "1G"), ==, NULL);
+    g_assert_cmpstr(action_of("Scope", "MemoryMax", "1G"), ==, NULL);
+    g_assert_cmpstr(action_of("Disk root", "ReadOnly", "yes"), ==, NULL);
+    g_assert_cmpstr(action_of("Disk root", "Source", "/a"), ==, ACTION_USE_FOREIGN_PATHS);
+    g_assert_cmpstr(action_of("Disk  root", "Source", "/a"), ==, ACTION_USE_FOREIGN_PATHS);
+    g_assert_cmpstr(action_of("Disk root", "Format", "qcow2"), ==, ACTION_USE_FOREIGN_PATHS);
+    g_assert_cmpstr(action_of("Disk root", "Format", NULL), ==, ACTION_USE_FOREIGN_PATHS);
+    g_assert_cmpstr(action_of("Disk root", NULL, NULL), ==, ACTION_USE_FOREIGN_PATHS);
+    g_assert_cmpstr(action_of("Boot", "Kernel", "/a"), ==, ACTION_USE_FOREIGN_PATHS);
+    g_assert_cmpstr(action_of("Scope", "DeviceAllow", "/dev/sda rw"), ==, ACTION_ATTACH_HOST_DEVICE);
+    g_assert_cmpstr(action_of("VM", "Owner", "alice"), ==, ACTION_CHANGE_OWNER);
+    g_assert_cmpstr(action_of("VM", "Owner", NULL), ==, ACTION_CHANGE_OWNER);
+    g_assert_cmpstr(action_of("VM", NULL, NULL), ==, ACTION_CHANGE_OWNER);
+    g_assert_cmpstr(action_of("QEMU", "Arguments", "-S"), ==, ACTION_RAW_QEMU_ARGUMENTS);
+    g_assert_cmpstr(action_of("QEMU", NULL, NULL), ==, ACTION_RAW_QEMU_ARGUMENTS);
+    g_assert_cmpstr(change_action(NULL, 0), ==, NULL);
+}
+
+static void the_strictest_counts(void)
+{
+    const char *values[] = {"x", NULL};
+    const SettingsChange changes[] = {{"Disk a", "Source", values}, {"QEMU", "Binary", values}, {"VM", "Owner", values}};
+    g_assert_cmpstr(change_action(changes, 3), ==, ACTION_RAW_QEMU_ARGUMENTS);
+    g_assert_cmpstr(change_action(changes, 1), ==, ACTION_USE_FOREIGN_PATHS);
+    g_assert_cmpstr(change_action(changes + 2, 1), ==, ACTION_CHANGE_OWNER);
+}
+
+static void texts(void)
+{
+    static const char before[] = "[VM]\nOwner=alice\nCPUs=1\n[Disk a]\nSource=/a\nFormat=raw\n[Scope]\nDeviceAllow=/dev/a\n"
+                                 "[QEMU]\nArguments=-S\n";
+    static const struct {
+        const char *after, *action;
+    } cases[] = {
+        {"[QEMU]\nArguments = '-S'\n[Scope]\nDeviceAllow=/dev/a\n[Disk a]\nFormat=raw\nSource=//a\n# x\n[VM]\nOwner=alice\nCPUs=2\n", NULL},
+        {"[VM]\nOwner=alice\n[Disk a]\nSource=/a\nFormat=raw\n[QEMU]\nArguments=-S\n", NULL}, /* a device taken away */
+        {"[VM]\nOwner=alice\n[QEMU]\nArguments=-S\n[Disk a]\nSource=/a\n", ACTION_USE_FOREIGN_PATHS},
+        {"[VM]\nOwner=alice\n[QEMU]\nArguments=-S\n[Disk a]\nSource=/b\nFormat=raw\n", ACTION_USE_FOREIGN_PATHS},
+        {"[VM]\nOwner=alice\n[QEMU]\nArguments=-S\n[Disk a]\nSource=/a\nFormat=raw\n[Scope]\nDeviceAllow=/dev/b\n", ACTION_ATTACH_HOST_DEVICE},
+        {"[VM]\nOwner=bob\n[QEMU]\nArguments=-S\n[Disk a]\nSource=/a\nFormat=raw\n", ACTION_CHANGE_OWNER},
+        {"[QEMU]\nArguments=-S\n[Disk a]\nSource=/a\nFormat=raw\n", ACTION_CHANGE_OWNER},
+        {"[VM]\nOwner=alice\n[Disk a]\nSource=/a\nFormat=raw\n", ACTION_RAW_QEMU_ARGUMENTS},
+        {"[VM]\nOwner=alice\n[QEMU]\nArguments=-S -x\n[Disk a]\nSource=/a\nFormat=raw\n", ACTION_RAW_QEMU_ARGUMENTS},
+        {"no settings at all", ACTION_RAW_QEMU_ARGUMENTS},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_test_message("%s", cases[i].after);
+        g_assert_cmpstr(change_action_of_text(before, cases[i].after), ==, cases[i].action);
+    }
+    g_assert_cmpstr(change_action_of_text("broken", "[VM]\nOwner=alice\n"), ==, ACTION_CHANGE_OWNER);
+}
+
+static void owners(void)
+{
+    g_autoptr(Settings) root = settings_parse("[VM]\nOwner=root\n", 16, "x", NULL), number = settings_parse("[VM]\nOwner=4711\n", 16, "x", NULL),
+                        nobody = settings_parse("[VM]\nOwner=no body\n", 19, "x", NULL), minus = settings_parse("[VM]\nOwner=4294967295\n", 22, "x", NULL);
+    g_autoptr(Error) error = NULL, other = NULL;
+    uid_t uid;
+
+    g_assert_true(change_check_owner(root, NULL));
+    g_assert_true(change_check_owner(number, NULL));
+    g_assert_false(change_check_owner(nobody, &error));
+    g_assert_cmpint(error->code, ==, ERROR_INVALID_SETTINGS);
+    g_assert_false(change_check_owner(minus, &other));
+    g_assert_true(identity_find("0", &uid) && uid == 0);
+    g_assert_false(identity_find("", &uid) || identity_find("-1", &uid) || identity_find("0x10", &uid) || identity_find("99999999999", &uid));
+    g_autofree char *name = identity_name(0), *unnamed = identity_name(4000000000U);
+    g_assert_cmpstr(name, ==, "root");
+    g_assert_cmpstr(unnamed, ==, "4000000000");
+}
+
+int main(int argc, char *argv[])
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/change/one", one_change);
+    g_test_add_func("/change/strictest", the_strictest_counts);
+    g_test_add_func("/change/texts", texts);
+    g_test_add_func("/change/owners", owners);
+    return g_test_run();
+}
