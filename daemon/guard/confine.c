@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -59,6 +60,8 @@ int confine_qemu(const Options *options, int guard, const char **ret_what)
         if (setresuid(options->uid, options->uid, options->uid) < 0)
             return fail("cannot take QEMU's uid", ret_what);
     }
+    /* Not that of the service which started it, and other VMs. Containers may have no keys at all. */
+    (void) syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
     r = drop_capabilities(ret_what);
     if (r < 0)
         return r;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,6 +93,12 @@ int instance_watch_guard(Instance *instance, pid_t pid, int pidfd)
         return r;
     /* After the monitor, so that its last events are read first. */
     return sd_event_source_set_priority(instance->guard_end, SD_EVENT_PRIORITY_NORMAL + 10);
+}
+
+bool instance_guard_is_gone(const Instance *instance)
+{
+    struct pollfd end = {.fd = instance->guard_pidfd, .events = POLLIN};
+    return poll(&end, 1, 0) > 0;
 }
 
 int instance_connect_monitor(Instance *instance)

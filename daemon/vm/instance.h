@@ -83,6 +83,7 @@ void instance_free(Instance *instance, bool remove);
 
 /* From when the guard is there. */
 int instance_watch_guard(Instance *instance, pid_t pid, int pidfd);
+bool instance_guard_is_gone(const Instance *instance); /* or its end is not yet dispatched */
 
 /* Connects to QEMU's monitor socket. */
 int instance_connect_monitor(Instance *instance);

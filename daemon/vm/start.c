@@ -297,6 +297,9 @@ static void on_scope(const Error *error, void *userdata)
     start->scope_job = NULL;
     if (error) {
         start->instance->orphan = true;
+        /* systemd finds nobody where QEMU ended first: why it did is what its end brings, in a moment. */
+        if (instance_guard_is_gone(start->instance))
+            return;
         return start_fail(start, error_copy(error));
     }
     start->scope_active = true;
