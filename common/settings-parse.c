@@ -438,6 +438,13 @@ bool settings_check_required(const Settings *settings, const Settings *before, E
 
 Settings *settings_parse(const char *text, size_t length, const char *origin, Error **ret_error)
 {
+    g_autoptr(Settings) settings = settings_parse_partial(text, length, origin, ret_error);
+
+    return settings && settings_check_required(settings, NULL, ret_error) ? g_steal_pointer(&settings) : NULL;
+}
+
+Settings *settings_parse_partial(const char *text, size_t length, const char *origin, Error **ret_error)
+{
     g_autoptr(Settings) settings = settings_new();
     char *copy;
 
@@ -447,8 +454,5 @@ Settings *settings_parse(const char *text, size_t length, const char *origin, Er
     copy = g_malloc(length + 1);
     memcpy(copy, text, length);
     copy[length] = '\0';
-    if (!settings_merge(settings, copy, length, origin, ret_error) ||
-            !settings_check_required(settings, NULL, ret_error))
-        return NULL;
-    return g_steal_pointer(&settings);
+    return settings_merge(settings, copy, length, origin, ret_error) ? g_steal_pointer(&settings) : NULL;
 }

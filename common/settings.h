@@ -36,6 +36,9 @@ char **settings_files(const char *path);
 /* The same from text that is not in a file yet; `origin` stands for the file's name in errors. */
 Settings *settings_parse(const char *text, size_t length, const char *origin, Error **ret_error);
 
+/* The same, but a required key may be lacking, since a drop-in may have it. */
+Settings *settings_parse_partial(const char *text, size_t length, const char *origin, Error **ret_error);
+
 void settings_free(Settings *settings);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
 

@@ -158,8 +158,6 @@ static bool method_get_vm(Manager *manager, sd_bus_message *m, uid_t caller, voi
     int r = sd_bus_message_read(m, "s", &name);
     if (r < 0)
         return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
-    if (!name_check(name, ret_error))
-        return false;
     VM *vm = manager_find_vm_or_error(manager, name, ret_error);
     if (!vm)
         return false;
@@ -304,12 +302,19 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
     return sd_bus_message_append(reply, "s", PROJECT_VERSION);
 }
 
-static const char *choose_action(sd_bus_message *m)
+static bool check_name(sd_bus_message *m, const char **ret_action, Error **ret_error)
 {
-    if (sd_bus_message_skip(m, "s") < 0)
-        return NULL;
-    g_autoptr(SettingsChanges) changes = settings_changes_read(m, NULL);
-    return changes ? change_action(changes->items, changes->n) : NULL;
+    const char *name;
+    int r = sd_bus_message_read(m, "s", &name);
+    return r < 0 ? error_set(ret_error, ERROR_INVALID_NAME, NULL, NULL, "the name cannot be read") : name_check(name, ret_error);
+}
+
+static bool choose_action(sd_bus_message *m, const char **ret_action, Error **ret_error)
+{
+    g_autoptr(SettingsChanges) changes = check_name(m, ret_action, ret_error) ? settings_changes_read(m, ret_error) : NULL;
+    if (changes)
+        *ret_action = change_action(changes->items, changes->n);
+    return changes != NULL;
 }
 
 #define NAME_AND_SETTINGS "sa{sa{sv}}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(vm)
@@ -317,7 +322,7 @@ static const char *choose_action(sd_bus_message *m)
 static const Method methods[] = {
     {"CreateVM", NAME_AND_SETTINGS, ACTION_MANAGE, choose_action, method_create_vm},
     {"RunVM", NAME_AND_SETTINGS, ACTION_MANAGE, choose_action, method_run_vm},
-    {"GetVM", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(vm), ACTION_VIEW, NULL, method_get_vm},
+    {"GetVM", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(vm), ACTION_VIEW, check_name, method_get_vm},
     {"ListVMs", "", "a(ssuo)", SD_BUS_PARAM(vms), ACTION_VIEW, NULL, method_list_vms},
     {"ListJobs", "", "a(ussoo)", SD_BUS_PARAM(jobs), ACTION_VIEW, NULL, method_list_jobs},
     {"ListQEMU", "", "a(sssas)", SD_BUS_PARAM(builds), ACTION_VIEW, NULL, method_list_qemu},

@@ -89,7 +89,12 @@ static int method_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *ret_
     if (!method || !method->action)
         return sd_bus_error_setf(ret_error, SD_BUS_ERROR_ACCESS_DENIED, "%s has no rule, so nobody may call it", member);
 
-    const char *action = method->choose_action ? method->choose_action(m) : NULL;
+    const char *action = NULL;
+    g_autoptr(Error) error = NULL;
+    if (method->choose_action && !method->choose_action(m, &action, &error)) {
+        reply_error(m, error);
+        return 1;
+    }
     (void) sd_bus_message_rewind(m, true);
     AccessDetails details = get_details(manager, m, interface);
     int r = access_check(manager->access, m, action ? action : method->action, &details, on_access, manager);

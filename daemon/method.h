@@ -20,8 +20,9 @@ typedef struct Method {
     const char *in, *out; /* signatures */
     const char *names;    /* of all arguments, in then out, as SD_BUS_PARAM() makes them */
     const char *action;
-    /* A stricter action that some arguments need; reads the message, which is rewound for it. NULL: none. */
-    const char *(*choose_action)(sd_bus_message *m);
+    /* Whether the arguments can be meant at all, before anybody is asked and they are kept meanwhile; and in *ret_action a
+     * stricter action that some of them need. Reads the message, which is rewound for it. NULL: neither. */
+    bool (*choose_action)(sd_bus_message *m, const char **ret_action, Error **ret_error);
     MethodHandler handler;
 } Method;
 

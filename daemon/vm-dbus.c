@@ -345,18 +345,23 @@ GET(get_bool)
     return sd_bus_message_append(reply, "b", *(const bool *) userdata);
 }
 
-static const char *choose_settings_action(sd_bus_message *m)
+static bool choose_settings_action(sd_bus_message *m, const char **ret_action, Error **ret_error)
 {
-    g_autoptr(SettingsChanges) changes = settings_changes_read(m, NULL);
-    return changes ? change_action(changes->items, changes->n) : NULL;
+    g_autoptr(SettingsChanges) changes = settings_changes_read(m, ret_error);
+    if (changes)
+        *ret_action = change_action(changes->items, changes->n);
+    return changes != NULL;
 }
 
-static const char *choose_file_action(sd_bus_message *m)
+static bool choose_file_action(sd_bus_message *m, const char **ret_action, Error **ret_error)
 {
     const char *expected, *text;
     if (sd_bus_message_read(m, "ss", &expected, &text) < 0)
-        return NULL;
-    return change_action_of_text(expected, text);
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, NULL, NULL, "the arguments cannot be read");
+    if (strlen(expected) > SETTINGS_FILE_MAX || strlen(text) > SETTINGS_FILE_MAX)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, NULL, NULL, "a settings file has at most %u bytes", SETTINGS_FILE_MAX);
+    *ret_action = change_action_of_text(expected, text);
+    return true;
 }
 
 static const Method methods[] = {

@@ -14,10 +14,12 @@
 #define POLKIT_ALLOW_USER_INTERACTION 1U
 
 /* The bus lets a connection wait for 128 answers at once, vmd's own calls to systemd among them, so questions stand in queues.
- * Who calls is a matter of microseconds, but a password may take minutes: there each user has a share of their own. */
+ * Who calls is a matter of microseconds, but a password may take minutes: there each user has a share of their own.
+ * The arguments of all of them are kept meanwhile. */
 #define ASKING_BUS_MAX 32
 #define ASKING_POLKIT_MAX 8
-#define QUESTIONS_PER_SENDER 256
+#define WAITING_MAX 64 /* in one queue of a user */
+#define QUESTIONS_PER_SENDER 128
 
 typedef struct Queue {
     GQueue waiting; /* Question */
@@ -240,7 +242,11 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         g_free(q->action);
         q->action = g_strdup(ACTION_MANAGE_OWN);
     }
-    enter_queue(q, queue_of_user(q->access, uid), ask_polkit);
+    Queue *queue = queue_of_user(q->access, uid);
+    if (g_queue_get_length(&queue->waiting) >= WAITING_MAX)
+        refuse(q, "Wait for some of them", "too many calls of yours wait for an answer of polkit");
+    else
+        enter_queue(q, queue, ask_polkit);
     return 0;
 }
 

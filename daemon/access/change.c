@@ -82,8 +82,8 @@ static bool has_all(GHashTable *lines, GHashTable *wanted)
 
 const char *change_action_of_text(const char *before, const char *after)
 {
-    g_autoptr(Settings) old = settings_parse(before, strlen(before), "before", NULL);
-    g_autoptr(Settings) new = settings_parse(after, strlen(after), "after", NULL);
+    g_autoptr(Settings) old = settings_parse_partial(before, strlen(before), "before", NULL);
+    g_autoptr(Settings) new = settings_parse_partial(after, strlen(after), "after", NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(rules); i++) {
         g_autoptr(GHashTable) had = lines_of_rule(old, i), has = lines_of_rule(new, i);
         if (!has_all(had, has) || (rules[i].removal && !has_all(has, had)))

@@ -155,9 +155,9 @@ Settings *vm_load_settings(const VM *vm, Error **ret_error)
 
 bool vm_check_text(const char *text, const char *origin, Error **ret_error)
 {
-    /* One that lacks a required key, which a drop-in has, cannot be parsed by itself; it was checked with its drop-ins. */
-    g_autoptr(Settings) settings = settings_parse(text, strlen(text), origin, NULL);
-    return !settings || change_check_owner(settings, ret_error);
+    /* A drop-in may have a required key that it lacks. */
+    g_autoptr(Settings) settings = settings_parse_partial(text, strlen(text), origin, ret_error);
+    return settings && change_check_owner(settings, ret_error);
 }
 
 /* A user's own vmd has no other users. */

@@ -7,6 +7,7 @@ nothing that is wrong. Each mode prints what it did, and fails with a line for e
   flood       thousands of calls at once, and connections that leave in the middle of theirs
   malformed   what is no D-Bus message at all, and messages nested to the limit and beyond
   hold        calls that polkit asks this client's own agent about, which never answers; until it is killed
+  forge       signals in the name of systemd, about the unit of the VM "forged"
   let-in      as somebody who may manage VMs: tries to get QEMU arguments, other owners and other disks into settings
 """
 
@@ -20,7 +21,7 @@ import sys
 import time
 import xml.etree.ElementTree as tree
 
-CALL, RETURN, ERROR = 1, 2, 3
+CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 NO_REPLY, INTERACTIVE = 1, 4
 BUS, VMD, DBUS = "/run/dbus/system_bus_socket", "org.vmd1", "org.freedesktop.DBus"
 FIXED = {"y": "B", "n": "h", "q": "H", "i": "i", "u": "I", "b": "I", "h": "I", "x": "q", "t": "Q", "d": "d"}
@@ -333,7 +334,7 @@ def wrong_bodies(signature):
 
 READS = {"Introspect", "Ping", "GetMachineId", "Get", "GetAll", "GetManagedObjects", "GetVM", "ListVMs", "ListJobs", "ListQEMU",
          "GetSettings", "GetFiles"}
-REFUSALS = {"org.vmd1.Error.NotAuthorized"} | {DBUS + ".Error." + name for name in (
+REFUSALS = {"org.vmd1.Error." + name for name in ("NotAuthorized", "InvalidName", "InvalidSettings")} | {DBUS + ".Error." + name for name in (
     "InvalidArgs", "UnknownMethod", "UnknownObject", "UnknownInterface", "UnknownProperty", "PropertyReadOnly", "AccessDenied")}
 MISSES = {"org.vmd1.Error.NoSuchVM", "org.vmd1.Error.InvalidName", "org.vmd1.Error.Failed"}
 IMAGINARY = ["/", "/org", "/org/vmd1/vm", "/org/vmd1/job", "/org/vmd1/vm/nobody", "/org/vmd1/vm/_", "/org/vmd1/vm/_2f", "/org/vmd1/vm/_2e_2e_2fetc",
@@ -435,7 +436,8 @@ def refused():
             bus.barrier()
     bus.barrier()
     print(f"{len(every)} calls, {len(right)} of them once more without a reply")
-    if findings.outcomes["other", "NotAuthorized"] < 1000 or findings.outcomes["read", "success"] < 50:
+    refusals = [findings.outcomes["other", name] for name in ("NotAuthorized", "InvalidSettings", "InvalidName")]
+    if sum(refusals) < 1000 or refusals[0] < 500 or findings.outcomes["read", "success"] < 50:
         findings.wrong.append("too few calls came that far")
     return findings.report()
 
@@ -512,6 +514,20 @@ def hold():
         agent.receive()
 
 
+def forge():
+    bus, systemd = Bus(), "/org/freedesktop/systemd1"
+    def signal(path, interface, member, signature, body):
+        bus.send(Message(path, interface, member, signature, body, kind=SIGNAL))
+    for i in range(3000):
+        signal(systemd, "org.freedesktop.systemd1.Manager", "UnitNew", "so", (f"vm-{i}-" + "x" * 5000 + ".scope", "/x"))
+        signal(systemd, "org.freedesktop.systemd1.Manager", "JobRemoved", "uoss", (i, f"{systemd}/job/{i}", "vm-forged.scope", "failed"))
+    signal(systemd, "org.freedesktop.systemd1.Manager", "UnitNew", "so", ("vm-forged.scope", "/x"))
+    signal("/org/freedesktop/DBus", DBUS, "NameOwnerChanged", "sss", (VMD, VMD, ""))
+    signal("/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority", "Changed", "", ())
+    bus.barrier()
+    return 0
+
+
 # ---- as somebody who may manage
 
 def reached(text, owner):
@@ -574,7 +590,7 @@ def let_in():
             wrong.append(f"{path} got {got} by {what[:200]}")
             call(path, "org.vmd1.VM", "SetFile", "ss", (text, before))
 
-    mine, roots = "/org/vmd1/vm/mine", ("/org/vmd1/vm/other",)
+    mine, roots = "/org/vmd1/vm/mine", ("/org/vmd1/vm/other", "/org/vmd1/vm/running")
     call("/org/vmd1", "org.vmd1.Manager", "CreateVM", "sa{sa{sv}}", ("mine", [("Disk data", [("Source", ("s", "/home/alice/disk")), ("Format", ("s", "raw"))])]))
     originals = {path: text_of(path) for path in (mine, *roots)}
     for path, original in originals.items():
@@ -619,5 +635,5 @@ def let_in():
 
 
 if __name__ == "__main__":
-    modes = {"refused": refused, "flood": lambda: flood(float(sys.argv[2])), "malformed": malformed, "hold": hold, "let-in": let_in}
+    modes = {"refused": refused, "flood": lambda: flood(float(sys.argv[2])), "malformed": malformed, "hold": hold, "forge": forge, "let-in": let_in}
     sys.exit(modes[sys.argv[1]]())

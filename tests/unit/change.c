@@ -61,11 +61,16 @@ static void texts(void)
         {"[VM]\nOwner=alice\n[Disk a]\nSource=/a\nFormat=raw\n", ACTION_RAW_QEMU_ARGUMENTS},
         {"[VM]\nOwner=alice\n[QEMU]\nArguments=-S -x\n[Disk a]\nSource=/a\nFormat=raw\n", ACTION_RAW_QEMU_ARGUMENTS},
         {"no settings at all", ACTION_RAW_QEMU_ARGUMENTS},
+        /* Without a required key, which a drop-in may have. */
+        {"[VM]\nOwner=alice\n[QEMU]\nArguments=-S\n[Disk a]\nSource=/a\nFormat=raw\n[Disk b]\nFormat=qcow2\n", ACTION_USE_FOREIGN_PATHS},
+        {"[VM]\nOwner=alice\n[QEMU]\nArguments=-x\n[Disk b]\nReadOnly=yes\n", ACTION_RAW_QEMU_ARGUMENTS},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_test_message("%s", cases[i].after);
         g_assert_cmpstr(change_action_of_text(before, cases[i].after), ==, cases[i].action);
     }
+    g_assert_cmpstr(change_action_of_text("[VM]\nCPUs=1\n", "[Disk x]\nReadOnly=yes\n[QEMU]\nArguments=-device edu\n"), ==,
+            ACTION_RAW_QEMU_ARGUMENTS);
     g_assert_cmpstr(change_action_of_text("broken", "[VM]\nOwner=alice\n"), ==, ACTION_CHANGE_OWNER);
 }
 
