@@ -9,7 +9,9 @@
 /* A person may take long to type a password; a machine may not. */
 #define POLKIT_INTERACTIVE_USEC (5 * 60 * G_USEC_PER_SEC)
 #define POLKIT_USEC (25 * G_USEC_PER_SEC)
-#define BUS_DRIVER_USEC (25 * G_USEC_PER_SEC)
+
+/* Where a queue of the bus is full it drops answers, and the next ones wait for the place of the lost ones. */
+#define BUS_DRIVER_USEC (5 * G_USEC_PER_SEC)
 
 #define POLKIT_ALLOW_USER_INTERACTION 1U
 
@@ -224,7 +226,8 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 
     uint32_t uid;
     if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &uid) < 0) {
-        refuse(q, NULL, "the caller has left the bus");
+        bool unanswered = sd_bus_error_has_names(sd_bus_message_get_error(m), SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT);
+        refuse(q, unanswered ? "Try again" : NULL, unanswered ? "the bus did not say who calls" : "the caller has left the bus");
         return 0;
     }
     q->uid = uid;
@@ -253,8 +256,12 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 /* Asynchronously: sd_bus_query_sender_creds() would block. */
 static int ask_bus(Question *q)
 {
-    return sd_bus_call_method_async(q->access->bus, &q->call, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-        "GetConnectionUnixUser", on_uid, q, "s", sd_bus_message_get_sender(q->message));
+    g_autoptr(sd_bus_message) m = NULL;
+    int r = sd_bus_message_new_method_call(q->access->bus, &m, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+        "GetConnectionUnixUser");
+    if (r >= 0)
+        r = sd_bus_message_append(m, "s", sd_bus_message_get_sender(q->message));
+    return r < 0 ? r : sd_bus_call_async(q->access->bus, &q->call, m, on_uid, q, BUS_DRIVER_USEC);
 }
 
 int access_check(Access *access, sd_bus_message *m, const char *action, const AccessDetails *details, AccessReply reply, void *userdata)

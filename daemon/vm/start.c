@@ -430,7 +430,8 @@ static int spawn_in_place(Start *start, const char *unit)
 static void cannot_spawn(Start *start, int r)
 {
     Error *error = NULL;
-    error_set_errno(&error, r, GUARD_PATH, "it cannot be started");
+    const char *remedy = start->vm->manager->user ? NULL : "Look at 'systemctl status vmd-spawn.socket vmd-spawn.service'";
+    error_set(&error, ERROR_FAILED, GUARD_PATH, remedy, "it cannot be started: %s", g_strerror(-r));
     start_fail(start, error);
 }
 
