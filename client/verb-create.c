@@ -34,16 +34,20 @@ static int check_name(const char *name)
     return name_check(name, &error) ? EXIT_DONE : report_error(error);
 }
 
-int verb_create(Client *client)
+/* CreateVM or RunVM, with what the options say. */
+static int make_vm(Client *client, const char *method, const char *name)
 {
-    const char *name = client->arguments[0];
     int r = check_name(name);
     if (r != EXIT_DONE)
         return r;
     g_autoptr(Changes) changes = changes_new(client, NULL);
-    if (!changes)
-        return EXIT_USAGE;
-    r = call_with_changes(client, NULL, "CreateVM", name, changes);
+    return changes ? call_with_changes(client, NULL, method, name, changes) : EXIT_USAGE;
+}
+
+int verb_create(Client *client)
+{
+    const char *name = client->arguments[0];
+    int r = make_vm(client, "CreateVM", name);
     if (r != EXIT_DONE)
         return r;
 
@@ -68,13 +72,7 @@ int verb_run(Client *client)
     g_autofree char *name = client->n_arguments > 0 ? g_strdup(client->arguments[0]) : make_name();
     if (client->attach && client->wait)
         return report_usage("--attach and --wait cannot both be given");
-    int r = check_name(name);
-    if (r != EXIT_DONE)
-        return r;
-    g_autoptr(Changes) changes = changes_new(client, NULL);
-    if (!changes)
-        return EXIT_USAGE;
-    r = call_with_changes(client, NULL, "RunVM", name, changes);
+    int r = make_vm(client, "RunVM", name);
     if (r != EXIT_DONE)
         return r;
     if (!client->quiet) {

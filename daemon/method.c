@@ -36,6 +36,7 @@ void reply_error(sd_bus_message *m, const Error *error)
     (void) sd_bus_reply_method_errorf(m, error_code_to_dbus(error->code), "%s", message);
 }
 
+/* Leaves the message rewound. */
 static AccessDetails get_details(Manager *manager, sd_bus_message *m, const Interface *interface)
 {
     AccessDetails details = {.owner = UID_NOBODY_KNOWN, .verb = sd_bus_message_get_member(m)};
@@ -62,7 +63,6 @@ static bool run_handler(Manager *manager, sd_bus_message *m, const Interface *in
         return false;
     if (!owner_is_same(manager, m, interface, grant))
         return error_set(ret_error, ERROR_BUSY, path, "Try again", "it has got another owner meanwhile");
-    (void) sd_bus_message_rewind(m, true);
     return method->handler(manager, m, grant->caller, object, ret_error);
 }
 

@@ -56,7 +56,7 @@ static bool call_verb(Manager *manager, sd_bus_message *m, VM *vm, bool (*verb)(
 }
 
 #define METHOD_VERB(name, function)                                                                                    \
-    static bool name(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)                             \
+    static bool name(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)               \
     {                                                                                                                  \
         return call_verb(manager, m, object, function, ret_error);                                                     \
     }
@@ -67,7 +67,7 @@ METHOD_VERB(method_pause, vm_pause)
 METHOD_VERB(method_resume, vm_resume)
 
 #define METHOD_JOB(name, function)                                                                                     \
-    static bool name(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)                             \
+    static bool name(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)               \
     {                                                                                                                  \
         const char *job;                                                                                               \
         if (!function(object, &job, ret_error))                                                                        \
@@ -160,6 +160,8 @@ static bool method_get_settings(Manager *manager, sd_bus_message *m, uid_t calle
 
 static bool write_settings(VM *vm, const char *path, const char *text, Error **ret_error)
 {
+    if (!vm_check_text(text, path, ret_error))
+        return false;
     int r = settings_write(path, text, 0644, false);
     if (r < 0)
         return error_set_errno(ret_error, r, path, "it cannot be written");
@@ -176,7 +178,7 @@ static bool method_set_settings(Manager *manager, sd_bus_message *m, uid_t calle
     if (!text)
         return false;
     edited = settings_edit(text, changes->items, changes->n, path, ret_error);
-    if (!edited || !vm_check_text(edited, path, ret_error) || !write_settings(vm, path, edited, ret_error))
+    if (!edited || !write_settings(vm, path, edited, ret_error))
         return false;
     (void) sd_bus_reply_method_return(m, NULL);
     return true;
@@ -218,7 +220,7 @@ static bool method_set_file(Manager *manager, sd_bus_message *m, uid_t caller, v
         return error_set(ret_error, ERROR_BUSY, path, "Look at the new text and edit again", "somebody else has changed it meanwhile");
     /* No change to it, but its checks, which know that a drop-in may have what the file lacks. */
     g_autofree char *checked = settings_edit(text, NULL, 0, path, ret_error);
-    if (!checked || !vm_check_text(text, path, ret_error) || !write_settings(vm, path, text, ret_error))
+    if (!checked || !write_settings(vm, path, text, ret_error))
         return false;
     (void) sd_bus_reply_method_return(m, NULL);
     return true;

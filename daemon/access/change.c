@@ -2,6 +2,7 @@
 #include "change.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "access.h"
 #include "schema.h"
@@ -92,11 +93,14 @@ const char *change_action_of_text(const char *before, const char *after)
     return NULL;
 }
 
-bool change_check_owner(const Settings *settings, Error **ret_error)
+bool change_find_owner(const Settings *settings, uid_t *ret_uid, Error **ret_error)
 {
     const char *owner = settings_get_string(settings, "VM", "Owner");
-    uid_t uid;
-    if (!owner || identity_find(owner, &uid))
+    if (!owner) {
+        *ret_uid = geteuid();
+        return true;
+    }
+    if (identity_find(owner, ret_uid))
         return true;
     g_autofree char *thing = g_strdup_printf("Owner=%s", owner);
     return error_set(ret_error, ERROR_INVALID_SETTINGS, thing, "Name a user of /etc/passwd, or any user by number",

@@ -157,21 +157,19 @@ bool vm_check_text(const char *text, const char *origin, Error **ret_error)
 {
     /* A drop-in may have a required key that it lacks. */
     g_autoptr(Settings) settings = settings_parse_partial(text, strlen(text), origin, ret_error);
-    return settings && change_check_owner(settings, ret_error);
+    uid_t owner;
+    return settings && change_find_owner(settings, &owner, ret_error);
 }
 
 /* A user's own vmd has no other users. */
 static void show_owner(VM *vm, const Settings *settings)
 {
-    const char *owner = settings_get_string(settings, "VM", "Owner");
-    vm->owner = geteuid();
-    if (vm->manager->user || !owner)
-        return;
     g_autoptr(Error) error = NULL;
-    if (!identity_find(owner, &vm->owner))
-        vm->owner = UID_NOBODY_KNOWN;
-    if (!change_check_owner(settings, &error))
-        vm->problem = error_message(error);
+    vm->owner = geteuid();
+    if (vm->manager->user || change_find_owner(settings, &vm->owner, &error))
+        return;
+    vm->owner = UID_NOBODY_KNOWN;
+    vm->problem = error_message(error);
 }
 
 static void show_live(VM *vm, const Settings *settings)

@@ -93,11 +93,11 @@ static void owners(void)
     g_autoptr(Error) error = NULL, other = NULL;
     uid_t uid;
 
-    g_assert_true(change_check_owner(root, NULL));
-    g_assert_true(change_check_owner(number, NULL));
-    g_assert_false(change_check_owner(nobody, &error));
+    g_assert_true(change_find_owner(root, &uid, NULL) && uid == 0);
+    g_assert_true(change_find_owner(number, &uid, NULL) && uid == 4711);
+    g_assert_false(change_find_owner(nobody, &uid, &error));
     g_assert_cmpint(error->code, ==, ERROR_INVALID_SETTINGS);
-    g_assert_false(change_check_owner(minus, &other));
+    g_assert_false(change_find_owner(minus, &uid, &other));
     g_assert_true(identity_find("0", &uid) && uid == 0);
     g_assert_false(identity_find("", &uid) || identity_find("-1", &uid) || identity_find("0x10", &uid) || identity_find("99999999999", &uid));
     g_autofree char *name = identity_name(0), *unnamed = identity_name(4000000000U);
