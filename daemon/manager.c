@@ -2,6 +2,7 @@
 #include "manager.h"
 
 #include <linux/io_uring.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
@@ -10,6 +11,7 @@
 #include "cleanup.h"
 
 #define IDLE_USEC (60 * G_USEC_PER_SEC)
+#define TRIM_USEC (1 * G_USEC_PER_SEC)
 #define MANAGER_PATH "/org/vmd1"
 #define MANAGER_INTERFACE "org.vmd1.Manager"
 
@@ -62,6 +64,7 @@ void manager_free(Manager *manager)
         return;
     manager_unwatch_files(manager);
     sd_event_source_disable_unref(manager->idle);
+    sd_event_source_disable_unref(manager->trim);
     access_free(manager->access);
     GHashTableIter iter;
     gpointer vm;
@@ -164,14 +167,26 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
     return sd_event_exit(manager->event, 0);
 }
 
+/* A burst of calls may have made the heap many times as large as what is left on it. */
+static int on_trim(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    malloc_trim(0);
+    return 0;
+}
+
+static void restart_clock(Manager *manager, sd_event_source **source, uint64_t usec, sd_event_time_handler_t handler)
+{
+    if (!*source)
+        (void) sd_event_add_time_relative(manager->event, source, CLOCK_MONOTONIC, usec, MIN(usec / 10, G_USEC_PER_SEC), handler, manager);
+    else {
+        (void) sd_event_source_set_time_relative(*source, usec);
+        (void) sd_event_source_set_enabled(*source, SD_EVENT_ONESHOT);
+    }
+}
+
 void manager_check_idle(Manager *manager)
 {
-    if (manager->idle_usec == 0)
-        return;
-    if (!manager->idle)
-        (void) sd_event_add_time_relative(manager->event, &manager->idle, CLOCK_MONOTONIC, manager->idle_usec, G_USEC_PER_SEC, on_idle, manager);
-    else {
-        (void) sd_event_source_set_time_relative(manager->idle, manager->idle_usec);
-        (void) sd_event_source_set_enabled(manager->idle, SD_EVENT_ONESHOT);
-    }
+    restart_clock(manager, &manager->trim, TRIM_USEC, on_trim);
+    if (manager->idle_usec > 0)
+        restart_clock(manager, &manager->idle, manager->idle_usec, on_idle);
 }

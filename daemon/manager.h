@@ -32,7 +32,7 @@ struct Manager {
     GHashTable *vms;      /* name (the VM's own) to VM */
     GHashTable *problems; /* path to message: files that cannot be used */
     struct Watch *watch;  /* files.c */
-    sd_event_source *idle;
+    sd_event_source *idle, *trim;
     uint64_t idle_usec;
     unsigned busy;        /* calls whose answer is still to come */
     bool io_uring;
@@ -60,7 +60,8 @@ void manager_scan_files(Manager *manager);
 /* Reads one VM's file: adds, changes or forgets the VM. */
 void manager_read_file(Manager *manager, const char *name, bool transient);
 
-/* Restarts the idle clock; called whenever something ends. Leaves when nothing runs for manager->idle_usec. */
+/* Restarts the idle clock; called whenever something ends. Gives memory back when nothing has ended for a second, and leaves when
+ * nothing runs for manager->idle_usec. */
 void manager_check_idle(Manager *manager);
 
 /* Puts the objects on the bus. */
