@@ -347,7 +347,7 @@ static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 static int on_settings(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
     Work *work = userdata;
-    const SettingKey *key = setting_key_find("VM", "StopTimeout");
+    const SettingKey *key = schema_find_key(&vm_schema, "VM", "StopTimeout");
     const char *section, *name;
 
     work->progress_call = sd_bus_slot_unref(work->progress_call);

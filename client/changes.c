@@ -65,7 +65,7 @@ static bool takes_several(const SettingKey *key)
 static const SettingKey *find_key(const char *section, const char *key)
 {
     g_autofree char *kind = g_strndup(section, strcspn(section, " "));
-    return setting_key_find(kind, key);
+    return schema_find_key(&vm_schema, kind, key);
 }
 
 static void add(Changes *changes, const char *section_name, const char *key, const char *value)
@@ -115,14 +115,14 @@ static char *new_device(const Changes *changes, const char *kind, const char *pr
 
 static bool is_named(const char *kind)
 {
-    const SettingSection *section = setting_section_find(kind);
+    const SettingSection *section = schema_find_section(&vm_schema, kind);
     return section && section->named;
 }
 
 static int report_unknown_key(const char *name)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    for (const SettingKey *key = setting_keys; key->section; key++)
+    for (const SettingKey *key = vm_schema.keys; key->section; key++)
         if (strcmp(key->section, "VM") == 0)
             g_ptr_array_add(names, (char *) key->key);
     for (const char *const *property = scope_property_names(); *property; property++)
@@ -140,7 +140,7 @@ static int report_unknown_key(const char *name)
 /* A key without its section: of [VM], else of [Scope]. */
 static int add_bare(Changes *changes, const char *name, const char *value)
 {
-    const SettingKey *key = setting_key_find("VM", name);
+    const SettingKey *key = schema_find_key(&vm_schema, "VM", name);
     if (key && strcmp(key->key, "*") != 0) {
         add(changes, "VM", name, value);
         return 0;
@@ -150,7 +150,7 @@ static int add_bare(Changes *changes, const char *name, const char *value)
         return 0;
     }
     g_autofree char *kind = g_strndup(name, strcspn(name, " "));
-    if (!*value && setting_section_find(kind)) {
+    if (!*value && schema_find_section(&vm_schema, kind)) {
         (void) get_section(changes, name);
         return 0;
     }

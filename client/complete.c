@@ -64,7 +64,7 @@ static void offer_options(const Verb *verb, const char *current)
     for (const Option *option = options; option->name; option++)
         if (option->summary && (verb ? option_is_for(option, verb) : !option->verbs))
             offer(current, "--", option->name, takes_value(option) ? "=" : "", option->summary);
-    for (const SettingKey *key = setting_keys; verb && verb->flags & VERB_SETTINGS && key->section; key++)
+    for (const SettingKey *key = vm_schema.keys; verb && verb->flags & VERB_SETTINGS && key->section; key++)
         if (key->option)
             offer(current, "--", key->option, "=", key->summary);
 }
@@ -72,7 +72,7 @@ static void offer_options(const Verb *verb, const char *current)
 /* "disk0" for a section of kind Disk: what the first --disk= makes. */
 static char *first_device(const char *kind)
 {
-    for (const SettingKey *key = setting_keys; key->section; key++)
+    for (const SettingKey *key = vm_schema.keys; key->section; key++)
         if (strcmp(key->section, kind) == 0 && key->option)
             return g_strconcat(key->option, "0", NULL);
     return g_strdup("NAME");
@@ -81,8 +81,8 @@ static char *first_device(const char *kind)
 /* "SECTION.KEY=" for -p of create, run and set. */
 static void offer_settings(const char *current, const char *prefix)
 {
-    for (const SettingKey *key = setting_keys; key->section; key++) {
-        const SettingSection *section = setting_section_find(key->section);
+    for (const SettingKey *key = vm_schema.keys; key->section; key++) {
+        const SettingSection *section = schema_find_section(&vm_schema, key->section);
         g_autofree char *device = section && section->named ? first_device(key->section) : NULL;
         g_autofree char *word =
                 g_strdup_printf("%s%s%s.%s", key->section, device ? " " : "", device ? device : "", key->key);

@@ -74,7 +74,7 @@ const SettingKey *option_find_setting(const Verb *verb, const char *name, size_t
 {
     if (verb && !(verb->flags & VERB_SETTINGS))
         return NULL;
-    for (const SettingKey *key = setting_keys; key->section; key++)
+    for (const SettingKey *key = vm_schema.keys; key->section; key++)
         if (key->option && strlen(key->option) == length && memcmp(key->option, name, length) == 0)
             return key;
     return NULL;
@@ -151,7 +151,7 @@ static int report_unknown(const Verb *verb, const char *word, size_t length)
     for (const Option *option = options; option->name; option++)
         if (option_is_for(option, verb) && option->summary)
             g_ptr_array_add(names, (char *) option->name);
-    for (const SettingKey *key = setting_keys; verb && verb->flags & VERB_SETTINGS && key->section; key++)
+    for (const SettingKey *key = vm_schema.keys; verb && verb->flags & VERB_SETTINGS && key->section; key++)
         if (key->option)
             g_ptr_array_add(names, (char *) key->option);
     g_ptr_array_add(names, NULL);

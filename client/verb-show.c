@@ -112,7 +112,7 @@ static void print_settings(const Client *client, const json_t *settings)
                 terminal_normal(stdout, STYLE_BOLD));
         json_object_foreach(values, name, value)
         {
-            const SettingKey *key = setting_key_find(kind, name);
+            const SettingKey *key = schema_find_key(&vm_schema, kind, name);
             if (json_is_array(value) && key && key->type == SETTING_PROPERTY) {
                 json_array_foreach(value, i, line) printf("%s=%s\n", name, json_string_value(line));
                 continue;

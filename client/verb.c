@@ -141,7 +141,7 @@ static bool has_own_options(const Verb *verb)
 static void print_setting_options(void)
 {
     print_heading("Settings (vmd.vm(5) has all of them)");
-    for (const SettingKey *key = setting_keys; key->section; key++) {
+    for (const SettingKey *key = vm_schema.keys; key->section; key++) {
         if (!key->option)
             continue;
         g_autofree char *words = NULL;

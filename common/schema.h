@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The schema: every section and key that a settings file may hold, in one table.
+/* Schemas: every section and key that a kind of settings file may hold, a table each.
  *
- * The parser, the conversion from and to D-Bus, vmctl's options, the shell completions and the key list
- * of vmd.vm(5) are all driven by this table. To add a setting, add a row here and read it where it acts
+ * The parser, the conversion from and to D-Bus, vmctl's options, the shell completions and the key lists
+ * of vmd.vm(5) and vmd.net(5) are all driven by these tables. To add a setting, add a row and read it where it acts
  * (docs/hacking.md). The meaning of a key never changes once released.
  *
- * The table is constant; everything that this header returns is static and is not freed. */
+ * The tables are constant; everything that this header returns is static and is not freed. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,13 +49,19 @@ typedef struct SettingSection {
 } SettingSection;
 
 /* All sections, all keys, in the order of the manual; both end with a row whose name is NULL. */
-extern const SettingSection setting_sections[];
-extern const SettingKey setting_keys[];
+typedef struct Schema {
+    const char *manual; /* "vmd.vm(5)" */
+    const SettingSection *sections;
+    const SettingKey *keys;
+} Schema;
 
-const SettingSection *setting_section_find(const char *section);
+extern const Schema vm_schema;      /* NAME.vm; schema-vm.c */
+extern const Schema network_schema; /* NAME.net; schema-net.c */
+
+const SettingSection *schema_find_section(const Schema *schema, const char *section);
 
 /* The row for a key, or the section's "*" row, or NULL. */
-const SettingKey *setting_key_find(const char *section, const char *key);
+const SettingKey *schema_find_key(const Schema *schema, const char *section, const char *key);
 
 const char *setting_type_to_string(SettingType type);    /* "a size such as 2G", for errors */
 const char *setting_type_to_signature(SettingType type); /* D-Bus, "t"; "s" for a property */

@@ -12,6 +12,7 @@
 #define BYTES_MAX SETTINGS_FILE_MAX
 
 typedef struct Reader {
+    const Schema *schema;
     sd_bus_message *m;
     GArray *items;
     GPtrArray *owned;
@@ -216,7 +217,7 @@ static bool read_value(Reader *r, const char *section, const SettingSection *kin
     char type, *id;
     int k;
 
-    schema = settings_key_check(kind->name, key, NULL, r->ret_error);
+    schema = settings_key_check(r->schema, kind->name, key, NULL, r->ret_error);
     if (!schema || !count(r, key))
         return false;
     id = where(section, key);
@@ -256,7 +257,7 @@ static bool read_section(Reader *r, const char *section, bool *ret_empty)
     const char *device, *key;
     int k;
 
-    kind = settings_section_check(section, NULL, &device, r->ret_error);
+    kind = settings_section_check(r->schema, section, NULL, &device, r->ret_error);
     if (!kind || !count(r, section))
         return false;
 
@@ -331,25 +332,27 @@ static SettingsChanges *finish(Reader *r, bool ok)
     return NULL;
 }
 
-static Reader reader_begin(sd_bus_message *m, Error **ret_error)
+static Reader reader_begin(const Schema *schema, sd_bus_message *m, Error **ret_error)
 {
-    return (Reader){.m = m,
+    return (Reader){.schema = schema,
+            .m = m,
             .items = g_array_new(FALSE, FALSE, sizeof(SettingsChange)),
             .owned = g_ptr_array_new_with_free_func(g_free),
             .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
             .ret_error = ret_error};
 }
 
-SettingsChanges *settings_changes_read(sd_bus_message *m, Error **ret_error)
+SettingsChanges *settings_changes_read(const Schema *schema, sd_bus_message *m, Error **ret_error)
 {
-    Reader r = reader_begin(m, ret_error);
+    Reader r = reader_begin(schema, m, ret_error);
 
     return finish(&r, read_all_sections(&r));
 }
 
-SettingsChanges *settings_changes_read_section(sd_bus_message *m, const char *section, Error **ret_error)
+SettingsChanges *settings_changes_read_section(
+        const Schema *schema, sd_bus_message *m, const char *section, Error **ret_error)
 {
-    Reader r = reader_begin(m, ret_error);
+    Reader r = reader_begin(schema, m, ret_error);
     bool empty;
 
     return finish(&r, read_section(&r, keep(&r, g_strdup(section)), &empty));

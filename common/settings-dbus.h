@@ -20,10 +20,11 @@ typedef struct SettingsChanges {
     GPtrArray *owned; /* what items point into */
 } SettingsChanges;
 
-SettingsChanges *settings_changes_read(sd_bus_message *m, Error **ret_error);
+SettingsChanges *settings_changes_read(const Schema *schema, sd_bus_message *m, Error **ret_error);
 
 /* One section's a{sv}, as AttachDevice takes it; without keys there are no changes. */
-SettingsChanges *settings_changes_read_section(sd_bus_message *m, const char *section, Error **ret_error);
+SettingsChanges *settings_changes_read_section(
+        const Schema *schema, sd_bus_message *m, const char *section, Error **ret_error);
 void settings_changes_free(SettingsChanges *changes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SettingsChanges, settings_changes_free)
 

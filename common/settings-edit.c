@@ -313,7 +313,7 @@ static bool editor_has(const Editor *e, const char *section, const char *key)
 
 /* What is asked for is sound in itself: a value stays on its line, so that none can bring a key or a
  * section with it. The parser then checks what it says. */
-static bool check_change(const Editor *e, const SettingsChange *change, Error **ret_error)
+static bool check_change(const Schema *all, const Editor *e, const SettingsChange *change, Error **ret_error)
 {
     const SettingSection *section;
     const SettingKey *schema;
@@ -323,12 +323,12 @@ static bool check_change(const Editor *e, const SettingsChange *change, Error **
     if (!change->values && editor_has(e, change->section, change->key))
         return true;
 
-    section = settings_section_check(change->section, NULL, &device, ret_error);
+    section = settings_section_check(all, change->section, NULL, &device, ret_error);
     if (!section)
         return false;
     if (!change->key)
         return true;
-    schema = settings_key_check(section->name, change->key, NULL, ret_error);
+    schema = settings_key_check(all, section->name, change->key, NULL, ret_error);
     if (!schema)
         return false;
     if (!change->values || !change->values[0])
@@ -348,10 +348,10 @@ static bool check_change(const Editor *e, const SettingsChange *change, Error **
     return true;
 }
 
-char *settings_edit(const char *text, const SettingsChange *changes, size_t n_changes, const char *origin,
+char *settings_edit(const Schema *schema, const char *text, const SettingsChange *changes, size_t n_changes, const char *origin,
         Error **ret_error)
 {
-    g_autoptr(Settings) before = settings_new(), after = settings_new();
+    g_autoptr(Settings) before = settings_new(schema), after = settings_new(schema);
     g_autofree char *result = NULL;
     g_auto(Editor) e = {0};
 
@@ -359,7 +359,7 @@ char *settings_edit(const char *text, const SettingsChange *changes, size_t n_ch
     for (size_t i = 0; i < n_changes; i++) {
         const SettingsChange *change = &changes[i];
 
-        if (!check_change(&e, change, ret_error))
+        if (!check_change(schema, &e, change, ret_error))
             return NULL;
         if (change->key)
             set_key(&e, change->section, change->key, change->values);

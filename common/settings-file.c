@@ -226,9 +226,9 @@ static bool merge_drop_ins(Settings *settings, const char *path, Error **ret_err
     return ok;
 }
 
-Settings *settings_load(const char *path, Error **ret_error)
+Settings *settings_load(const Schema *schema, const char *path, Error **ret_error)
 {
-    g_autoptr(Settings) settings = settings_new();
+    g_autoptr(Settings) settings = settings_new(schema);
 
     if (!merge_file(settings, AT_FDCWD, path, path, ret_error) ||
             !merge_drop_ins(settings, path, ret_error) || !settings_check_required(settings, NULL, ret_error))

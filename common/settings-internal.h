@@ -32,12 +32,13 @@ typedef struct SettingsEntry {
 } SettingsEntry;
 
 struct Settings {
+    const Schema *schema;
     GArray *sources;
     GArray *sections;
     GArray *entries;
 };
 
-Settings *settings_new(void);
+Settings *settings_new(const Schema *schema);
 SettingsEntry *settings_entry_find(const Settings *settings, const char *section, const char *key);
 SettingsEntry *settings_entry_find_in(const Settings *settings, unsigned section, const char *key);
 int settings_section_index(const Settings *settings, const char *section); /* -1: not there */
@@ -51,10 +52,11 @@ bool settings_check_required(const Settings *settings, const Settings *before, E
 
 /* The section's schema row; says in the Error what sections there are. `ret_device` points into `section`. */
 const SettingSection *settings_section_check(
-        const char *section, const char *thing, const char **ret_device, Error **ret_error);
+        const Schema *all, const char *section, const char *thing, const char **ret_device, Error **ret_error);
 
 /* The key's row in a section of that kind; says in the Error which key is near. */
-const SettingKey *settings_key_check(const char *kind, const char *key, const char *thing, Error **ret_error);
+const SettingKey *settings_key_check(
+        const Schema *all, const char *kind, const char *key, const char *thing, Error **ret_error);
 
 /* Whether the key may stand on several lines of one file. */
 bool settings_key_repeats(const SettingKey *schema, const char *key);

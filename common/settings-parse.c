@@ -32,27 +32,27 @@ static bool G_GNUC_PRINTF(3, 4) fail(Parser *p, const char *remedy, const char *
 }
 
 const SettingSection *settings_section_check(
-        const char *section, const char *thing, const char **ret_device, Error **ret_error)
+        const Schema *all, const char *section, const char *thing, const char **ret_device, Error **ret_error)
 {
     const char *space = strchr(section, ' '), *device = space ? space + 1 : NULL;
     g_autofree char *kind = g_strndup(section, space ? (size_t) (space - section) : strlen(section)),
                     *remedy = NULL;
-    const SettingSection *schema = setting_section_find(kind);
+    const SettingSection *schema = schema_find_section(all, kind);
 
     if (!schema) {
         g_autoptr(GPtrArray) names = g_ptr_array_new();
         const char *near;
 
-        for (const SettingSection *s = setting_sections; s->name; s++)
+        for (const SettingSection *s = all->sections; s->name; s++)
             g_ptr_array_add(names, (void *) s->name);
         g_ptr_array_add(names, NULL);
         near = name_nearest(kind, (const char *const *) names->pdata);
         if (near)
             remedy = g_strdup_printf(
-                    "Did you mean [%s%s]?", near, setting_section_find(near)->named ? " NAME" : "");
+                    "Did you mean [%s%s]?", near, schema_find_section(all, near)->named ? " NAME" : "");
         else {
-            g_autofree char *all = g_strjoinv("], [", (char **) names->pdata);
-            remedy = g_strdup_printf("There are [%s].", all);
+            g_autofree char *list = g_strjoinv("], [", (char **) names->pdata);
+            remedy = g_strdup_printf("There are [%s].", list);
         }
         error_set(ret_error, ERROR_INVALID_SETTINGS, thing, remedy, "there is no section [%.64s]", section);
         return NULL;
@@ -78,9 +78,9 @@ const SettingSection *settings_section_check(
     return schema;
 }
 
-const SettingKey *settings_key_check(const char *kind, const char *key, const char *thing, Error **ret_error)
+const SettingKey *settings_key_check(const Schema *all, const char *kind, const char *key, const char *thing, Error **ret_error)
 {
-    const SettingKey *schema = setting_key_find(kind, key);
+    const SettingKey *schema = schema_find_key(all, kind, key);
     g_autoptr(GPtrArray) names = NULL;
     g_autofree char *remedy = NULL;
     const char *near;
@@ -97,7 +97,7 @@ const SettingKey *settings_key_check(const char *kind, const char *key, const ch
         return schema;
 
     names = g_ptr_array_new();
-    for (const SettingKey *k = setting_keys; k->section; k++)
+    for (const SettingKey *k = all->keys; k->section; k++)
         if (strcmp(k->section, kind) == 0)
             g_ptr_array_add(names, (void *) k->key);
     g_ptr_array_add(names, NULL);
@@ -105,8 +105,8 @@ const SettingKey *settings_key_check(const char *kind, const char *key, const ch
     if (near)
         remedy = g_strdup_printf("Did you mean %s=?", near);
     else {
-        g_autofree char *all = g_strjoinv("=, ", (char **) names->pdata);
-        remedy = g_strdup_printf("There are %s=.", all);
+        g_autofree char *list = g_strjoinv("=, ", (char **) names->pdata);
+        remedy = g_strdup_printf("There are %s=.", list);
     }
     error_set(ret_error, ERROR_INVALID_SETTINGS, thing, remedy, "there is no key %.64s= in [%s]", key, kind);
     return NULL;
@@ -313,7 +313,7 @@ static bool enter_section(Parser *p, const char *name)
     SettingsGroup section = {.name = name, .source = p->source, .line = p->line};
     const char *device;
 
-    section.schema = settings_section_check(name, thing, &device, p->ret_error);
+    section.schema = settings_section_check(p->settings->schema, name, thing, &device, p->ret_error);
     if (!section.schema)
         return false;
     p->section = settings_section_index(p->settings, name);
@@ -335,7 +335,7 @@ static SettingsEntry *enter_key(Parser *p, const char *key)
     if (!entry) {
         g_autofree char *thing = g_strdup_printf("%s:%u", p->origin, p->line);
 
-        schema = settings_key_check(section->schema->name, key, thing, p->ret_error);
+        schema = settings_key_check(p->settings->schema, section->schema->name, key, thing, p->ret_error);
         if (!schema)
             return NULL;
         new_entry = (SettingsEntry){.schema = schema, .key = key, .section = (unsigned) p->section};
@@ -417,7 +417,7 @@ bool settings_check_required(const Settings *settings, const Settings *before, E
     for (unsigned i = 0; i < settings->sections->len; i++) {
         const SettingsGroup *section = &g_array_index(settings->sections, SettingsGroup, i);
 
-        for (const SettingKey *k = setting_keys; k->section; k++) {
+        for (const SettingKey *k = settings->schema->keys; k->section; k++) {
             g_autofree char *thing = NULL;
 
             if (!k->required || strcmp(k->section, section->schema->name) != 0)
@@ -436,16 +436,16 @@ bool settings_check_required(const Settings *settings, const Settings *before, E
     return true;
 }
 
-Settings *settings_parse(const char *text, size_t length, const char *origin, Error **ret_error)
+Settings *settings_parse(const Schema *schema, const char *text, size_t length, const char *origin, Error **ret_error)
 {
-    g_autoptr(Settings) settings = settings_parse_partial(text, length, origin, ret_error);
+    g_autoptr(Settings) settings = settings_parse_partial(schema, text, length, origin, ret_error);
 
     return settings && settings_check_required(settings, NULL, ret_error) ? g_steal_pointer(&settings) : NULL;
 }
 
-Settings *settings_parse_partial(const char *text, size_t length, const char *origin, Error **ret_error)
+Settings *settings_parse_partial(const Schema *schema, const char *text, size_t length, const char *origin, Error **ret_error)
 {
-    g_autoptr(Settings) settings = settings_new();
+    g_autoptr(Settings) settings = settings_new(schema);
     char *copy;
 
     /* Before it is copied: a hostile length ends here. */

@@ -24,10 +24,11 @@ static void entry_clear(void *p)
     g_free(entry->origin);
 }
 
-Settings *settings_new(void)
+Settings *settings_new(const Schema *schema)
 {
     Settings *s = g_new(Settings, 1);
 
+    s->schema = schema;
     s->sources = g_array_new(FALSE, FALSE, sizeof(SettingsSource));
     s->sections = g_array_new(FALSE, FALSE, sizeof(SettingsGroup));
     s->entries = g_array_new(FALSE, FALSE, sizeof(SettingsEntry));
@@ -81,7 +82,7 @@ static const SettingsEntry *get(const Settings *settings, const char *section, c
 {
     const char *space = strchr(section, ' ');
     g_autofree char *kind = space ? g_strndup(section, (size_t) (space - section)) : NULL;
-    const SettingKey *schema = setting_key_find(kind ?: section, key);
+    const SettingKey *schema = schema_find_key(settings->schema, kind ?: section, key);
     const SettingsEntry *entry;
 
     if (!schema || !(TYPE(schema->type) & types))
@@ -265,12 +266,12 @@ char *settings_canonical(const Settings *settings)
     return g_string_free(s, FALSE);
 }
 
-bool settings_section_split(const char *section, char **ret_kind, char **ret_device, Error **ret_error)
+bool settings_section_split(const Schema *all, const char *section, char **ret_kind, char **ret_device, Error **ret_error)
 {
     const SettingSection *schema;
     const char *device;
 
-    schema = settings_section_check(section, NULL, &device, ret_error);
+    schema = settings_section_check(all, section, NULL, &device, ret_error);
     if (!schema)
         return false;
     *ret_kind = g_strdup(schema->name);

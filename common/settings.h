@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Settings: what a .vm file and its drop-ins say, read, checked and merged.
+/* Settings: what a file of one schema (.vm, .net) and its drop-ins say, read, checked and merged.
  *
  * A Settings is immutable once loaded, belongs to whoever got it, and holds the values only; the daemon
  * keeps none for VMs that do not run, since reading a file again costs less than remembering it 500
@@ -25,7 +25,7 @@ typedef struct Settings Settings;
 /* Reads PATH and PATH.d/ *.conf (sorted by name; later wins; a drop-in can add sections). An empty value
  * takes back what an earlier file said; lines of a key that may repeat add to those of earlier files.
  * A file that is not there is ERROR_FAILED, all else ERROR_INVALID_SETTINGS. */
-Settings *settings_load(const char *path, Error **ret_error);
+Settings *settings_load(const Schema *schema, const char *path, Error **ret_error);
 
 /* The file's own text, with the same checks as settings_load() but not parsed. The caller frees. */
 char *settings_read_text(const char *path, Error **ret_error);
@@ -34,10 +34,11 @@ char *settings_read_text(const char *path, Error **ret_error);
 char **settings_files(const char *path);
 
 /* The same from text that is not in a file yet; `origin` stands for the file's name in errors. */
-Settings *settings_parse(const char *text, size_t length, const char *origin, Error **ret_error);
+Settings *settings_parse(const Schema *schema, const char *text, size_t length, const char *origin, Error **ret_error);
 
 /* The same, but a required key may be lacking, since a drop-in may have it. */
-Settings *settings_parse_partial(const char *text, size_t length, const char *origin, Error **ret_error);
+Settings *settings_parse_partial(
+        const Schema *schema, const char *text, size_t length, const char *origin, Error **ret_error);
 
 void settings_free(Settings *settings);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
@@ -72,7 +73,7 @@ char *settings_canonical(const Settings *settings);
 
 /* What the name of a section means: "Disk root" is kind "Disk", device "root" (NULL when unnamed). Both
  * new strings, the caller frees. False, and an Error, when the schema has no such section. */
-bool settings_section_split(const char *section, char **ret_kind, char **ret_device, Error **ret_error);
+bool settings_section_split(const Schema *all, const char *section, char **ret_kind, char **ret_device, Error **ret_error);
 
 /* One change to a file's text. `values` NULL, or empty, removes the key; key NULL removes the whole section.
  * What is not there need not be removed, but its name must be one of the schema. */
@@ -87,8 +88,8 @@ typedef struct SettingsChange {
  * section, a new section to the end of the file. The result is parsed before it is returned, so it is
  * always valid; only a required key may be lacking, when it was before (a drop-in has it). `text` may be
  * empty, and may be broken, when the changes mend it. */
-char *settings_edit(const char *text, const SettingsChange *changes, size_t n_changes, const char *origin,
-        Error **ret_error);
+char *settings_edit(const Schema *schema, const char *text, const SettingsChange *changes, size_t n_changes,
+        const char *origin, Error **ret_error);
 
 /* Writes text to PATH so that after a crash either the old or the new file is there, whole: temporary
  * file in the same folder, fsync, rename (or, with `exclusive`, link, which fails with EEXIST when there

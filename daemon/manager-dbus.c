@@ -57,16 +57,16 @@ static char *new_text(sd_bus_message *m, uid_t caller, const char *thing, Error 
     g_autofree char *owner = identity_name(caller);
     const char *values[] = {owner, NULL};
     const SettingsChange owned = {.section = "VM", .key = "Owner", .values = values};
-    g_autoptr(SettingsChanges) changes = settings_changes_read(m, ret_error);
+    g_autoptr(SettingsChanges) changes = settings_changes_read(&vm_schema, m, ret_error);
     g_autofree char *text = NULL;
     if (!changes)
         return NULL;
     if (caller != geteuid()) {
-        text = settings_edit("", &owned, 1, thing, ret_error);
+        text = settings_edit(&vm_schema, "", &owned, 1, thing, ret_error);
         if (!text)
             return NULL;
     }
-    return settings_edit(text ?: "", changes->items, changes->n, thing, ret_error);
+    return settings_edit(&vm_schema, text ?: "", changes->items, changes->n, thing, ret_error);
 }
 
 /* The common half of CreateVM and RunVM: a checked file is written and the VM is known. */
@@ -311,7 +311,7 @@ static bool check_name(sd_bus_message *m, const char **ret_action, Error **ret_e
 
 static bool choose_action(sd_bus_message *m, const char **ret_action, Error **ret_error)
 {
-    g_autoptr(SettingsChanges) changes = check_name(m, ret_action, ret_error) ? settings_changes_read(m, ret_error) : NULL;
+    g_autoptr(SettingsChanges) changes = check_name(m, ret_action, ret_error) ? settings_changes_read(&vm_schema, m, ret_error) : NULL;
     if (changes)
         *ret_action = change_action(changes->items, changes->n);
     return changes != NULL;

@@ -173,11 +173,11 @@ static bool method_set_settings(Manager *manager, sd_bus_message *m, uid_t calle
 {
     VM *vm = object;
     g_autofree char *path = vm_settings_path(vm), *edited = NULL;
-    g_autoptr(SettingsChanges) changes = settings_changes_read(m, ret_error);
+    g_autoptr(SettingsChanges) changes = settings_changes_read(&vm_schema, m, ret_error);
     g_autofree char *text = changes ? settings_read_text(path, ret_error) : NULL;
     if (!text)
         return false;
-    edited = settings_edit(text, changes->items, changes->n, path, ret_error);
+    edited = settings_edit(&vm_schema, text, changes->items, changes->n, path, ret_error);
     if (!edited || !write_settings(vm, path, edited, ret_error))
         return false;
     (void) sd_bus_reply_method_return(m, NULL);
@@ -219,7 +219,7 @@ static bool method_set_file(Manager *manager, sd_bus_message *m, uid_t caller, v
     if (!g_str_equal(present, expected))
         return error_set(ret_error, ERROR_BUSY, path, "Look at the new text and edit again", "somebody else has changed it meanwhile");
     /* No change to it, but its checks, which know that a drop-in may have what the file lacks. */
-    g_autofree char *checked = settings_edit(text, NULL, 0, path, ret_error);
+    g_autofree char *checked = settings_edit(&vm_schema, text, NULL, 0, path, ret_error);
     if (!checked || !write_settings(vm, path, text, ret_error))
         return false;
     (void) sd_bus_reply_method_return(m, NULL);
@@ -349,7 +349,7 @@ GET(get_bool)
 
 static bool choose_settings_action(sd_bus_message *m, const char **ret_action, Error **ret_error)
 {
-    g_autoptr(SettingsChanges) changes = settings_changes_read(m, ret_error);
+    g_autoptr(SettingsChanges) changes = settings_changes_read(&vm_schema, m, ret_error);
     if (changes)
         *ret_action = change_action(changes->items, changes->n);
     return changes != NULL;

@@ -37,7 +37,7 @@ static json_t *bound(const SettingKey *key, uint64_t value)
 static json_t *sections(void)
 {
     json_t *array = json_array();
-    for (const SettingSection *s = setting_sections; s->name; s++)
+    for (const SettingSection *s = vm_schema.sections; s->name; s++)
         json_array_append_new(
                 array, json_pack("{ss sb ss}", "name", s->name, "named", s->named, "summary", s->summary));
     return array;
@@ -46,7 +46,7 @@ static json_t *sections(void)
 static json_t *keys(void)
 {
     json_t *array = json_array();
-    for (const SettingKey *k = setting_keys; k->section; k++)
+    for (const SettingKey *k = vm_schema.keys; k->section; k++)
         json_array_append_new(
                 array, json_pack("{ss ss ss ss so so so so sb so so ss}", "section", k->section, "key",
                                k->key, "type", setting_type_to_string(k->type), "signature",

@@ -53,7 +53,7 @@ static void add_lines(GHashTable *lines, const Settings *settings, const char *s
     for (size_t i = 0; keys && keys[i]; i++) {
         if (wanted && !g_str_equal(keys[i], wanted))
             continue;
-        SettingType type = setting_key_find(kind, keys[i])->type;
+        SettingType type = schema_find_key(&vm_schema, kind, keys[i])->type;
         bool list = type == SETTING_WORDS || type == SETTING_PROPERTY;
         g_autofree char *words = list ? g_strjoinv("\n", (char **) settings_get_words(settings, section, keys[i])) : NULL;
         const char *text = list ? words : settings_get_string(settings, section, keys[i]);
@@ -83,8 +83,8 @@ static bool has_all(GHashTable *lines, GHashTable *wanted)
 
 const char *change_action_of_text(const char *before, const char *after)
 {
-    g_autoptr(Settings) old = settings_parse_partial(before, strlen(before), "before", NULL);
-    g_autoptr(Settings) new = settings_parse_partial(after, strlen(after), "after", NULL);
+    g_autoptr(Settings) old = settings_parse_partial(&vm_schema, before, strlen(before), "before", NULL);
+    g_autoptr(Settings) new = settings_parse_partial(&vm_schema, after, strlen(after), "after", NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(rules); i++) {
         g_autoptr(GHashTable) had = lines_of_rule(old, i), has = lines_of_rule(new, i);
         if (!has_all(had, has) || (rules[i].removal && !has_all(has, had)))

@@ -156,7 +156,7 @@ static bool add_disk(Sources *sources, const Settings *settings, const char *sec
         .read_only = disk->cdrom || settings_get_bool(settings, section, "ReadOnly"),
         .direct = !cache || g_str_equal(cache, "none"),
     };
-    return settings_section_split(section, &kind, &disk->name, ret_error);
+    return settings_section_split(&vm_schema, section, &kind, &disk->name, ret_error);
 }
 
 static Sources *sources_new(const VM *vm, const Settings *settings, uid_t reader, Error **ret_error)

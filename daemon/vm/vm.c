@@ -150,13 +150,13 @@ static sd_id128_t derive_uuid(const char *name)
 Settings *vm_load_settings(const VM *vm, Error **ret_error)
 {
     g_autofree char *path = vm_settings_path(vm);
-    return settings_load(path, ret_error);
+    return settings_load(&vm_schema, path, ret_error);
 }
 
 bool vm_check_text(const char *text, const char *origin, Error **ret_error)
 {
     /* A drop-in may have a required key that it lacks. */
-    g_autoptr(Settings) settings = settings_parse_partial(text, strlen(text), origin, ret_error);
+    g_autoptr(Settings) settings = settings_parse_partial(&vm_schema, text, strlen(text), origin, ret_error);
     uid_t owner;
     return settings && change_find_owner(settings, &owner, ret_error);
 }
@@ -211,7 +211,7 @@ void vm_read_settings(VM *vm)
     vm->defined = lstat(path, &st) == 0;
     if (!vm->defined)
         return;
-    g_autoptr(Settings) settings = settings_load(path, &error);
+    g_autoptr(Settings) settings = settings_load(&vm_schema, path, &error);
     if (!settings) {
         vm->problem = error_message(error);
         return;

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static Settings *parse(const char *text)
 {
-    return settings_parse(text, strlen(text), "x.vm", NULL);
+    return settings_parse(&vm_schema, text, strlen(text), "x.vm", NULL);
 }
 
 static void check_canonical(const char *canonical)
@@ -42,9 +42,9 @@ static void check_dbus(const Settings *settings, const char *canonical)
 
     g_assert_cmpint(settings_append(m, settings), >=, 0);
     message_seal(m);
-    changes = settings_changes_read(m, NULL);
+    changes = settings_changes_read(&vm_schema, m, NULL);
     g_assert_nonnull(changes);
-    text = settings_edit("", changes->items, changes->n, "x.vm", NULL);
+    text = settings_edit(&vm_schema, "", changes->items, changes->n, "x.vm", NULL);
     g_assert_nonnull(text);
     back = parse(text);
     g_assert_nonnull(back);
@@ -105,14 +105,14 @@ static void check_edit(const char *text, char *change_text)
     change.key = n > 1 ? parts[1] : NULL;
     values[0] = n > 2 ? parts[2] : NULL;
     change.values = values;
-    result = settings_edit(text, &change, 1, "x.vm", &error);
+    result = settings_edit(&vm_schema, text, &change, 1, "x.vm", &error);
     g_assert_true((result == NULL) == (error != NULL));
     if (!result) {
         g_free(error_message(error));
         return;
     }
     /* Done twice it is the same. */
-    again = settings_edit(result, &change, 1, "x.vm", NULL);
+    again = settings_edit(&vm_schema, result, &change, 1, "x.vm", NULL);
     g_assert_cmpstr(result, ==, again);
     settings = parse(result);
     if (!settings)
@@ -133,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     memcpy(whole, data, size);
     whole[size] = '\0';
-    settings = settings_parse(whole, size, "x.vm", &error);
+    settings = settings_parse(&vm_schema, whole, size, "x.vm", &error);
     g_assert_true((settings == NULL) == (error != NULL));
     if (settings) {
         g_autofree char *canonical = settings_canonical(settings);

@@ -40,7 +40,7 @@ static void one_change(void)
 static void each_path_has_a_rule(void)
 {
     const char *values[] = {"/x", NULL};
-    for (const SettingKey *k = setting_keys; k->section; k++) {
+    for (const SettingKey *k = vm_schema.keys; k->section; k++) {
         const SettingsChange change = {.section = k->section, .key = k->key, .values = values};
         if (k->type == SETTING_PATH || g_str_has_suffix(k->key, "Paths"))
             g_assert_nonnull(change_action(&change, 1));
@@ -88,8 +88,8 @@ static void texts(void)
 
 static void owners(void)
 {
-    g_autoptr(Settings) root = settings_parse("[VM]\nOwner=root\n", 16, "x", NULL), number = settings_parse("[VM]\nOwner=4711\n", 16, "x", NULL),
-                        nobody = settings_parse("[VM]\nOwner=no body\n", 19, "x", NULL), minus = settings_parse("[VM]\nOwner=4294967295\n", 22, "x", NULL);
+    g_autoptr(Settings) root = settings_parse(&vm_schema, "[VM]\nOwner=root\n", 16, "x", NULL), number = settings_parse(&vm_schema, "[VM]\nOwner=4711\n", 16, "x", NULL),
+                        nobody = settings_parse(&vm_schema, "[VM]\nOwner=no body\n", 19, "x", NULL), minus = settings_parse(&vm_schema, "[VM]\nOwner=4294967295\n", 22, "x", NULL);
     g_autoptr(Error) error = NULL, other = NULL;
     uid_t uid;
 

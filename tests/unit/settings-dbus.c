@@ -11,7 +11,7 @@
 static char *changes_text(const SettingsChanges *changes)
 {
     g_autoptr(Error) error = NULL;
-    char *text = settings_edit("", changes->items, changes->n, "x.vm", &error);
+    char *text = settings_edit(&vm_schema, "", changes->items, changes->n, "x.vm", &error);
 
     if (!text) {
         g_autofree char *message = error_message(error);
@@ -46,7 +46,7 @@ static void check_becomes(sd_bus_message *take, const char *expected)
 {
     g_autoptr(sd_bus_message) m = take;
     g_autoptr(Error) error = NULL;
-    g_autoptr(SettingsChanges) changes = settings_changes_read(m, &error);
+    g_autoptr(SettingsChanges) changes = settings_changes_read(&vm_schema, m, &error);
     g_autofree char *text = NULL;
 
     if (!changes) {
@@ -63,12 +63,12 @@ static void check_fails(sd_bus_message *take, const char *cause)
     g_autoptr(sd_bus_message) m = take;
     g_autoptr(Error) error = NULL;
 
-    g_assert_null(settings_changes_read(m, &error));
+    g_assert_null(settings_changes_read(&vm_schema, m, &error));
     g_assert_nonnull(error);
     if (!strstr(error->cause, cause))
         g_error("expected \"%s\", got \"%s\"", cause, error->cause);
     g_assert_cmpint(sd_bus_message_rewind(m, 1), >=, 0);
-    g_assert_null(settings_changes_read(m, NULL));
+    g_assert_null(settings_changes_read(&vm_schema, m, NULL));
 }
 
 static void typed_values(void)
@@ -111,21 +111,22 @@ static void strings_for_all(void)
             [SETTING_PROPERTY] = "50%",
     };
 
-    for (const SettingKey *k = setting_keys; k->section; k++) {
+    for (const SettingKey *k = vm_schema.keys; k->section; k++) {
         const char *key = strcmp(k->key, "*") == 0 ? "MemoryMax" : k->key;
         g_autofree char *word = k->words ? g_strndup(k->words, strcspn(k->words, "|"))
-                                         : g_strdup(samples[k->type]),
+                        : k->type == SETTING_UINT && k->min > 3 ? g_strdup_printf("%" G_GUINT64_FORMAT, k->min)
+                                                                : g_strdup(samples[k->type]),
                         *section = g_strdup_printf(
-                                "%s%s", k->section, setting_section_find(k->section)->named ? " d" : "");
+                                "%s%s", k->section, schema_find_section(&vm_schema, k->section)->named ? " d" : "");
         g_autoptr(sd_bus_message) m = message_with(section, key, "s", word);
-        g_autoptr(SettingsChanges) changes = settings_changes_read(m, NULL);
+        g_autoptr(SettingsChanges) changes = settings_changes_read(&vm_schema, m, NULL);
         SettingsChange all[2] = {{section, "Source", (const char *const[]){"/x", NULL}}};
         g_autofree char *text = NULL, *expected = g_strdup_printf("%s=%s\n", key, word);
 
         g_assert_nonnull(changes);
         g_assert_cmpuint(changes->n, ==, 1);
         all[1] = changes->items[0];
-        text = strcmp(k->section, "Disk") == 0 ? settings_edit("", all, 2, "x.vm", NULL)
+        text = strcmp(k->section, "Disk") == 0 ? settings_edit(&vm_schema, "", all, 2, "x.vm", NULL)
                                                : changes_text(changes);
         g_assert_nonnull(text);
         g_assert_nonnull(strstr(text, expected));
@@ -143,10 +144,10 @@ static void removals(void)
                             "Disk a", 0, "QEMU", 1, "Arguments", "as", 0),
             >=, 0);
     message_seal(m);
-    changes = settings_changes_read(m, NULL);
+    changes = settings_changes_read(&vm_schema, m, NULL);
     g_assert_nonnull(changes);
     g_assert_cmpuint(changes->n, ==, 4);
-    text = settings_edit("[VM]\nCPUs=1\n[Disk a]\nSource=/a\n[QEMU]\nArguments=-a\nArguments=-b\n",
+    text = settings_edit(&vm_schema, "[VM]\nCPUs=1\n[Disk a]\nSource=/a\n[QEMU]\nArguments=-a\nArguments=-b\n",
             changes->items, changes->n, "x.vm", NULL);
     g_assert_cmpstr(text, ==, "[VM]\nMemory=1G\n[QEMU]\n");
 }
@@ -183,10 +184,10 @@ static void refused_by_the_edit(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_autoptr(sd_bus_message) m = message_with("VM", "Description", "s", texts[i]);
-        g_autoptr(SettingsChanges) changes = settings_changes_read(m, NULL);
+        g_autoptr(SettingsChanges) changes = settings_changes_read(&vm_schema, m, NULL);
 
         g_assert_nonnull(changes);
-        g_assert_null(settings_edit("", changes->items, changes->n, "x.vm", NULL));
+        g_assert_null(settings_edit(&vm_schema, "", changes->items, changes->n, "x.vm", NULL));
     }
 }
 
@@ -260,20 +261,20 @@ static void one_section(void)
 
     g_assert_cmpint(sd_bus_message_append(m, "a{sv}", 2, "Source", "s", "/a", "ReadOnly", "b", 1), >=, 0);
     message_seal(m);
-    changes = settings_changes_read_section(m, "Disk new", NULL);
+    changes = settings_changes_read_section(&vm_schema, m, "Disk new", NULL);
     g_assert_nonnull(changes);
     text = changes_text(changes);
     g_assert_cmpstr(text, ==, "[Disk new]\nSource=/a\nReadOnly=yes\n");
 
     g_assert_cmpint(sd_bus_message_append(none, "a{sv}", 0), >=, 0);
     message_seal(none);
-    no_changes = settings_changes_read_section(none, "Disk new", NULL);
+    no_changes = settings_changes_read_section(&vm_schema, none, "Disk new", NULL);
     g_assert_nonnull(no_changes);
     g_assert_cmpuint(no_changes->n, ==, 0);
 
     g_assert_cmpint(sd_bus_message_append(bad, "a{sv}", 0), >=, 0);
     message_seal(bad);
-    g_assert_null(settings_changes_read_section(bad, "Disk", NULL));
+    g_assert_null(settings_changes_read_section(&vm_schema, bad, "Disk", NULL));
 }
 
 /* What goes out typed comes in again as the same settings. */
@@ -285,7 +286,7 @@ static void round_trip(void)
             "b\nReadOnly=yes\n"
             "[Disk b]\nSource=/b\n[Scope]\nMemoryMax=50%\nDeviceAllow=/dev/null rw\nDeviceAllow=/dev/kvm\n"
             "[QEMU]\nArguments=-device 'a b'\nArguments='' \"'\"\n";
-    g_autoptr(Settings) s = settings_parse(text, strlen(text), "x.vm", NULL), back = NULL;
+    g_autoptr(Settings) s = settings_parse(&vm_schema, text, strlen(text), "x.vm", NULL), back = NULL;
     g_autoptr(sd_bus_message) m = message_new();
     g_autoptr(SettingsChanges) changes = NULL;
     g_autofree char *canonical = settings_canonical(s), *new_text = NULL, *canonical_back = NULL;
@@ -293,10 +294,10 @@ static void round_trip(void)
     g_assert_cmpint(settings_append(m, s), >=, 0);
     message_seal(m);
     g_assert_cmpstr(sd_bus_message_get_signature(m, 1), ==, "a{sa{sv}}");
-    changes = settings_changes_read(m, NULL);
+    changes = settings_changes_read(&vm_schema, m, NULL);
     g_assert_nonnull(changes);
     new_text = changes_text(changes);
-    back = settings_parse(new_text, strlen(new_text), "x.vm", NULL);
+    back = settings_parse(&vm_schema, new_text, strlen(new_text), "x.vm", NULL);
     canonical_back = settings_canonical(back);
     g_assert_cmpstr(canonical, ==, canonical_back);
 }
@@ -307,7 +308,7 @@ static void replies_are_typed(void)
         const char *key, *signature;
     } expected[] = {{"Memory", "t"}, {"CPUs", "u"}, {"StopTimeout", "t"}, {"Accelerator", "s"}};
     static const char text[] = "[VM]\nMemory=1G\nCPUs=1\nStopTimeout=1s\nAccelerator=tcg\nDescription=\n";
-    g_autoptr(Settings) s = settings_parse(text, strlen(text), "x.vm", NULL);
+    g_autoptr(Settings) s = settings_parse(&vm_schema, text, strlen(text), "x.vm", NULL);
     g_autoptr(sd_bus_message) m = message_new();
     const char *section, *key, *contents;
 

@@ -9,7 +9,7 @@
 static void check_edit(const char *text, const SettingsChange *changes, size_t n, const char *expected)
 {
     g_autoptr(Error) error = NULL;
-    g_autofree char *result = settings_edit(text, changes, n, "x.vm", &error);
+    g_autofree char *result = settings_edit(&vm_schema, text, changes, n, "x.vm", &error);
 
     if (!result) {
         g_autofree char *message = error_message(error);
@@ -27,7 +27,7 @@ static void check_refused(const char *text, SettingsChange change, const char *c
 {
     g_autoptr(Error) error = NULL;
 
-    g_assert_null(settings_edit(text, &change, 1, "x.vm", &error));
+    g_assert_null(settings_edit(&vm_schema, text, &change, 1, "x.vm", &error));
     g_assert_cmpint(error->code, ==, ERROR_INVALID_SETTINGS);
     if (!strstr(error->cause, cause))
         g_error("expected \"%s\", got \"%s\"", cause, error->cause);
@@ -175,12 +175,12 @@ static void large(void)
         g_ptr_array_add(values, (char *) "a");
     g_ptr_array_add(values, NULL);
     change.values = (const char *const *) values->pdata;
-    result = settings_edit(text->str, &change, 1, "x.vm", NULL);
+    result = settings_edit(&vm_schema, text->str, &change, 1, "x.vm", NULL);
     g_assert_nonnull(result);
     g_assert_cmpuint(strlen(result), ==, strlen("[QEMU]\n") + 21000 * strlen("Arguments=a\n"));
 
     change.values = NULL;
-    emptied = settings_edit(result, &change, 1, "x.vm", NULL);
+    emptied = settings_edit(&vm_schema, result, &change, 1, "x.vm", NULL);
     g_assert_cmpstr(emptied, ==, "[QEMU]\n");
     g_test_message("%" G_GINT64_FORMAT " us", g_get_monotonic_time() - start);
 

@@ -46,7 +46,7 @@ static void check_fails(const Folder *f, const char *thing, const char *cause, E
     g_autoptr(Error) error = NULL;
     g_autofree char *expected = g_build_filename(f->path, thing, NULL);
 
-    g_assert_null(settings_load(f->vm, &error));
+    g_assert_null(settings_load(&vm_schema, f->vm, &error));
     g_assert_nonnull(error);
     g_assert_cmpint(error->code, ==, code);
     g_assert_cmpstr(error->thing, ==, expected);
@@ -68,7 +68,7 @@ static void drop_ins(Folder *f, const void *unused)
     put(f, "web.vm.d/30.txt", "not read");
     put(f, "web.vm.d/.40.conf", "not read");
 
-    s = settings_load(f->vm, NULL);
+    s = settings_load(&vm_schema, f->vm, NULL);
     g_assert_nonnull(s);
     g_assert_cmpuint(settings_get_number(s, "VM", "CPUs"), ==, 1);
     g_assert_cmpuint(settings_get_number(s, "VM", "Memory"), ==, UINT64_C(3) << 30);
@@ -182,7 +182,7 @@ static void endless_file_of_the_kernel(void)
         return;
     }
     /* Its size is said to be 0, and it is larger than the limit. */
-    g_assert_null(settings_load("/proc/kallsyms", &error));
+    g_assert_null(settings_load(&vm_schema, "/proc/kallsyms", &error));
     g_assert_nonnull(strstr(error->cause, "more than 262144 bytes"));
 }
 

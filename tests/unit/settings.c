@@ -11,7 +11,7 @@
 static Settings *parse_ok(const char *text)
 {
     g_autoptr(Error) error = NULL;
-    Settings *settings = settings_parse(text, strlen(text), "x.vm", &error);
+    Settings *settings = settings_parse(&vm_schema, text, strlen(text), "x.vm", &error);
 
     if (!settings) {
         g_autofree char *message = error_message(error);
@@ -24,7 +24,7 @@ static void check_fails(
         const char *text, size_t length, const char *thing, const char *cause, const char *remedy)
 {
     g_autoptr(Error) error = NULL;
-    Settings *settings = settings_parse(text, length, "x.vm", &error);
+    Settings *settings = settings_parse(&vm_schema, text, length, "x.vm", &error);
     g_autofree char *message = NULL;
 
     if (settings)
@@ -35,7 +35,7 @@ static void check_fails(
     g_assert_cmpstr(error->thing, ==, thing);
     if (!strstr(error->cause, cause) || (remedy && !(error->remedy && strstr(error->remedy, remedy))))
         g_error("expected \"%s\" and \"%s\": %s", cause, remedy, message);
-    g_assert_null(settings_parse(text, length, "x.vm", NULL));
+    g_assert_null(settings_parse(&vm_schema, text, length, "x.vm", NULL));
 }
 
 /* Every type as a file says it. */
@@ -125,8 +125,8 @@ static void defaults(void)
 /* The table itself: what it promises must parse, and each kind of row is whole. */
 static void schema_is_sound(void)
 {
-    for (const SettingKey *k = setting_keys; k->section; k++) {
-        const SettingSection *section = setting_section_find(k->section);
+    for (const SettingKey *k = vm_schema.keys; k->section; k++) {
+        const SettingSection *section = schema_find_section(&vm_schema, k->section);
         g_autofree char *text = NULL;
         g_autoptr(Settings) s = NULL;
 
@@ -137,20 +137,20 @@ static void schema_is_sound(void)
         g_assert_true((k->option != NULL) == (k->metavar != NULL));
         g_assert_nonnull(setting_type_to_string(k->type));
         g_assert_nonnull(setting_type_to_signature(k->type));
-        g_assert_true(setting_key_find(k->section, k->key) == k);
+        g_assert_true(schema_find_key(&vm_schema, k->section, k->key) == k);
         if (!k->default_value)
             continue;
         text = g_strdup_printf("[%s%s]\n%s=%s\n%s", k->section, section->named ? " x" : "", k->key,
                 k->default_value, strcmp(k->section, "Disk") == 0 ? "Source=/x\n" : "");
         s = parse_ok(text);
     }
-    for (const SettingKey *a = setting_keys; a->section; a++)
+    for (const SettingKey *a = vm_schema.keys; a->section; a++)
         for (const SettingKey *b = a + 1; b->section; b++)
             if (a->option && b->option)
                 g_assert_cmpstr(a->option, !=, b->option);
-    g_assert_null(setting_section_find("Nothing"));
-    g_assert_null(setting_key_find("VM", "Nothing"));
-    g_assert_cmpstr(setting_key_find("Scope", "Anything")->key, ==, "*");
+    g_assert_null(schema_find_section(&vm_schema, "Nothing"));
+    g_assert_null(schema_find_key(&vm_schema, "VM", "Nothing"));
+    g_assert_cmpstr(schema_find_key(&vm_schema, "Scope", "Anything")->key, ==, "*");
 }
 
 static const struct {
@@ -229,7 +229,7 @@ static void limits(void)
     g_autoptr(Settings) s = NULL, t = NULL;
 
     check_fails(large, SETTINGS_FILE_MAX + 1, "x.vm", "more than 262144 bytes", NULL);
-    s = settings_parse(large, SETTINGS_FILE_MAX, "x.vm", NULL);
+    s = settings_parse(&vm_schema, large, SETTINGS_FILE_MAX, "x.vm", NULL);
     g_assert_nonnull(s);
 
     for (unsigned i = 0; i < SETTINGS_SECTIONS_MAX; i++)
@@ -310,13 +310,13 @@ static void split_sections(void)
     g_autofree char *kind = NULL, *device = NULL, *kind2 = NULL, *device2 = NULL;
     g_autoptr(Error) error = NULL;
 
-    g_assert_true(settings_section_split("Disk root", &kind, &device, NULL));
+    g_assert_true(settings_section_split(&vm_schema, "Disk root", &kind, &device, NULL));
     g_assert_cmpstr(kind, ==, "Disk");
     g_assert_cmpstr(device, ==, "root");
-    g_assert_true(settings_section_split("VM", &kind2, &device2, NULL));
+    g_assert_true(settings_section_split(&vm_schema, "VM", &kind2, &device2, NULL));
     g_assert_cmpstr(kind2, ==, "VM");
     g_assert_null(device2);
-    g_assert_false(settings_section_split("Dsk root", &kind2, &device2, &error));
+    g_assert_false(settings_section_split(&vm_schema, "Dsk root", &kind2, &device2, &error));
     g_assert_cmpstr(kind2, ==, "VM");
     g_assert_cmpint(error->code, ==, ERROR_INVALID_SETTINGS);
 }

@@ -293,7 +293,7 @@ static void tables_are_sound(void)
                     g_assert_true(a->letter == 0 || a->letter != b->letter);
                 }
     }
-    for (const SettingKey *key = setting_keys; key->section; key++)
+    for (const SettingKey *key = vm_schema.keys; key->section; key++)
         for (const Option *option = options; key->option && option->name; option++)
             for (const Verb *verb = verbs; verb->name; verb++)
                 if (verb->flags & VERB_SETTINGS && option_is_for(option, verb) && option->kind != OPTION_FLAG)

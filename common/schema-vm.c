@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a NAME.vm may hold. */
+
+#include "schema.h"
+
+#include "value.h"
+
+#define KiB (UINT64_C(1) << 10)
+#define MiB (UINT64_C(1) << 20)
+
+static const SettingSection sections[] = {
+        {"VM", false, "The machine itself: processors, memory, and what happens when it stops."},
+        {"Boot", false, "What the guest boots; without Kernel= the firmware looks for a boot disk."},
+        {"Disk", true, "A disk or a CD; the name is free, the order of sections is the order of disks."},
+        {"Network", true, "A network interface; the name is free, the order of sections is the order of interfaces."},
+        {"Console", false, "The console that vmctl console attaches to."},
+        {"Scope", false, "Resource control of the VM's scope: any property of systemd.resource-control(5)."},
+        {"QEMU", false, "What the other sections have no key for."},
+        {NULL},
+};
+
+static const SettingKey keys[] = {
+        {"VM", "Description", SETTING_STRING, .max = 512, .live = true, .option = "description", .metavar = "TEXT",
+                .summary = "What the VM is for, shown by list and status."},
+        {"VM", "Owner", SETTING_STRING, .max = 256, .live = true, .option = "owner", .metavar = "USER",
+                .summary = "Whose VM it is, by name or number: who may manage it as an own one, and with whose rights "
+                           "its files are opened; unset, root."},
+        {"VM", "UUID", SETTING_UUID, .option = "uuid", .metavar = "UUID",
+                .summary = "The machine's UUID as the guest sees it; unset, it is derived from the host's "
+                           "machine "
+                           "ID and the name, so it stays the same."},
+        {"VM", "CPUs", SETTING_UINT, "2", .min = 1, .max = 4096, .option = "cpus", .metavar = "N",
+                .summary = "How many virtual CPUs."},
+        {"VM", "Memory", SETTING_SIZE, "2G", .min = MiB, .option = "memory", .metavar = "BYTES",
+                .summary = "The guest's memory."},
+        {"VM", "Machine", SETTING_STRING, .max = 256, .option = "machine-type", .metavar = "TYPE",
+                .summary = "QEMU's machine type; unset, q35 on x86 and virt on ARM."},
+        {"VM", "CPU", SETTING_STRING, .max = 1024, .option = "cpu", .metavar = "MODEL",
+                .summary = "QEMU's CPU model; unset, host under KVM and max under TCG."},
+        {"VM", "Accelerator", SETTING_ENUM, "auto", "auto|kvm|tcg", .option = "accelerator",
+                .metavar = "NAME",
+                .summary =
+                        "How guest code runs: auto takes KVM where it is proved to run a guest, else TCG."},
+        {"VM", "StartTimeout", SETTING_DURATION, "1min", .min = USEC_PER_SEC,
+                .summary = "How long a start may take until the guest runs; a start that takes longer is "
+                           "undone."},
+        {"VM", "StopTimeout", SETTING_DURATION, "90s", .min = USEC_PER_SEC, .option = "stop-timeout",
+                .metavar = "TIME", .summary = "How long an orderly stop may take."},
+        {"VM", "StopTimeoutAction", SETTING_ENUM, "fail", "fail|terminate",
+                .summary = "What a stop does when StopTimeout= is over: fail and leave the guest running, or "
+                           "terminate it."},
+        {"VM", "PowerButtonInterval", SETTING_DURATION, "10s", .min = USEC_PER_SEC,
+                .summary = "After what time the power button is pressed again while a stop goes on."},
+        {"VM", "OnPanic", SETTING_ENUM, "stop", "stop|pause",
+                .summary = "What happens when the guest's kernel panics."},
+
+        {"Boot", "Kernel", SETTING_PATH, .option = "kernel", .metavar = "PATH",
+                .summary = "A Linux kernel to boot directly; unset, the firmware boots from a disk."},
+        {"Boot", "Initrd", SETTING_PATH, .option = "initrd", .metavar = "PATH",
+                .summary = "The initial RAM disk for Kernel=."},
+        {"Boot", "CommandLine", SETTING_STRING, .max = 2048, .option = "command-line", .metavar = "TEXT",
+                .summary = "The kernel's command line; unset, console=ttyS0 (ttyAMA0 on ARM) where Kernel= "
+                           "is set."},
+
+        {"Disk", "Source", SETTING_PATH, .required = true, .option = "disk", .metavar = "PATH",
+                .summary = "The image file or block device."},
+        {"Disk", "Format", SETTING_ENUM, .words = "raw|qcow2",
+                .summary =
+                        "The image's format; unset, qcow2 where the file's name ends in .qcow2, else raw."},
+        {"Disk", "Type", SETTING_ENUM, .words = "disk|cdrom",
+                .summary =
+                        "What the guest sees; unset, cdrom where the file's name ends in .iso, else disk."},
+        {"Disk", "ReadOnly", SETTING_BOOL, "no",
+                .summary = "Whether the guest may only read; a CD always is."},
+        {"Disk", "BootOrder", SETTING_UINT, .min = 1, .max = 255,
+                .summary = "Its place in the order in which the firmware tries disks, 1 first; unset, after "
+                           "those "
+                           "that have one."},
+        {"Disk", "Bus", SETTING_ENUM, .words = "virtio|scsi|sata",
+                .summary = "How it is attached; unset, virtio for disks, and for CDs sata on x86 and scsi "
+                           "elsewhere."},
+        {"Disk", "Serial", SETTING_STRING, .max = 20, .summary = "The serial number that the guest reads."},
+        {"Disk", "Discard", SETTING_BOOL, "yes",
+                .summary = "Whether blocks that the guest discards are freed."},
+        {"Disk", "Cache", SETTING_ENUM, .words = "none|writeback|writethrough|unsafe",
+                .summary = "How the host caches; unset, none where the file system can, else writeback."},
+
+        {"Network", "Network", SETTING_STRING, .max = 32, .option = "network", .metavar = "NAME",
+                .summary = "The network that it is on (vmctl network list); unset, default, unless one of the "
+                           "next three is set."},
+        {"Network", "Bridge", SETTING_STRING, .max = 15, .option = "bridge", .metavar = "LINK",
+                .summary = "A bridge of the host that it is a port of, or auto: the one that holds the default "
+                           "route."},
+        {"Network", "Macvtap", SETTING_STRING, .max = 15,
+                .summary = "A link of the host that it shares by a macvtap: the guest reaches the network "
+                           "beyond, not the host."},
+        {"Network", "User", SETTING_BOOL, "no",
+                .summary = "Whether it reaches what any program of the host does, by passt, without a link "
+                           "on the host."},
+        {"Network", "MAC", SETTING_STRING, .max = 17,
+                .summary = "The interface's MAC address; unset, it is derived from the VM's UUID and the "
+                           "section's name, so it stays the same."},
+        {"Network", "Model", SETTING_ENUM, "virtio", "virtio|e1000e|e1000|rtl8139",
+                .summary = "The network card that the guest sees."},
+        {"Network", "Queues", SETTING_UINT, .min = 1, .max = 64,
+                .summary = "How many pairs of queues a virtio card has; unset, one for each virtual CPU, at "
+                           "most 8."},
+        {"Network", "MTU", SETTING_UINT, .min = 576, .max = 65535,
+                .summary = "The largest packet that the guest is told to send; unset, that of the network."},
+        {"Network", "Forward", SETTING_WORDS,
+                .summary = "Ports of the host that lead to the guest, such as tcp:2222:22, udp:5000-5010 or "
+                           "tcp:192.0.2.1:80:8080; repeated lines append."},
+        {"Network", "Filter", SETTING_BOOL,
+                .summary = "Whether only traffic with the guest's own MAC and IP addresses is let through; "
+                           "unset, as the network has it, else no."},
+        {"Network", "Link", SETTING_ENUM, "up", "up|down", .summary = "Whether the cable is plugged in."},
+        {"Network", "ReceiveMax", SETTING_SIZE,
+                .summary = "How many bytes a second the guest receives at most."},
+        {"Network", "SendMax", SETTING_SIZE, .summary = "How many bytes a second it sends at most."},
+
+        {"Console", "Type", SETTING_ENUM, "serial", "serial|virtio|none", .option = "console",
+                .metavar = "TYPE", .summary = "A serial port, a virtio console, or none."},
+        {"Console", "LogSize", SETTING_SIZE, "1M", .min = 64 * KiB, .max = 64 * MiB,
+                .summary = "How much of what was printed is kept for replay."},
+
+        {"Scope", "*", SETTING_PROPERTY,
+                .summary = "A property of systemd.resource-control(5) as a unit file spells it, such as "
+                           "MemoryMax=4G."},
+
+        {"QEMU", "Binary", SETTING_PATH, .option = "qemu", .metavar = "PATH",
+                .summary = "The QEMU program; unset, the host's own."},
+        {"QEMU", "Arguments", SETTING_WORDS,
+                .summary = "More arguments for QEMU, quoted as in a shell and passed on as they are; "
+                           "repeated lines "
+                           "append."},
+        {"QEMU", "BindReadOnlyPaths", SETTING_WORDS,
+                .summary = "Paths of the host that QEMU sees, read-only, beside its own programs: what "
+                           "Arguments= names. "
+                           "Its uid must be let in too."},
+        {"QEMU", "BindPaths", SETTING_WORDS, .summary = "The same, where QEMU may also write."},
+        {NULL},
+};
+
+const Schema vm_schema = {"vmd.vm(5)", sections, keys};
