@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a QEMU could become that its guest has taken over, for a-hostile-qemu-is-contained.test.
+"""What a QEMU could become that its guest has taken over, for the tests that source hostile-qemu.sh.
 
 Put in QEMU's place by [QEMU] Binary=, it answers the monitors just well enough to be "running", tries all that
 docs/security.md has in its table, and prints on the VM's console a line for each attempt:
@@ -8,7 +8,7 @@ docs/security.md has in its table, and prints on the VM's console a line for eac
     TRY WORD ATTEMPT OUTCOME
 
 WORD is the row of the table; OUTCOME is the errno, DONE when the attempt succeeded, or what was found. After TRIED it does
-what is typed on the console: fill, flood, bomb, kill-all, lie. The file "facts" beside it (JSON) says where on the host to aim,
+what is typed on the console: fill, flood, bomb, eat, kill-all, lie. The file "facts" beside it (JSON) says where on the host to aim,
 and where the real QEMU is. It has no seccomp filter, which QEMU would give itself.
 """
 
@@ -319,6 +319,7 @@ def try_all():
     attempt('packet-socket', 'dgram', make_socket, socket.AF_PACKET, socket.SOCK_DGRAM, 0x300)
 
     attempt('network', 'tcp', connect, socket.AF_INET, ('127.0.0.1', FACTS['tcp']))
+    attempt('network', 'tcp-host', connect, socket.AF_INET, (FACTS['address'], FACTS['tcp']))
     attempt('network', 'tcp6', connect, socket.AF_INET6, ('::1', FACTS['tcp']))
     attempt('network', 'interfaces', lambda: ','.join(n for _, n in socket.if_nameindex()))
     attempt('netlink', 'link-up', set_link_up)
@@ -405,6 +406,25 @@ def bomb():
         os.waitpid(child, 0)
 
 
+def eat():
+    """Memory, in a child that is killed for it, or stops at 1 GiB."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        eaten = []
+        while len(eaten) < 1024:
+            eaten.append(b'x' * (1 << 20))
+            os.write(writing, b'.')
+        os._exit(0)
+    os.close(writing)
+    eaten = 0
+    while data := os.read(reading, 65536):
+        eaten += len(data)
+    os.close(reading)
+    status = os.waitpid(child, 0)[1]
+    say('TRY', 'eat', 'memory', f'signal-{status & 127}-at-{eaten}-MiB')
+
+
 def main():
     descriptors()
     told, tell = os.pipe()
@@ -423,7 +443,7 @@ def main():
             elif word == 'lie':
                 os.write(tell, b'!')
             else:
-                {'fill': fill, 'flood': flood, 'bomb': bomb}[word]()
+                {'fill': fill, 'flood': flood, 'bomb': bomb, 'eat': eat}[word]()
             say('DID', word)
 
 
