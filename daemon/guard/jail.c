@@ -202,6 +202,18 @@ static int unshare_all(Jail *jail, const char **ret_what)
     return 0;
 }
 
+/* Nothing of the jail's mounts changes after it. The kernel makes no user namespace for a process whose root is not the top of its
+ * mount namespace (it takes that for a chroot), so something is put on top of the root: /tmp, which is all that "/.." now
+ * leads to. No filter of system calls could do it, since clone3()'s flags are in memory. */
+static int close_jail(const char **ret_what)
+{
+    if (add_flags("/", MOUNT_ATTR_RDONLY, false) < 0)
+        return fail("cannot make the jail's root read-only", ret_what);
+    if (do_mount("/tmp", "/", "none", MS_BIND, NULL) < 0)
+        return fail("cannot cover the jail's root", ret_what);
+    return 0;
+}
+
 int jail_enter(Jail *jail, const Options *options, const char **ret_what)
 {
     int r = unshare_all(jail, ret_what);
@@ -227,10 +239,8 @@ int jail_enter(Jail *jail, const Options *options, const char **ret_what)
         return fail("cannot mount the jail's /proc", ret_what);
     if (syscall(SYS_pivot_root, ".", ".") < 0 || syscall(SYS_umount2, ".", MNT_DETACH) < 0 || chdir("/") < 0)
         return fail("cannot enter the jail", ret_what);
-    if (!jail->own_pids && add_flags("/", MOUNT_ATTR_RDONLY, false) < 0)
-        return fail("cannot make the jail's root read-only", ret_what);
     jail->entered = true;
-    return 0;
+    return jail->own_pids ? 0 : close_jail(ret_what);
 }
 
 int jail_finish(const Jail *jail, const char **ret_what)
@@ -240,7 +250,5 @@ int jail_finish(const Jail *jail, const char **ret_what)
     /* The kernel refuses it where something is mounted over parts of the host's /proc, as containers do. */
     if (do_mount("proc", "/proc", "proc", PROC_FLAGS, "subset=pid") < 0)
         journal_say(JOURNAL_WARNING, "QEMU sees its user's processes: its own /proc cannot be mounted here (%s)", strerror(errno));
-    if (add_flags("/", MOUNT_ATTR_RDONLY, false) < 0)
-        return fail("cannot make the jail's root read-only", ret_what);
-    return 0;
+    return close_jail(ret_what);
 }

@@ -5,6 +5,8 @@
  *
  * A mount namespace whose root is a read-only tmpfs with /usr, the loader's cache, /proc, the few device
  * nodes that QEMU opens by name and an own /tmp in it; a network namespace without a network; IPC and UTS namespaces.
+ * No user namespace can be made in it, which is where most of what the kernel keeps from users can be had. Its root has /tmp
+ * mounted over it for that: who comes with setns() sees that, and has to take the root of a process that is in it.
  * What a VM uses comes as descriptors, which do not care. Costs about a millisecond of a start.
  *
  * Root's guard needs no more than that, since QEMU has a uid of its own that nobody else has, so /proc hides the rest

@@ -32,7 +32,7 @@ if re.search(r' (-machine none|-M none|-help|--version)\b', COMMAND):
 
 libc = ctypes.CDLL(None, use_errno=True)
 GUARD = os.getppid()
-NUMBERS = {'open_tree': 428, 'fsopen': 430, 'pidfd_getfd': 438, 'io_uring_setup': 425, 'io_uring_enter': 426}
+NUMBERS = {'clone': 56 if os.uname().machine == 'x86_64' else 220, 'clone3': 435, 'open_tree': 428, 'fsopen': 430, 'pidfd_getfd': 438, 'io_uring_setup': 425, 'io_uring_enter': 426}
 PTRACE_ATTACH, PTRACE_SEIZE = 16, 0x4206
 
 
@@ -173,6 +173,19 @@ def take_descriptor(pid):
 
 def enter_namespaces(pid):
     call('setns', os.pidfd_open(pid), 0x00020000 | 0x40000000)  # CLONE_NEWNS | CLONE_NEWNET
+
+
+def clone_user_namespace(name):
+    """By the system calls themselves: a new process in a new user namespace, which ends at once."""
+    flags = 0x10000000  # CLONE_NEWUSER
+    if name == 'clone3':
+        arguments = (struct.pack('=8Q', flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0), 64)
+    else:
+        arguments = (flags | signal.SIGCHLD, 0, 0, 0, 0)
+    child = call(name, *arguments)
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def set_link_up():
@@ -341,6 +354,11 @@ def try_all():
     attempt('mounts', 'setns-guard', enter_namespaces, GUARD)
     for name, flag in (('mount', 0x20000), ('net', 0x40000000), ('pid', 0x20000000)):
         attempt('mounts', f'unshare-{name}', lambda flag=flag: call('unshare', flag))
+
+    attempt('user-namespace', 'unshare', lambda: call('unshare', 0x10000000))
+    for name in ('clone', 'clone3'):
+        attempt('user-namespace', name, clone_user_namespace, name)
+    attempt('user-namespace', 'above', list_path, '/..')
 
     attempt('privileges', 'setuid', os.setuid, 0)
     attempt('privileges', 'setresuid-guard', lambda: os.setresuid(-1, FACTS['other_guard_uid'], -1))

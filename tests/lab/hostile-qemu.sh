@@ -123,6 +123,7 @@ all_is_refused() {
     refused ptrace "${each[@]}"
     refused mounts {mount,bind,remount,umount,pivot-root,chroot,open-tree,fsopen,setns,setns-guard}=EPERM \
         unshare-{mount,net,pid}=EPERM
+    refused user-namespace {unshare,clone,clone3}=EPERM above=empty
     refused privileges {setuid,setresuid-guard,setgid,setgroups,capset,ambient}=EPERM setuid-program=no-gain \
         no-new-privs-off=EINVAL
     refused write {/file,/usr/file,/dev/file,/usr/local/share/hostile-qemu-file}=EROFS /etc/ld.so.cache='EACCES|EROFS' \
