@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "filter.h"
+#include "qemu-filter.h"
 
 static int fail(const char *what, const char **ret_what)
 {
@@ -72,6 +73,8 @@ int confine_qemu(const Options *options, int guard, const char **ret_what)
         errno = ESRCH;
         return fail("vmd-guard is gone", ret_what);
     }
+    if (qemu_filter_install() < 0)
+        return fail("cannot install QEMU's system call filter", ret_what);
     return 0;
 }
 

@@ -32,7 +32,11 @@ if re.search(r' (-machine none|-M none|-help|--version)\b', COMMAND):
 
 libc = ctypes.CDLL(None, use_errno=True)
 GUARD = os.getppid()
-NUMBERS = {'clone': 56 if os.uname().machine == 'x86_64' else 220, 'clone3': 435, 'open_tree': 428, 'fsopen': 430, 'pidfd_getfd': 438, 'io_uring_setup': 425, 'io_uring_enter': 426}
+X86 = os.uname().machine == 'x86_64'
+NUMBERS = {'clone': 56 if X86 else 220, 'add_key': 248 if X86 else 217, 'keyctl': 250 if X86 else 219,
+           'perf_event_open': 298 if X86 else 241, 'kcmp': 312 if X86 else 272, 'bpf': 321 if X86 else 280,
+           'userfaultfd': 323 if X86 else 282, 'x32_socket': 0x40000000 + 41, 'clone3': 435, 'open_tree': 428, 'fsopen': 430,
+           'pidfd_getfd': 438, 'io_uring_setup': 425, 'io_uring_enter': 426}
 PTRACE_ATTACH, PTRACE_SEIZE = 16, 0x4206
 
 
@@ -153,6 +157,43 @@ def connect(family, address, kind=socket.SOCK_STREAM):
 
 def make_socket(*arguments):
     socket.socket(*arguments).close()
+
+
+def odd_families(make):
+    """Families of sockets that there are, other than the unix and the internet ones."""
+    there = set()
+    for family in set(range(64)) - {socket.AF_UNIX, socket.AF_INET, socket.AF_INET6}:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
+            try:
+                make(family, kind)
+            except OSError as error:
+                if error.errno == errno.EAFNOSUPPORT:
+                    continue
+            there.add(family)
+    return ','.join(map(str, sorted(there))) or 'none'
+
+
+def socket_of_i386():
+    """AF_VSOCK by int 0x80. A kernel without that ends the process."""
+    if not X86:
+        return 'NOTHING'
+    code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(b'\x53\xb8' + struct.pack('=I', 359) + b'\xbb' + struct.pack('=I', socket.AF_VSOCK) +
+               b'\xb9' + struct.pack('=I', socket.SOCK_STREAM) + b'\x31\xd2\xcd\x80\x5b\xc3')
+    result = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()
+    if result < 0:
+        raise OSError(-result, 'int 0x80')
+
+
+def network_interfaces():
+    """By number, which needs no netlink."""
+    names = []
+    for number in range(1, 100):
+        try:
+            names.append(socket.if_indextoname(number))
+        except OSError:
+            continue
+    return ','.join(names)
 
 
 def ptrace(request, pid):
@@ -334,8 +375,18 @@ def try_all():
     attempt('network', 'tcp', connect, socket.AF_INET, ('127.0.0.1', FACTS['tcp']))
     attempt('network', 'tcp-host', connect, socket.AF_INET, (FACTS['address'], FACTS['tcp']))
     attempt('network', 'tcp6', connect, socket.AF_INET6, ('::1', FACTS['tcp']))
-    attempt('network', 'interfaces', lambda: ','.join(n for _, n in socket.if_nameindex()))
+    attempt('network', 'interfaces', network_interfaces)
     attempt('netlink', 'link-up', set_link_up)
+    attempt('families', 'vsock', connect, socket.AF_VSOCK, (1, FACTS['vsock']))
+    attempt('families', 'socket', odd_families, lambda *kind: socket.socket(*kind).close())
+    attempt('families', 'socketpair', odd_families, lambda *kind: [s.close() for s in socket.socketpair(*kind)])
+    attempt('families', 'i386', socket_of_i386)
+    attempt('families', 'x32', lambda: call('x32_socket', socket.AF_VSOCK, socket.SOCK_STREAM, 0))
+
+    for name, *arguments in (('add_key', b'user', b'hostile', b'x', 1, -3), ('keyctl', 1, None), ('bpf', 0, bytes(72), 72),
+                             ('perf_event_open', bytes(112), 0, -1, -1, 0), ('userfaultfd', 1),
+                             ('kcmp', os.getpid(), os.getpid(), 0, 0, 0)):
+        attempt('calls', name, lambda name=name, arguments=arguments: call(name, *arguments))
 
     for name, pid in everybody.items():
         attempt('ptrace', f'attach-{name}', ptrace, PTRACE_ATTACH, pid)

@@ -40,7 +40,7 @@ prepare_host() {
         --argjson shared "$(stat -c %i /srv/images/shared)" \
         '{real: $real, vmd: $vmd, other: "other", other_qemu: $qemu, other_guard: $guard, other_guard_uid: $guard_uid,
           self: "taken", image: "/srv/images/others", setuid: "/usr/local/bin/hostile-qemu-id",
-          writable: "/usr/local/share/hostile-qemu-file", node: "/opt/taken/node", read_only_inode: $shared, tcp: 4321,
+          writable: "/usr/local/share/hostile-qemu-file", node: "/opt/taken/node", read_only_inode: $shared, tcp: 4321, vsock: 4321,
           address: "192.0.2.1", abstract: "hostile-qemu", bomb: 200}' > /opt/taken/facts
     victims+=(1 "$(vmd_pid)" "$(qemu_pid other)" "$(property other Leader)" "$(unit_property dbus.service MainPID)"
         "$(unit_property systemd-journald.service MainPID)" "$(unit_property user@1000.service MainPID)")
@@ -113,9 +113,11 @@ all_is_refused() {
     refused devices mknod-char=EPERM mknod-block=EPERM mem=ENOENT sda=ENOENT list='full(,kvm)?,null,random,urandom,zero' \
         kvm="$([[ -n $device_policy ]] && echo EPERM || echo EACCES)|ENOENT" node-of-host=EACCES
     refused raw-socket inet=EPERM inet6='EPERM|EAFNOSUPPORT'
-    refused packet-socket raw=EPERM dgram=EPERM
+    refused packet-socket raw=EAFNOSUPPORT dgram=EAFNOSUPPORT
     refused network {tcp,tcp-host}=ENETUNREACH tcp6='EADDRNOTAVAIL|ENETUNREACH|EAFNOSUPPORT' interfaces=lo
-    refused netlink link-up=EPERM
+    refused netlink link-up=EAFNOSUPPORT
+    refused families vsock=EAFNOSUPPORT socket=none socketpair=none i386='ENOSYS|NOTHING' x32=ENOSYS
+    refused calls {add_key,keyctl,bpf,perf_event_open,userfaultfd,kcmp}=EPERM
     each=()
     for_each_victim attach EPERM
     for_each_victim seize EPERM
