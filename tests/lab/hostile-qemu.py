@@ -31,7 +31,9 @@ if re.search(r' (-machine none|-M none|-help|--version)\b', COMMAND):
     os.execv(FACTS['real'], [FACTS['real'], *sys.argv[1:]])
 
 libc = ctypes.CDLL(None, use_errno=True)
-GUARD = os.getppid()
+# A user's QEMU is the first process of a PID namespace: its guard has no number there, nor has anybody else.
+ALONE = os.getpid() == 1
+GUARD = FACTS['no_pid'] if ALONE else os.getppid()
 X86 = os.uname().machine == 'x86_64'
 NUMBERS = {'clone': 56 if X86 else 220, 'add_key': 248 if X86 else 217, 'keyctl': 250 if X86 else 219,
            'perf_event_open': 298 if X86 else 241, 'kcmp': 312 if X86 else 272, 'bpf': 321 if X86 else 280,
@@ -321,7 +323,8 @@ def reopen(inode):
 def try_all():
     """A row of the table after the other."""
     other = FACTS['other_qemu']
-    everybody = {'vmd': FACTS['vmd'], 'guard': GUARD, 'init': 1, 'other-qemu': other, 'other-guard': FACTS['other_guard']}
+    everybody = {'vmd': FACTS['vmd'], 'guard': GUARD, 'init': FACTS['no_pid'] if ALONE else 1, 'other-qemu': other,
+                 'other-guard': FACTS['other_guard']}
 
     attempt('image', 'open', read_path, FACTS['image'])
     attempt('image', 'proc-fd', list_path, f'/proc/{other}/fd')
@@ -335,8 +338,8 @@ def try_all():
     attempt('memory', 'ptrace-seize', ptrace, PTRACE_SEIZE, other)
 
     for name in ('monitor', 'agent', 'console'):
-        attempt('sockets', name, connect, socket.AF_UNIX, f'/run/vmd/vm/{FACTS["other"]}/{name}')
-    attempt('sockets', 'folder', list_path, '/run/vmd/vm')
+        attempt('sockets', name, connect, socket.AF_UNIX, f'{FACTS["runtime"]}/vm/{FACTS["other"]}/{name}')
+    attempt('sockets', 'folder', list_path, f'{FACTS["runtime"]}/vm')
 
     attempt('shadow', 'open', read_path, '/etc/shadow')
     attempt('shadow', 'io-uring', open_by_io_uring, '/etc/shadow')
@@ -355,6 +358,7 @@ def try_all():
     attempt('processes', 'prlimit', lambda: call('prlimit', other, 7, struct.pack('=QQ', 3, 3), None))
 
     attempt('dbus', 'system', connect, socket.AF_UNIX, '/run/dbus/system_bus_socket')
+    attempt('dbus', 'user', connect, socket.AF_UNIX, '/run/user/1000/bus')
     attempt('dbus', 'private', connect, socket.AF_UNIX, '/run/systemd/private')
     attempt('dbus', 'journal', connect, socket.AF_UNIX, '/run/systemd/journal/socket', socket.SOCK_DGRAM)
     attempt('dbus', 'abstract', connect, socket.AF_UNIX, '\0' + FACTS['abstract'])
@@ -448,7 +452,7 @@ def fill():
         say('TRY', 'fill', 'files', f'{errno.errorcode[error.errno]}-at-{files}')
     attempt('fill', 'run', write_path, '/run/file')
     attempt('fill', 'shm', write_path, '/dev/shm/file')
-    attempt('fill', 'status', write_path, f'/run/vmd/vm/{FACTS["self"]}/status')
+    attempt('fill', 'status', write_path, f'{FACTS["runtime"]}/vm/{FACTS["self"]}/status')
 
 
 def flood():

@@ -3,9 +3,10 @@
 #
 # What tests share that put hostile-qemu.py in QEMU's place, in a container and in a whole machine. To be sourced after lib.sh:
 #
-#   prepare_host            makes what is worth having, and the VM "other"; sets $device_policy to "yes" where the kernel has them
+#   prepare_host USER       makes what is worth having to that user, and the VM "other"
+#   prepare_devices         sets $device_policy to "yes" where the kernel has them
 #   take_over SETTING...    starts the VM "taken" and waits until it has tried everything; sets $tried
-#   all_is_refused          holds all rows but "fds" to what they have to be
+#   all_is_refused USER     holds all rows but "fds" to what they have to be
 #   has_what_was_given      holds the row "fds" to what was given to take_over's VM
 #   refused ROW ATTEMPT=... holds one row; $rows are those that were
 #   does WORD               has "taken" do what is typed
@@ -15,8 +16,11 @@ real=$(readlink -f "$(command -v qemu-system-x86_64 || command -v qemu-system-aa
 rows=() victims=() device_policy='' tried=''
 
 prepare_host() {
+    local owner=$1 runtime=/run/vmd
+    [[ $owner == root ]] || runtime=/run/user/$(id -u "$owner")/vmd
     mkdir -p /srv/images /opt/taken
     truncate -s 1M /srv/images/{others,own,shared}
+    chown "$owner:" /srv/images/*
     define_vm other "Disk a.Source=/srv/images/others"
     vmctl start other
     install -m 755 "$(dirname "$0")/hostile-qemu.py" /opt/taken/qemu
@@ -32,14 +36,13 @@ prepare_host() {
     eventually 5 socat -u /dev/null TCP:127.0.0.1:4321
     eventually 5 socat -u /dev/null TCP:192.0.2.1:4321
     eventually 5 socat -u /dev/null ABSTRACT-CONNECT:hostile-qemu
-    prepare_devices
 
     jq -n --arg real "$real" --argjson vmd "$(vmd_pid)" --argjson qemu "$(qemu_pid other)" \
         --argjson guard "$(property other Leader)" \
         --argjson guard_uid "$(awk '/^Uid:/ { print $2 }' "/proc/$(property other Leader)/status")" \
-        --argjson shared "$(stat -c %i /srv/images/shared)" \
-        '{real: $real, vmd: $vmd, other: "other", other_qemu: $qemu, other_guard: $guard, other_guard_uid: $guard_uid,
-          self: "taken", image: "/srv/images/others", setuid: "/usr/local/bin/hostile-qemu-id",
+        --argjson shared "$(stat -c %i /srv/images/shared)" --arg runtime "$runtime" \
+        '{real: $real, runtime: $runtime, no_pid: 4194303, vmd: $vmd, other: "other", other_qemu: $qemu, other_guard: $guard,
+          other_guard_uid: $guard_uid, self: "taken", image: "/srv/images/others", setuid: "/usr/local/bin/hostile-qemu-id",
           writable: "/usr/local/share/hostile-qemu-file", node: "/opt/taken/node", read_only_inode: $shared, tcp: 4321, vsock: 4321,
           address: "192.0.2.1", abstract: "hostile-qemu", bomb: 200}' > /opt/taken/facts
     victims+=(1 "$(vmd_pid)" "$(qemu_pid other)" "$(property other Leader)" "$(unit_property dbus.service MainPID)"
@@ -97,19 +100,25 @@ for_each_victim() { # for_each_victim PREFIX OUTCOME: attempts in $each
 }
 
 all_is_refused() {
-    local each no_ring='ENOENT|EPERM|ENOSYS' # io_uring may be off altogether
-    refused image open=ENOENT proc-fd=ENOENT proc-root=ENOENT pidfd-getfd=EPERM io-uring="$no_ring"
+    local each root='bin,dev,etc,lib(,lib32)?(,lib64)?(,libx32)?,opt,proc,sbin,tmp,usr,var'
+    local process=EPERM id=EPERM guard_uid=EPERM init_root=ENOENT reopened=EACCES
+    if [[ $1 != root ]]; then
+        # Others are not there in its PID namespace, where it is init itself; its user namespace has no other ids, and the one
+        # that it has is its guard's and the images' owner.
+        process=ESRCH id=EINVAL guard_uid=DONE init_root=$root reopened=DONE
+    fi
+    local no_ring='ENOENT|EPERM|ENOSYS' # io_uring may be off altogether
+    refused image open=ENOENT proc-fd=ENOENT proc-root=ENOENT pidfd-getfd=$process io-uring="$no_ring"
     refused memory proc-mem=ENOENT process-vm-readv=EPERM ptrace-attach=EPERM ptrace-seize=EPERM
     refused sockets monitor=ENOENT agent=ENOENT console=ENOENT folder=ENOENT
     refused shadow open=ENOENT io-uring="$no_ring"
-    refused host-files passwd=ENOENT /='bin,dev,etc,lib(,lib32)?(,lib64)?(,libx32)?,opt,proc,sbin,tmp,usr,var' \
-        /etc=ld.so.cache /var/tmp=empty \
-        {/home,/root,/run,/sys,/boot,/proc/sys,/proc/1/root,/proc/guard/root,/proc/guard/cwd}=ENOENT
+    refused host-files passwd=ENOENT /="$root" /etc=ld.so.cache /var/tmp=empty \
+        /proc/1/root="$init_root" {/home,/root,/run,/sys,/boot,/proc/sys,/proc/guard/root,/proc/guard/cwd}=ENOENT
     each=()
     for_each_victim see ENOENT
-    for_each_victim kill EPERM
-    refused processes list=none "${each[@]}" pidfd-kill=EPERM prlimit=EPERM
-    refused dbus system=ENOENT private=ENOENT journal=ENOENT abstract=ECONNREFUSED
+    for_each_victim kill $process
+    refused processes list=none "${each[@]}" {pidfd-kill,prlimit}=$process
+    refused dbus system=ENOENT user=ENOENT private=ENOENT journal=ENOENT abstract=ECONNREFUSED
     refused devices mknod-char=EPERM mknod-block=EPERM mem=ENOENT sda=ENOENT list='full(,kvm)?,null,random,urandom,zero' \
         kvm="$([[ -n $device_policy ]] && echo EPERM || echo EACCES)|ENOENT" node-of-host=EACCES
     refused raw-socket inet=EPERM inet6='EPERM|EAFNOSUPPORT'
@@ -123,13 +132,13 @@ all_is_refused() {
     for_each_victim seize EPERM
     for_each_victim read EPERM
     refused ptrace "${each[@]}"
-    refused mounts {mount,bind,remount,umount,pivot-root,chroot,open-tree,fsopen,setns,setns-guard}=EPERM \
+    refused mounts {mount,bind,remount,umount,pivot-root,chroot,open-tree,fsopen,setns}=EPERM setns-guard=$process \
         unshare-{mount,net,pid}=EPERM
     refused user-namespace {unshare,clone,clone3}=EPERM above=empty
-    refused privileges {setuid,setresuid-guard,setgid,setgroups,capset,ambient}=EPERM setuid-program=no-gain \
+    refused privileges {setuid,setgid}=$id setresuid-guard=$guard_uid {setgroups,capset,ambient}=EPERM setuid-program=no-gain \
         no-new-privs-off=EINVAL
     refused write {/file,/usr/file,/dev/file,/usr/local/share/hostile-qemu-file}=EROFS /etc/ld.so.cache='EACCES|EROFS' \
-        {/run/file,/sys/file,/proc/sys/kernel/hostname,/proc/guard/oom_score_adj}=ENOENT read-only-disk=EACCES oom-score=EACCES
+        {/run/file,/sys/file,/proc/sys/kernel/hostname,/proc/guard/oom_score_adj}=ENOENT read-only-disk=$reopened oom-score=EACCES
 }
 
 has_what_was_given() {
