@@ -243,12 +243,30 @@ int jail_enter(Jail *jail, const Options *options, const char **ret_what)
     return jail->own_pids ? 0 : close_jail(ret_what);
 }
 
+/* A /proc with nothing in it but the caller's own folder, where it has the name "self": others of the same user are not to be seen,
+ * since through their folders' "root" the way leads out of the jail. */
+static int show_proc_self(const char **ret_what)
+{
+    int tree = (int) syscall(SYS_open_tree, AT_FDCWD, "/proc/self", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+    if (tree < 0)
+        return fail("cannot take a process's part of /proc", ret_what);
+    if (do_mount("tmpfs", "/proc", "tmpfs", PROC_FLAGS, "mode=0755,size=4k") < 0 || mkdir("/proc/self", 0555) < 0 ||
+            syscall(SYS_move_mount, tree, "", AT_FDCWD, "/proc/self", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+            add_flags("/proc", MOUNT_ATTR_RDONLY, false) < 0)
+        return fail("cannot cover the host's /proc", ret_what);
+    close(tree);
+    return 0;
+}
+
 int jail_finish(const Jail *jail, const char **ret_what)
 {
+    int r = 0;
+
     if (!jail->own_pids)
         return 0;
     /* The kernel refuses it where something is mounted over parts of the host's /proc, as containers do. */
     if (do_mount("proc", "/proc", "proc", PROC_FLAGS, "subset=pid") < 0)
-        journal_say(JOURNAL_WARNING, "QEMU sees its user's processes: its own /proc cannot be mounted here (%s)", strerror(errno));
-    return close_jail(ret_what);
+        r = show_proc_self(ret_what);
+    return r < 0 ? r : close_jail(ret_what);
 }
