@@ -11,11 +11,9 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "scope-internal.h"
 #include "scope-property.h"
 
-#define SYSTEMD_NAME "org.freedesktop.systemd1"
-#define SYSTEMD_PATH "/org/freedesktop/systemd1"
-#define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define SLICE "vms.slice"
 #define TASKS_BESIDE_CPUS 512
@@ -34,9 +32,15 @@ struct ScopeJob {
     char *unit;
     char *job; /* the job's object path, once systemd has answered */
     sd_bus_slot *call;
+    bool gone_is_done; /* a unit that is not there is what was wanted */
     ScopeDone done;
     void *userdata;
 };
+
+sd_bus *scopes_bus(const Scopes *scopes)
+{
+    return scopes->bus;
+}
 
 void scope_job_forget(ScopeJob *job)
 {
@@ -57,6 +61,12 @@ static void job_finish(ScopeJob *job, const Error *error)
     done(error, userdata);
 }
 
+static void job_failed(const char *unit, const char *result, Error **ret_error)
+{
+    g_autofree char *remedy = g_strdup_printf("Look at 'journalctl -u %s'", unit);
+    error_set(ret_error, ERROR_FAILED, unit, remedy, "systemd's job for it ended as \"%s\"", result);
+}
+
 static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     Scopes *scopes = userdata;
@@ -71,7 +81,7 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *unuse
             continue;
         g_autoptr(Error) error = NULL;
         if (!g_str_equal(result, "done"))
-            error_set(&error, ERROR_FAILED, unit, NULL, "systemd could not start the scope: the job ended as \"%s\"", result);
+            job_failed(unit, result, &error);
         job_finish(job, error);
         break;
     }
@@ -192,10 +202,14 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *unused)
     job->call = sd_bus_slot_unref(job->call);
 
     const sd_bus_error *e = sd_bus_message_get_error(m);
+    if (e && job->gone_is_done && g_str_equal(e->name, "org.freedesktop.systemd1.NoSuchUnit")) {
+        job_finish(job, NULL);
+        return 0;
+    }
     if (e) {
         bool exists = g_str_equal(e->name, "org.freedesktop.systemd1.UnitExists");
         g_autoptr(Error) error = NULL;
-        error_set(&error, exists ? ERROR_EXISTS : ERROR_FAILED, job->unit, NULL, "systemd refused the scope: %s", e->message);
+        error_set(&error, exists ? ERROR_EXISTS : ERROR_FAILED, job->unit, NULL, "systemd refused it: %s", e->message);
         job_finish(job, error);
         return 0;
     }
@@ -281,6 +295,26 @@ static bool append_unit(sd_bus_message *m, const ScopeSpec *spec, Error **ret_er
     return true;
 }
 
+ScopeJob *scope_job_call(Scopes *scopes, const char *unit, sd_bus_message *m, bool gone_is_done, ScopeDone done, void *userdata,
+    Error **ret_error)
+{
+    ScopeJob *job = g_new0(ScopeJob, 1);
+    job->scopes = scopes;
+    job->unit = g_strdup(unit);
+    job->gone_is_done = gone_is_done;
+    job->done = done;
+    job->userdata = userdata;
+    g_ptr_array_add(scopes->jobs, job);
+
+    int r = sd_bus_call_async(scopes->bus, &job->call, m, on_started, job, 0);
+    if (r < 0) {
+        scope_job_forget(job);
+        error_set_errno(ret_error, r, unit, "systemd cannot be asked");
+        return NULL;
+    }
+    return job;
+}
+
 ScopeJob *scope_start(Scopes *scopes, const ScopeSpec *spec, ScopeDone done, void *userdata, Error **ret_error)
 {
     g_autoptr(sd_bus_message) m = NULL;
@@ -291,21 +325,7 @@ ScopeJob *scope_start(Scopes *scopes, const ScopeSpec *spec, ScopeDone done, voi
     }
     if (!append_unit(m, spec, ret_error))
         return NULL;
-
-    ScopeJob *job = g_new0(ScopeJob, 1);
-    job->scopes = scopes;
-    job->unit = g_strdup(spec->unit);
-    job->done = done;
-    job->userdata = userdata;
-    g_ptr_array_add(scopes->jobs, job);
-
-    r = sd_bus_call_async(scopes->bus, &job->call, m, on_started, job, 0);
-    if (r < 0) {
-        scope_job_forget(job);
-        error_set_errno(ret_error, r, spec->unit, "systemd cannot be asked");
-        return NULL;
-    }
-    return job;
+    return scope_job_call(scopes, spec->unit, m, false, done, userdata, ret_error);
 }
 
 void scope_reset(Scopes *scopes, const char *unit)
