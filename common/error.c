@@ -13,6 +13,7 @@ static const char *const dbus_names[_ERROR_CODE_MAX] = {
         [ERROR_FAILED] = DBUS_ERROR_PREFIX "Failed",
         [ERROR_NO_SUCH_VM] = DBUS_ERROR_PREFIX "NoSuchVM",
         [ERROR_NO_SUCH_JOB] = DBUS_ERROR_PREFIX "NoSuchJob",
+        [ERROR_NO_SUCH_NETWORK] = DBUS_ERROR_PREFIX "NoSuchNetwork",
         [ERROR_NO_SUCH_DEVICE] = DBUS_ERROR_PREFIX "NoSuchDevice",
         [ERROR_EXISTS] = DBUS_ERROR_PREFIX "Exists",
         [ERROR_INVALID_NAME] = DBUS_ERROR_PREFIX "InvalidName",

@@ -19,6 +19,7 @@ typedef enum ErrorCode {
     ERROR_FAILED, /* a cause that has no name of its own, for example an I/O error */
     ERROR_NO_SUCH_VM,
     ERROR_NO_SUCH_JOB,
+    ERROR_NO_SUCH_NETWORK,
     ERROR_NO_SUCH_DEVICE,
     ERROR_EXISTS,
     ERROR_INVALID_NAME,

@@ -76,6 +76,20 @@ char *name_to_vm_path(const char *name)
     return path;
 }
 
+char *name_to_network_path(const char *name)
+{
+    char *path = NULL;
+
+    if (sd_bus_path_encode("/org/vmd1/network", name, &path) < 0)
+        g_error("out of memory");
+    return path;
+}
+
+char *name_to_network_unit(const char *name)
+{
+    return g_strconcat("vmnet-", name, ".service", NULL);
+}
+
 char *name_from_scope(const char *unit)
 {
     g_autofree char *name = NULL;

@@ -24,6 +24,10 @@ char *name_to_scope(const char *name);
 char *name_to_service(const char *name);
 char *name_to_vm_path(const char *name);
 
+/* Of networks: "vmnet-lan.service", "/org/vmd1/network/lan". */
+char *name_to_network_unit(const char *name);
+char *name_to_network_path(const char *name);
+
 /* The VM's name in "vm-web.scope"; NULL when it is no scope of a VM. The caller frees. */
 char *name_from_scope(const char *unit);
 

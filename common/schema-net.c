@@ -39,8 +39,7 @@ static const SettingKey keys[] = {
         {"Network", "Isolate", SETTING_BOOL, "no", .option = "isolate", .metavar = "BOOL",
                 .summary = "Whether guests reach the host and what is beyond, but not each other."},
         {"Network", "Filter", SETTING_BOOL, "no", .option = "filter", .metavar = "BOOL",
-                .summary = "Whether guests may use their own MAC and IP addresses only, unless their VM says "
-                           "otherwise."},
+                .summary = "Whether guests may use their own MAC and IP addresses only, whatever their VM says."},
         {"Network", "HostAccess", SETTING_BOOL, "no", .option = "host-access", .metavar = "BOOL",
                 .summary = "Whether guests reach the host's services; else only DHCP, DNS and ping."},
         {"Network", "Autostart", SETTING_BOOL, "no", .option = "autostart", .metavar = "BOOL",

@@ -86,16 +86,16 @@ static const SettingKey keys[] = {
         {"Disk", "Cache", SETTING_ENUM, .words = "none|writeback|writethrough|unsafe",
                 .summary = "How the host caches; unset, none where the file system can, else writeback."},
 
-        {"Network", "Network", SETTING_STRING, .max = 32, .option = "network", .metavar = "NAME",
+        {"Network", "Network", SETTING_STRING, .live = true, .max = 32, .option = "network", .metavar = "NAME",
                 .summary = "The network that it is on (vmctl network list); unset, default, unless one of the "
                            "next three is set."},
-        {"Network", "Bridge", SETTING_STRING, .max = 15, .option = "bridge", .metavar = "LINK",
+        {"Network", "Bridge", SETTING_STRING, .live = true, .max = 15, .option = "bridge", .metavar = "LINK",
                 .summary = "A bridge of the host that it is a port of, or auto: the one that holds the default "
                            "route."},
         {"Network", "Macvtap", SETTING_STRING, .max = 15,
                 .summary = "A link of the host that it shares by a macvtap: the guest reaches the network "
                            "beyond, not the host."},
-        {"Network", "User", SETTING_BOOL, "no",
+        {"Network", "User", SETTING_BOOL, "no", .option = "user-network", .metavar = "BOOL",
                 .summary = "Whether it reaches what any program of the host does, by passt, without a link "
                            "on the host."},
         {"Network", "MAC", SETTING_STRING, .max = 17,
@@ -108,16 +108,16 @@ static const SettingKey keys[] = {
                            "most 8."},
         {"Network", "MTU", SETTING_UINT, .min = 576, .max = 65535,
                 .summary = "The largest packet that the guest is told to send; unset, that of the network."},
-        {"Network", "Forward", SETTING_WORDS,
+        {"Network", "Forward", SETTING_WORDS, .live = true,
                 .summary = "Ports of the host that lead to the guest, such as tcp:2222:22, udp:5000-5010 or "
                            "tcp:192.0.2.1:80:8080; repeated lines append."},
-        {"Network", "Filter", SETTING_BOOL,
-                .summary = "Whether only traffic with the guest's own MAC and IP addresses is let through; "
-                           "unset, as the network has it, else no."},
-        {"Network", "Link", SETTING_ENUM, "up", "up|down", .summary = "Whether the cable is plugged in."},
-        {"Network", "ReceiveMax", SETTING_SIZE,
+        {"Network", "Filter", SETTING_BOOL, "no", .live = true,
+                .summary = "Whether only traffic with the guest's own MAC and IP addresses is let through; a "
+                           "network with Filter=yes does so anyway."},
+        {"Network", "Link", SETTING_ENUM, "up", "up|down", .live = true, .summary = "Whether the cable is plugged in."},
+        {"Network", "ReceiveMax", SETTING_SIZE, .live = true,
                 .summary = "How many bytes a second the guest receives at most."},
-        {"Network", "SendMax", SETTING_SIZE, .summary = "How many bytes a second it sends at most."},
+        {"Network", "SendMax", SETTING_SIZE, .live = true, .summary = "How many bytes a second it sends at most."},
 
         {"Console", "Type", SETTING_ENUM, "serial", "serial|virtio|none", .option = "console",
                 .metavar = "TYPE", .summary = "A serial port, a virtio console, or none."},

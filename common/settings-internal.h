@@ -17,6 +17,7 @@ typedef struct SettingsGroup {
     const char *name; /* "Disk root" */
     const SettingSection *schema;
     unsigned source, line;
+    char *origin; /* made when first asked for */
 } SettingsGroup;
 
 typedef struct SettingsEntry {

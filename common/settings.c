@@ -24,6 +24,13 @@ static void entry_clear(void *p)
     g_free(entry->origin);
 }
 
+static void group_clear(void *p)
+{
+    SettingsGroup *group = p;
+
+    g_free(group->origin);
+}
+
 Settings *settings_new(const Schema *schema)
 {
     Settings *s = g_new(Settings, 1);
@@ -33,6 +40,7 @@ Settings *settings_new(const Schema *schema)
     s->sections = g_array_new(FALSE, FALSE, sizeof(SettingsGroup));
     s->entries = g_array_new(FALSE, FALSE, sizeof(SettingsEntry));
     g_array_set_clear_func(s->sources, source_clear);
+    g_array_set_clear_func(s->sections, group_clear);
     g_array_set_clear_func(s->entries, entry_clear);
     return s;
 }
@@ -167,6 +175,19 @@ const char *settings_origin(const Settings *settings, const char *section, const
     return entry->origin;
 }
 
+const char *settings_section_origin(const Settings *settings, const char *section)
+{
+    int index = settings_section_index(settings, section);
+    SettingsGroup *group = index < 0 ? NULL : &g_array_index(settings->sections, SettingsGroup, index);
+
+    if (!group)
+        return NULL;
+    if (!group->origin)
+        group->origin = g_strdup_printf(
+                "%s:%u", g_array_index(settings->sources, SettingsSource, group->source).name, group->line);
+    return group->origin;
+}
+
 const char **settings_sections(const Settings *settings, const char *kind)
 {
     GPtrArray *names = g_ptr_array_new();
@@ -241,7 +262,7 @@ static int compare_lines(const void *a, const void *b)
     return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
-char *settings_canonical(const Settings *settings)
+char *settings_canonical(const Settings *settings, bool live)
 {
     GString *s = g_string_new(NULL);
 
@@ -252,7 +273,7 @@ char *settings_canonical(const Settings *settings)
         for (unsigned j = 0; j < settings->entries->len; j++) {
             const SettingsEntry *entry = &g_array_index(settings->entries, SettingsEntry, j);
 
-            if (entry->section == i && entry->set && !entry->schema->live)
+            if (entry->section == i && entry->set && (live || !entry->schema->live))
                 g_ptr_array_add(lines, entry_canonical(entry));
         }
         /* A named section means something by being there; the others only by their keys. */

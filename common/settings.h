@@ -61,6 +61,9 @@ const char *const *settings_get_words(const Settings *settings, const char *sect
 bool settings_has(const Settings *settings, const char *section, const char *key);
 const char *settings_origin(const Settings *settings, const char *section, const char *key);
 
+/* Where the section begins. */
+const char *settings_section_origin(const Settings *settings, const char *section);
+
 /* The full names of all sections of one kind ("Disk" gives "Disk root", "Disk data"), in file order,
  * NULL-terminated. NULL for `kind`: all of them. The caller frees the array only (g_free). */
 const char **settings_sections(const Settings *settings, const char *kind);
@@ -68,8 +71,8 @@ const char **settings_sections(const Settings *settings, const char *kind);
 /* The keys set in one section, in file order, NULL-terminated; freed with g_free. */
 const char **settings_keys(const Settings *settings, const char *section);
 
-/* A canonical text of all values that are set and not live: equal texts mean that a VM would run the same. */
-char *settings_canonical(const Settings *settings);
+/* A canonical text of all values that are set. Without those that are live, equal texts mean that a VM would run the same. */
+char *settings_canonical(const Settings *settings, bool live);
 
 /* What the name of a section means: "Disk root" is kind "Disk", device "root" (NULL when unnamed). Both
  * new strings, the caller frees. False, and an Error, when the schema has no such section. */

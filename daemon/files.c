@@ -18,39 +18,55 @@
 #define SETTLE_USEC (20 * 1000)
 #define FILE_MASK (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB)
 
+typedef enum FileKind { FILE_VM, FILE_NETWORK, _FILE_KIND_MAX } FileKind;
+
 typedef struct Watch {
     sd_event_source *settings, *transient;
-    GHashTable *drop_ins; /* VM name to sd_event_source of NAME.vm.d */
-    GHashTable *pending;  /* VM names, changed */
+    GHashTable *drop_ins; /* "web.vm" to sd_event_source of web.vm.d */
+    GHashTable *pending;  /* files, changed: "web.vm" */
     sd_event_source *settle;
 } Watch;
 
+static const char *const suffixes[_FILE_KIND_MAX] = {[FILE_VM] = ".vm", [FILE_NETWORK] = ".net"};
+
 /* "web" of "web.vm" or "web.vm.d"; NULL when it is no such name. */
-static char *vm_name_of_file(const char *file, bool *ret_drop_ins)
+static char *name_of_file(const char *file, FileKind *ret_kind, bool *ret_drop_ins)
 {
-    *ret_drop_ins = g_str_has_suffix(file, ".vm.d");
-    if (!*ret_drop_ins && !g_str_has_suffix(file, ".vm"))
-        return NULL;
-    g_autofree char *name = g_strndup(file, strlen(file) - (*ret_drop_ins ? 5 : 3));
-    return name_is_valid(name) ? g_steal_pointer(&name) : NULL;
+    *ret_drop_ins = g_str_has_suffix(file, ".d");
+    g_autofree char *base = g_strndup(file, strlen(file) - (*ret_drop_ins ? 2 : 0));
+    for (FileKind kind = 0; kind < _FILE_KIND_MAX; kind++) {
+        if (!g_str_has_suffix(base, suffixes[kind]))
+            continue;
+        base[strlen(base) - strlen(suffixes[kind])] = 0;
+        *ret_kind = kind;
+        bool valid = kind == FILE_VM ? name_is_valid(base) : device_name_is_valid(base);
+        return valid ? g_steal_pointer(&base) : NULL;
+    }
+    return NULL;
 }
 
 static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Manager *manager = userdata;
-    g_autofree gpointer *names = g_hash_table_get_keys_as_array(manager->watch->pending, NULL);
-    for (size_t i = 0; names[i]; i++) {
-        VM *vm = manager_find_vm(manager, names[i]);
-        manager_read_file(manager, names[i], vm && vm->transient);
+    g_autofree gpointer *files = g_hash_table_get_keys_as_array(manager->watch->pending, NULL);
+    for (size_t i = 0; files[i]; i++) {
+        FileKind kind;
+        bool drop_ins;
+        g_autofree char *name = name_of_file(files[i], &kind, &drop_ins);
+        const VM *vm = kind == FILE_VM ? manager_find_vm(manager, name) : NULL;
+        if (kind == FILE_VM)
+            manager_read_file(manager, name, vm && vm->transient);
+        else
+            manager_read_network_file(manager, name);
     }
     g_hash_table_remove_all(manager->watch->pending);
     return 0;
 }
 
-static void changed(Manager *manager, const char *name)
+static void changed(Manager *manager, const char *file)
 {
     Watch *watch = manager->watch;
-    g_hash_table_add(watch->pending, g_strdup(name));
+    g_hash_table_add(watch->pending, g_strdup(file));
     if (!watch->settle)
         (void) sd_event_add_time_relative(manager->event, &watch->settle, CLOCK_MONOTONIC, SETTLE_USEC, 1, on_settled, manager);
     else {
@@ -66,29 +82,29 @@ static void source_unref(gpointer source)
 
 static int on_drop_in(sd_event_source *source, const struct inotify_event *event, void *userdata);
 
-static void watch_drop_ins(Manager *manager, const char *name)
+static void watch_drop_ins(Manager *manager, const char *name, FileKind kind)
 {
     Watch *watch = manager->watch;
-    g_autofree char *path = g_strdup_printf("%s/%s.vm.d", manager->dirs->settings, name);
+    g_autofree char *file = g_strconcat(name, suffixes[kind], NULL), *path = g_strdup_printf("%s/%s.d", manager->dirs->settings, file);
     struct stat st;
     if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
-        g_hash_table_remove(watch->drop_ins, name);
+        g_hash_table_remove(watch->drop_ins, file);
         return;
     }
-    if (g_hash_table_contains(watch->drop_ins, name))
+    if (g_hash_table_contains(watch->drop_ins, file))
         return;
     sd_event_source *source;
     if (sd_event_add_inotify(manager->event, &source, path, FILE_MASK | IN_ONLYDIR, on_drop_in, manager) < 0)
         return;
-    (void) sd_event_source_set_description(source, name);
-    g_hash_table_insert(watch->drop_ins, g_strdup(name), source);
+    (void) sd_event_source_set_description(source, file);
+    g_hash_table_insert(watch->drop_ins, g_steal_pointer(&file), source);
 }
 
 static int on_drop_in(sd_event_source *source, const struct inotify_event *event, void *userdata)
 {
-    const char *name;
-    if (sd_event_source_get_description(source, &name) >= 0)
-        changed(userdata, name);
+    const char *file;
+    if (sd_event_source_get_description(source, &file) >= 0)
+        changed(userdata, file);
     return 0;
 }
 
@@ -99,10 +115,12 @@ static int on_file(sd_event_source *source, const struct inotify_event *event, v
         manager_scan_files(manager);
         return 0;
     }
+    FileKind kind;
     bool drop_ins;
-    g_autofree char *name = event->len > 0 ? vm_name_of_file(event->name, &drop_ins) : NULL;
-    if (name)
-        changed(manager, name);
+    g_autofree char *name = event->len > 0 ? name_of_file(event->name, &kind, &drop_ins) : NULL;
+    g_autofree char *file = name ? g_strconcat(name, suffixes[kind], NULL) : NULL;
+    if (file)
+        changed(manager, file);
     return 0;
 }
 
@@ -128,7 +146,7 @@ void manager_read_file(Manager *manager, const char *name, bool transient)
     bool there = lstat(path, &st) == 0;
 
     if (!transient && manager->watch)
-        watch_drop_ins(manager, name);
+        watch_drop_ins(manager, name, FILE_VM);
     if (!there) {
         set_problem(manager, path, NULL);
         if (vm && vm->transient == transient) {
@@ -151,18 +169,50 @@ void manager_read_file(Manager *manager, const char *name, bool transient)
     set_problem(manager, path, vm->problem);
 }
 
+void manager_read_network_file(Manager *manager, const char *name)
+{
+    g_autofree char *path = g_strdup_printf("%s/%s.net", manager->dirs->settings, name);
+    Network *network = manager_find_network(manager, name);
+    struct stat st;
+    bool there = lstat(path, &st) == 0;
+
+    if (manager->user)
+        return set_problem(manager, path, there ? "a user's vmd has no networks of its own; Network= means one of the system's" : NULL);
+    if (manager->watch)
+        watch_drop_ins(manager, name, FILE_NETWORK);
+    if (!there) {
+        set_problem(manager, path, NULL);
+        if (network) {
+            network->defined = false;
+            manager_settle_network(manager, network);
+        }
+        return;
+    }
+    if (!network)
+        network = manager_add_network(manager, name);
+    else {
+        network_read_settings(network);
+        network_changed(network, "Description", "Mode", "Autostart", "Problem", NULL);
+    }
+    set_problem(manager, path, network->problem);
+}
+
 static void scan_dir(Manager *manager, const char *path, bool transient)
 {
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *file;
     while (dir && (file = g_dir_read_name(dir))) {
+        FileKind kind;
         bool drop_ins;
-        g_autofree char *name = vm_name_of_file(file, &drop_ins);
-        if (name && !drop_ins)
+        g_autofree char *name = name_of_file(file, &kind, &drop_ins);
+        if (name && !drop_ins && kind == FILE_VM)
             manager_read_file(manager, name, transient);
-        else if (!name && g_str_has_suffix(file, ".vm")) {
+        else if (name && !drop_ins && !transient)
+            manager_read_network_file(manager, name);
+        else if (!name && (g_str_has_suffix(file, ".vm") || g_str_has_suffix(file, ".net"))) {
             g_autofree char *full = g_build_filename(path, file, NULL);
-            g_autofree char *message = g_strdup_printf("%s: its name is not one that a VM can have", full);
+            g_autofree char *message = g_strdup_printf("%s: its name is not one that a %s can have", full,
+                g_str_has_suffix(file, ".vm") ? "VM" : "network");
             set_problem(manager, full, message);
         }
     }
@@ -175,6 +225,9 @@ void manager_scan_files(Manager *manager)
     g_autofree VM **vms = manager_list_vms(manager, &n);
     for (size_t i = 0; i < n; i++)
         manager_read_file(manager, vms[i]->name, vms[i]->transient);
+    g_autofree Network **networks = manager_list_networks(manager, &n);
+    for (size_t i = 0; i < n; i++)
+        manager_read_network_file(manager, networks[i]->name);
     scan_dir(manager, manager->dirs->settings, false);
     scan_dir(manager, manager->dirs->runtime, true);
 }

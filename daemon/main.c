@@ -141,6 +141,7 @@ static int run(const Arguments *arguments, Error **ret_error)
         manager->idle_usec = arguments->idle_usec;
     manager_scan_files(manager);
     manager_recover(manager);
+    networks_recover(manager);
 
     r = manager_export(manager);
     if (r >= 0)

@@ -11,11 +11,13 @@
 #include "config.h"
 #include "method.h"
 #include "name.h"
+#include "open-tap.h"
 #include "settings-dbus.h"
 #include "steps.h"
 
 #define MANAGER_PATH "/org/vmd1"
 #define VM_PREFIX "/org/vmd1/vm"
+#define NETWORK_PREFIX "/org/vmd1/network"
 #define JOB_PREFIX "/org/vmd1/job"
 
 #define OWNER_VMS_MAX 100U
@@ -25,12 +27,17 @@ static void *find(Manager *manager, const char *path, Error **ret_error)
     return manager;
 }
 
-/* CreateVM and RunVM name the VM that is to be, the caller's own. */
+/* CreateVM and RunVM name the VM that is to be, the caller's own; others a network. */
 static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
 {
-    const char *name;
-    details->callers_own = sd_bus_message_has_signature(m, "sa{sa{sv}}");
-    if (sd_bus_message_read(m, "s", &name) >= 0 && name_is_valid(name))
+    const char *name, *member = sd_bus_message_get_member(m);
+    bool network = g_str_has_suffix(member, "Network") || g_str_equal(member, "OpenTap");
+    details->callers_own = g_str_equal(member, "CreateVM") || g_str_equal(member, "RunVM");
+    if (sd_bus_message_read(m, "s", &name) < 0 || !name_is_valid(name))
+        return;
+    if (network)
+        details->network = g_strdup(name);
+    else
         details->vm = g_strdup(name);
 }
 
@@ -196,6 +203,66 @@ static bool method_list_vms(Manager *manager, sd_bus_message *m, uid_t caller, v
     return send_array(reply, r, ret_error);
 }
 
+static bool method_create_network(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const char *name;
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    g_autofree char *thing = g_strdup_printf("Network \"%s\"", name);
+    if (manager->user)
+        return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Ask the administrator for one: 'vmctl network create'", "a user's vmd has no networks of its own");
+    if (manager_find_network(manager, name))
+        return error_set(ret_error, ERROR_EXISTS, thing, "Choose another name, or delete it first", "there is one of this name");
+    g_autofree char *path = g_strdup_printf("%s/%s.net", manager->dirs->settings, name);
+    g_autoptr(SettingsChanges) changes = settings_changes_read(&network_schema, m, ret_error);
+    g_autofree char *text = changes ? settings_edit(&network_schema, "", changes->items, changes->n, thing, ret_error) : NULL;
+    const Network wanted = {.manager = manager, .name = (char *) name};
+    if (!text || !network_check_text(&wanted, text, thing, ret_error))
+        return false;
+    r = settings_write(path, text, 0644, true);
+    if (r == -EEXIST)
+        return error_set(ret_error, ERROR_EXISTS, path, "Mend or delete that file", "there is such a file");
+    if (r < 0)
+        return error_set_errno(ret_error, r, path, "it cannot be written");
+    manager_read_network_file(manager, name);
+    const Network *network = manager_find_network(manager, name);
+    if (!network)
+        return error_set(ret_error, ERROR_FAILED, path, NULL, "it was written but cannot be read back");
+    g_autofree char *object_path = network_object_path(network);
+    (void) sd_bus_reply_method_return(m, "o", object_path);
+    return true;
+}
+
+static bool method_get_network(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const char *name;
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    const Network *network = manager_find_network_or_error(manager, name, ret_error);
+    if (!network)
+        return false;
+    g_autofree char *path = network_object_path(network);
+    (void) sd_bus_reply_method_return(m, "o", path);
+    return true;
+}
+
+static bool method_list_networks(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    size_t n;
+    g_autofree Network **networks = manager_list_networks(manager, &n);
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = new_array(m, "(sssso)", &reply);
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        const Network *network = networks[i];
+        g_autofree char *path = network_object_path(network);
+        r = sd_bus_message_append(reply, "(sssso)", network->name, network_state_to_string(network->state),
+            network_mode_to_string(network->run ? network->run->mode : network->mode), network->run ? network->run->bridge : "", path);
+    }
+    return send_array(reply, r, ret_error);
+}
+
 static void append_job(Job *job, void *userdata)
 {
     (void) sd_bus_message_append(userdata, "(ussoo)", job->id, job_type_to_string(job->type), job_state_to_string(job->state),
@@ -302,28 +369,51 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
     return sd_bus_message_append(reply, "s", PROJECT_VERSION);
 }
 
-static bool check_name(sd_bus_message *m, const char **ret_action, Error **ret_error)
+static bool check_name(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
 {
     const char *name;
     int r = sd_bus_message_read(m, "s", &name);
     return r < 0 ? error_set(ret_error, ERROR_INVALID_NAME, NULL, NULL, "the name cannot be read") : name_check(name, ret_error);
 }
 
-static bool choose_action(sd_bus_message *m, const char **ret_action, Error **ret_error)
+static bool choose_action(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
 {
-    g_autoptr(SettingsChanges) changes = check_name(m, ret_action, ret_error) ? settings_changes_read(&vm_schema, m, ret_error) : NULL;
+    g_autoptr(SettingsChanges) changes = check_name(m, ret, ret_error) ? settings_changes_read(&vm_schema, m, ret_error) : NULL;
     if (changes)
-        *ret_action = change_action(changes->items, changes->n);
+        change_actions(changes->items, changes->n, ret);
+    return changes != NULL;
+}
+
+static bool check_network(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
+{
+    const char *name;
+    if (sd_bus_message_read(m, "s", &name) < 0)
+        return error_set(ret_error, ERROR_INVALID_NAME, NULL, NULL, "the name cannot be read");
+    return device_name_is_valid(name) || error_set(ret_error, ERROR_INVALID_NAME, NULL,
+        "Allowed are 1 to 32 characters from A-Z, a-z, 0-9, \"_\" and \"-\", the first one a letter or a digit",
+        "\"%.64s\" cannot be the name of a network", name);
+}
+
+static bool check_new_network(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
+{
+    g_autoptr(SettingsChanges) changes = check_network(m, ret, ret_error) ? settings_changes_read(&network_schema, m, ret_error) : NULL;
     return changes != NULL;
 }
 
 #define NAME_AND_SETTINGS "sa{sa{sv}}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(vm)
+
+#define NETWORK_AND_SETTINGS "sa{sa{sv}}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(network)
+#define TAP "sa{sv}", "hss", SD_BUS_PARAM(network) SD_BUS_PARAM(options) SD_BUS_PARAM(tap) SD_BUS_PARAM(link) SD_BUS_PARAM(mac)
 
 static const Method methods[] = {
     {"CreateVM", NAME_AND_SETTINGS, ACTION_MANAGE, choose_action, method_create_vm},
     {"RunVM", NAME_AND_SETTINGS, ACTION_MANAGE, choose_action, method_run_vm},
     {"GetVM", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(vm), ACTION_VIEW, check_name, method_get_vm},
     {"ListVMs", "", "a(ssuo)", SD_BUS_PARAM(vms), ACTION_VIEW, NULL, method_list_vms},
+    {"CreateNetwork", NETWORK_AND_SETTINGS, ACTION_MANAGE_NETWORKS, check_new_network, method_create_network},
+    {"GetNetwork", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(network), ACTION_VIEW, check_network, method_get_network},
+    {"ListNetworks", "", "a(sssso)", SD_BUS_PARAM(networks), ACTION_VIEW, NULL, method_list_networks},
+    {"OpenTap", TAP, ACTION_USE_NETWORK, check_network, method_open_tap},
     {"ListJobs", "", "a(ussoo)", SD_BUS_PARAM(jobs), ACTION_VIEW, NULL, method_list_jobs},
     {"ListQEMU", "", "a(sssas)", SD_BUS_PARAM(builds), ACTION_VIEW, NULL, method_list_qemu},
     {"Reload", "", "a(ss)", SD_BUS_PARAM(problems), ACTION_MANAGE, NULL, method_reload},
@@ -334,6 +424,8 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_SIGNAL_WITH_NAMES("VMNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(vm), 0),
     SD_BUS_SIGNAL_WITH_NAMES("VMRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(vm), 0),
+    SD_BUS_SIGNAL_WITH_NAMES("NetworkNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
+    SD_BUS_SIGNAL_WITH_NAMES("NetworkRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
     SD_BUS_SIGNAL_WITH_NAMES("JobNew", "uos", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(object), 0),
     SD_BUS_SIGNAL_WITH_NAMES("JobRemoved", "uoss", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(result) SD_BUS_PARAM(message), 0),
     SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -361,6 +453,14 @@ static int find_vm(sd_bus *bus, const char *path, const char *interface, void *u
     return *ret_found ? 1 : 0;
 }
 
+static int find_network(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error)
+{
+    g_autofree char *name = NULL;
+    int r = sd_bus_path_decode(path, NETWORK_PREFIX, &name);
+    *ret_found = r > 0 ? manager_find_network(userdata, name) : NULL;
+    return *ret_found ? 1 : 0;
+}
+
 static int find_job(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error)
 {
     Manager *manager = userdata;
@@ -376,6 +476,17 @@ static int list_vm_nodes(sd_bus *bus, const char *prefix, void *userdata, char *
     char **nodes = g_new0(char *, n + 1);
     for (size_t i = 0; i < n; i++)
         nodes[i] = vm_object_path(vms[i]);
+    *ret_nodes = nodes;
+    return 0;
+}
+
+static int list_network_nodes(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
+{
+    size_t n;
+    g_autofree Network **networks = manager_list_networks(userdata, &n);
+    char **nodes = g_new0(char *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        nodes[i] = network_object_path(networks[i]);
     *ret_nodes = nodes;
     return 0;
 }
@@ -405,6 +516,10 @@ int manager_export(Manager *manager)
         r = sd_bus_add_fallback_vtable(bus, NULL, JOB_PREFIX, job_interface.name, interface_vtable(&job_interface), find_job, manager);
     if (r >= 0)
         r = sd_bus_add_node_enumerator(bus, NULL, VM_PREFIX, list_vm_nodes, manager);
+    if (r >= 0)
+        r = sd_bus_add_fallback_vtable(bus, NULL, NETWORK_PREFIX, network_interface.name, interface_vtable(&network_interface), find_network, manager);
+    if (r >= 0)
+        r = sd_bus_add_node_enumerator(bus, NULL, NETWORK_PREFIX, list_network_nodes, manager);
     if (r >= 0)
         r = sd_bus_add_node_enumerator(bus, NULL, JOB_PREFIX, list_job_nodes, manager);
     if (r >= 0)

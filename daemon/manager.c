@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "port.h"
 
 #define IDLE_USEC (60 * G_USEC_PER_SEC)
 #define TRIM_USEC (1 * G_USEC_PER_SEC)
@@ -34,6 +35,9 @@ int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **
     manager->bus = sd_bus_ref(bus);
     manager->vms = g_hash_table_new(g_str_hash, g_str_equal);
     manager->problems = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    manager->networks = g_hash_table_new(g_str_hash, g_str_equal);
+    manager->ports = g_ptr_array_new();
+    manager->server_calls = g_ptr_array_new();
     manager->idle_usec = IDLE_USEC;
     manager->io_uring = probe_io_uring();
     manager->dirs = dirs_new(user, ret_error);
@@ -44,7 +48,13 @@ int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **
     manager->builds = qemu_builds_new(event, manager->dirs->cache);
     manager->spawner = spawner_new(event, user);
     manager->accel = accel_new(event, manager->dirs->runtime);
-    int r = scopes_new(bus, &manager->scopes);
+    manager->firewall = firewall_new(event);
+    int r = user ? 0 : links_new(event, &manager->links);
+    if (r < 0) {
+        error_set_errno(ret_error, r, "netlink", "the host's links cannot be asked for");
+        return r;
+    }
+    r = scopes_new(bus, &manager->scopes);
     if (r < 0) {
         error_set_errno(ret_error, r, "systemd", "it cannot be reached over D-Bus");
         return r;
@@ -56,6 +66,22 @@ int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **
     }
     *ret = g_steal_pointer(&manager);
     return 0;
+}
+
+static void free_networks(Manager *manager)
+{
+    GHashTableIter iter;
+    gpointer network;
+    ports_free(manager);
+    g_hash_table_iter_init(&iter, manager->networks);
+    while (g_hash_table_iter_next(&iter, NULL, &network)) {
+        g_hash_table_iter_remove(&iter);
+        network_free(network);
+    }
+    g_hash_table_unref(manager->networks);
+    g_ptr_array_unref(manager->server_calls);
+    firewall_free(manager->firewall);
+    links_free(manager->links);
 }
 
 void manager_free(Manager *manager)
@@ -74,6 +100,7 @@ void manager_free(Manager *manager)
         vm_free(vm);
     }
     g_hash_table_unref(manager->vms);
+    free_networks(manager);
     jobs_free(manager->jobs);
     qemu_builds_free(manager->builds);
     accel_free(manager->accel);
@@ -141,8 +168,92 @@ void manager_forget_vm(Manager *manager, VM *vm)
     (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "VMRemoved", "so", name, path);
 }
 
+Network *manager_find_network(Manager *manager, const char *name)
+{
+    return g_hash_table_lookup(manager->networks, name);
+}
+
+Network *manager_find_network_or_error(Manager *manager, const char *name, Error **ret_error)
+{
+    Network *network = manager_find_network(manager, name);
+    if (!network) {
+        g_autofree char *thing = g_strdup_printf("Network \"%s\"", name);
+        error_set(ret_error, ERROR_NO_SUCH_NETWORK, thing, "See 'vmctl network list'", "there is no such network");
+    }
+    return network;
+}
+
+static int compare_network_names(const void *a, const void *b)
+{
+    return strcmp((*(Network *const *) a)->name, (*(Network *const *) b)->name);
+}
+
+Network **manager_list_networks(Manager *manager, size_t *ret_n)
+{
+    guint n;
+    Network **networks = (Network **) g_hash_table_get_keys_as_array(manager->networks, &n);
+    GHashTableIter iter;
+    gpointer network;
+    size_t i = 0;
+    g_hash_table_iter_init(&iter, manager->networks);
+    while (g_hash_table_iter_next(&iter, NULL, &network))
+        networks[i++] = network;
+    qsort(networks, n, sizeof *networks, compare_network_names);
+    *ret_n = n;
+    return networks;
+}
+
+bool manager_has_active_network(const Manager *manager)
+{
+    GHashTableIter iter;
+    gpointer network;
+    g_hash_table_iter_init(&iter, manager->networks);
+    while (g_hash_table_iter_next(&iter, NULL, &network))
+        if (network_is_active(network))
+            return true;
+    return false;
+}
+
+Network *manager_add_network(Manager *manager, const char *name)
+{
+    Network *network = network_new(manager, name);
+    g_hash_table_insert(manager->networks, network->name, network);
+    network_read_settings(network);
+    g_autofree char *path = network_object_path(network);
+    if (sd_bus_emit_object_added(manager->bus, path) >= 0)
+        (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "NetworkNew", "so", name, path);
+    return network;
+}
+
+void manager_settle_network(Manager *manager, Network *network)
+{
+    if (network->defined || network->run)
+        return;
+    g_autofree char *path = network_object_path(network), *name = g_strdup(network->name);
+    (void) sd_bus_emit_object_removed(manager->bus, path);
+    g_hash_table_remove(manager->networks, network->name);
+    network_free(network);
+    (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "NetworkRemoved", "so", name, path);
+}
+
+/* One that is kept without ports needs no vmd; one with ports is to go with the last. */
+static bool has_busy_network(const Manager *manager)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, manager->networks);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const Network *network = value;
+        if (network->state == NETWORK_STARTING || network->state == NETWORK_STOPPING)
+            return true;
+    }
+    return manager->ports->len > 0 || !firewall_is_idle(manager->firewall) || manager->server_calls->len > 0;
+}
+
 static bool is_busy(const Manager *manager)
 {
+    if (has_busy_network(manager))
+        return true;
     if (manager->busy > 0 || jobs_count(manager->jobs) > 0 || access_pending(manager->access) > 0)
         return true;
     GHashTableIter iter;

@@ -13,7 +13,10 @@
 #include "access.h"
 #include "build.h"
 #include "dirs.h"
+#include "firewall.h"
 #include "job.h"
+#include "link.h"
+#include "network.h"
 #include "scope.h"
 #include "spawn.h"
 #include "vm.h"
@@ -31,6 +34,12 @@ struct Manager {
     Accel *accel;
     GHashTable *vms;      /* name (the VM's own) to VM */
     GHashTable *problems; /* path to message: files that cannot be used */
+    GHashTable *networks; /* name (the network's own) to Network; empty for a user's vmd */
+    GPtrArray *ports;     /* network/port.h */
+    Links *links;
+    Firewall *firewall;
+    GPtrArray *server_calls; /* network/server.c: calls to systemd under way */
+    bool links_watched;
     struct Watch *watch;  /* files.c */
     sd_event_source *idle, *trim;
     uint64_t idle_usec;
@@ -52,6 +61,14 @@ VM **manager_list_vms(Manager *manager, size_t *ret_n);
 VM *manager_add_vm(Manager *manager, const char *name, bool transient);
 void manager_forget_vm(Manager *manager, VM *vm);
 
+Network *manager_find_network(Manager *manager, const char *name);
+Network *manager_find_network_or_error(Manager *manager, const char *name, Error **ret_error);
+Network **manager_list_networks(Manager *manager, size_t *ret_n); /* sorted by name; g_free */
+bool manager_has_active_network(const Manager *manager);
+Network *manager_add_network(Manager *manager, const char *name);
+/* Forgets it where it neither runs nor has a file. */
+void manager_settle_network(Manager *manager, Network *network);
+
 /* files.c: reads all files; follows changes. Also after Reload(). */
 int manager_watch_files(Manager *manager);
 void manager_unwatch_files(Manager *manager);
@@ -59,6 +76,7 @@ void manager_scan_files(Manager *manager);
 
 /* Reads one VM's file: adds, changes or forgets the VM. */
 void manager_read_file(Manager *manager, const char *name, bool transient);
+void manager_read_network_file(Manager *manager, const char *name);
 
 /* Restarts the idle clock; called whenever something ends. Gives memory back when nothing has ended for a second, and leaves when
  * nothing runs for manager->idle_usec. */

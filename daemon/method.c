@@ -11,6 +11,8 @@ static const Interface *interface_of_path(const char *path)
 {
     if (g_str_has_prefix(path, "/org/vmd1/vm/"))
         return &vm_interface;
+    if (g_str_has_prefix(path, "/org/vmd1/network/"))
+        return &network_interface;
     if (g_str_has_prefix(path, "/org/vmd1/job/"))
         return &job_interface;
     return &manager_interface;
@@ -46,11 +48,17 @@ static AccessDetails get_details(Manager *manager, sd_bus_message *m, const Inte
     return details;
 }
 
+static void details_clear(AccessDetails *details)
+{
+    g_free((char *) details->vm);
+    g_free((char *) details->network);
+}
+
 /* Polkit may have taken minutes to answer. */
 static bool owner_is_same(Manager *manager, sd_bus_message *m, const Interface *interface, const AccessGrant *grant)
 {
     AccessDetails now = get_details(manager, m, interface);
-    g_free((char *) now.vm);
+    details_clear(&now);
     return now.callers_own || now.owner == grant->owner;
 }
 
@@ -66,17 +74,51 @@ static bool run_handler(Manager *manager, sd_bus_message *m, const Interface *in
     return method->handler(manager, m, grant->caller, object, ret_error);
 }
 
-static void on_access(sd_bus_message *m, const AccessGrant *grant, const Error *denied, void *userdata)
+static void finish_call(Manager *manager, sd_bus_message *m, const AccessGrant *grant, const Error *denied)
 {
-    Manager *manager = userdata;
     g_autoptr(Error) error = NULL;
-
     manager->busy--;
     if (denied)
         reply_error(m, denied);
     else if (!run_handler(manager, m, interface_of_path(sd_bus_message_get_path(m)), grant, &error))
         reply_error(m, error);
     manager_check_idle(manager);
+}
+
+static void on_second_access(sd_bus_message *m, const AccessGrant *grant, const Error *denied, void *userdata)
+{
+    finish_call(userdata, m, grant, denied);
+}
+
+static const Error *too_many(Error **ret_error)
+{
+    error_set(ret_error, ERROR_LIMIT_REACHED, NULL, NULL, "You have too many calls that wait for an answer");
+    return *ret_error;
+}
+
+/* The first question has been answered with yes; where there is a second, it is asked now. */
+static void on_access(sd_bus_message *m, const AccessGrant *grant, const Error *denied, void *userdata)
+{
+    Manager *manager = userdata;
+    const Interface *interface = interface_of_path(sd_bus_message_get_path(m));
+    const Method *method = find_method(interface, sd_bus_message_get_member(m));
+    ChangeActions actions = {0};
+    g_autoptr(Error) error = NULL;
+    (void) sd_bus_message_rewind(m, true);
+    if (!denied && method->choose_action && !method->choose_action(m, &actions, &error))
+        denied = error;
+    (void) sd_bus_message_rewind(m, true);
+    if (denied || !actions.also) {
+        finish_call(manager, m, grant, denied);
+    } else {
+        AccessDetails details = get_details(manager, m, interface);
+        details.network = g_steal_pointer(&actions.networks);
+        int r = access_check(manager->access, m, actions.also, &details, on_second_access, manager);
+        details_clear(&details);
+        if (r < 0)
+            finish_call(manager, m, grant, too_many(&error));
+    }
+    change_actions_clear(&actions);
 }
 
 static int method_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
@@ -89,16 +131,17 @@ static int method_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *ret_
     if (!method || !method->action)
         return sd_bus_error_setf(ret_error, SD_BUS_ERROR_ACCESS_DENIED, "%s has no rule, so nobody may call it", member);
 
-    const char *action = NULL;
+    ChangeActions actions = {0};
     g_autoptr(Error) error = NULL;
-    if (method->choose_action && !method->choose_action(m, &action, &error)) {
+    if (method->choose_action && !method->choose_action(m, &actions, &error)) {
         reply_error(m, error);
         return 1;
     }
+    change_actions_clear(&actions);
     (void) sd_bus_message_rewind(m, true);
     AccessDetails details = get_details(manager, m, interface);
-    int r = access_check(manager->access, m, action ? action : method->action, &details, on_access, manager);
-    g_free((char *) details.vm);
+    int r = access_check(manager->access, m, actions.action ? actions.action : method->action, &details, on_access, manager);
+    details_clear(&details);
     if (r == -ENOBUFS)
         return sd_bus_error_set(ret_error, error_code_to_dbus(ERROR_LIMIT_REACHED), "You have too many calls that wait for an answer");
     if (r < 0)

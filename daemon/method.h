@@ -10,6 +10,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include "change.h"
 #include "manager.h"
 
 /* `caller`: the uid that was asked about. */
@@ -20,9 +21,9 @@ typedef struct Method {
     const char *in, *out; /* signatures */
     const char *names;    /* of all arguments, in then out, as SD_BUS_PARAM() makes them */
     const char *action;
-    /* Whether the arguments can be meant at all, before anybody is asked and they are kept meanwhile; and in *ret_action a
-     * stricter action that some of them need. Reads the message, which is rewound for it. NULL: neither. */
-    bool (*choose_action)(sd_bus_message *m, const char **ret_action, Error **ret_error);
+    /* Whether the arguments can be meant at all, before anybody is asked and they are kept meanwhile; and what some of them
+     * need: in place of `action`, and beside it. Reads the message, which is rewound for it. NULL: neither. */
+    bool (*choose_action)(sd_bus_message *m, ChangeActions *ret, Error **ret_error);
     MethodHandler handler;
 } Method;
 
@@ -32,12 +33,12 @@ typedef struct Interface {
     const sd_bus_vtable *properties; /* signals and properties, between SD_BUS_VTABLE_START and _END */
     /* The object behind a path; NULL and an Error when it is not there. */
     void *(*find)(Manager *manager, const char *path, Error **ret_error);
-    /* Whose the object is; may leave it as it is. `vm` becomes a new string; may read the message, which is rewound
+    /* Whose the object is; may leave it as it is. `vm` and `network` become new strings; may read the message, which is rewound
      * after it. */
     void (*details)(Manager *manager, sd_bus_message *m, AccessDetails *details);
 } Interface;
 
-extern const Interface manager_interface, vm_interface, job_interface;
+extern const Interface manager_interface, vm_interface, network_interface, job_interface;
 
 /* The vtable of an interface, methods and the rest; static for the daemon's life. */
 const sd_bus_vtable *interface_vtable(const Interface *interface);

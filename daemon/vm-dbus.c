@@ -10,7 +10,9 @@
 
 #include "change.h"
 #include "cleanup.h"
+#include "addresses.h"
 #include "command.h"
+#include "file-methods.h"
 #include "instance.h"
 #include "method.h"
 #include "name.h"
@@ -86,26 +88,11 @@ static bool method_reboot(Manager *manager, sd_bus_message *m, uid_t caller, voi
     return true;
 }
 
-/* The file's folder of drop-ins, files only. */
-static void delete_drop_ins(const char *settings)
-{
-    g_autofree char *path = g_strconcat(settings, ".d", NULL);
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir)))
-        if (g_str_has_suffix(name, ".conf")) {
-            g_autofree char *file = g_build_filename(path, name, NULL);
-            (void) unlink(file);
-        }
-    (void) rmdir(path);
-}
-
 static bool delete_files(VM *vm, Error **ret_error)
 {
     g_autofree char *path = vm_settings_path(vm);
-    if (unlink(path) < 0 && errno != ENOENT)
-        return error_set_errno(ret_error, errno, path, "it cannot be deleted");
-    delete_drop_ins(path);
+    if (!settings_delete(path, ret_error))
+        return false;
     vm_delete_saved(vm);
     /* Or it would be missed at each boot. */
     g_autofree char *service = name_to_service(vm->name);
@@ -144,87 +131,38 @@ static bool method_delete(Manager *manager, sd_bus_message *m, uid_t caller, voi
     return true;
 }
 
-static bool method_get_settings(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+static bool check_text(void *object, const char *text, const char *origin, Error **ret_error)
 {
-    g_autoptr(Settings) settings = vm_load_settings(object, ret_error);
-    if (!settings)
-        return false;
-    g_autoptr(sd_bus_message) reply = NULL;
-    int r = sd_bus_message_new_method_return(m, &reply);
-    if (r >= 0)
-        r = settings_append(reply, settings);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    return r >= 0 || error_set_errno(ret_error, r, NULL, "the settings cannot be sent");
+    return vm_check_text(text, origin, ret_error);
 }
 
-static bool write_settings(VM *vm, const char *path, const char *text, Error **ret_error)
+static void written(void *object)
 {
-    if (!vm_check_text(text, path, ret_error))
-        return false;
-    int r = settings_write(path, text, 0644, false);
-    if (r < 0)
-        return error_set_errno(ret_error, r, path, "it cannot be written");
+    const VM *vm = object;
     manager_read_file(vm->manager, vm->name, vm->transient);
-    return true;
 }
 
-static bool method_set_settings(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+static SettingsFile file_of(VM *vm)
 {
-    VM *vm = object;
-    g_autofree char *path = vm_settings_path(vm), *edited = NULL;
-    g_autoptr(SettingsChanges) changes = settings_changes_read(&vm_schema, m, ret_error);
-    g_autofree char *text = changes ? settings_read_text(path, ret_error) : NULL;
-    if (!text)
-        return false;
-    edited = settings_edit(&vm_schema, text, changes->items, changes->n, path, ret_error);
-    if (!edited || !write_settings(vm, path, edited, ret_error))
-        return false;
-    (void) sd_bus_reply_method_return(m, NULL);
-    return true;
+    return (SettingsFile){
+        .schema = &vm_schema,
+        .path = vm_settings_path(vm),
+        .object = vm,
+        .check = check_text,
+        .written = written,
+    };
 }
 
-static bool method_get_files(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
-{
-    g_autofree char *path = vm_settings_path(object);
-    g_auto(GStrv) files = settings_files(path);
-    g_autoptr(sd_bus_message) reply = NULL;
-    int r = sd_bus_message_new_method_return(m, &reply);
-    if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'a', "(ss)");
-    for (size_t i = 0; r >= 0 && files[i]; i++) {
-        g_autofree char *text = settings_read_text(files[i], ret_error);
-        if (!text)
-            return false;
-        r = sd_bus_message_append(reply, "(ss)", files[i], text);
+#define METHOD_FILE(name, function)                                                                                    \
+    static bool name(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)               \
+    {                                                                                                                  \
+        g_auto(SettingsFile) file = file_of(object);                                                                   \
+        return function(&file, m, ret_error);                                                                          \
     }
-    if (r >= 0)
-        r = sd_bus_message_close_container(reply);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    return r >= 0 || error_set_errno(ret_error, r, path, "the files cannot be sent");
-}
-
-static bool method_set_file(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
-{
-    VM *vm = object;
-    const char *expected, *text;
-    g_autofree char *path = vm_settings_path(vm), *present = NULL;
-    int r = sd_bus_message_read(m, "ss", &expected, &text);
-    if (r < 0)
-        return error_set_errno(ret_error, r, path, "the arguments cannot be read");
-    present = settings_read_text(path, ret_error);
-    if (!present)
-        return false;
-    if (!g_str_equal(present, expected))
-        return error_set(ret_error, ERROR_BUSY, path, "Look at the new text and edit again", "somebody else has changed it meanwhile");
-    /* No change to it, but its checks, which know that a drop-in may have what the file lacks. */
-    g_autofree char *checked = settings_edit(&vm_schema, text, NULL, 0, path, ret_error);
-    if (!checked || !write_settings(vm, path, text, ret_error))
-        return false;
-    (void) sd_bus_reply_method_return(m, NULL);
-    return true;
-}
+METHOD_FILE(method_get_settings, file_get_settings)
+METHOD_FILE(method_set_settings, file_set_settings)
+METHOD_FILE(method_get_files, file_get_files)
+METHOD_FILE(method_set_file, file_set_file)
 
 static bool reply_explain(sd_bus_message *m, const Command *command, Error **ret_error)
 {
@@ -342,27 +280,30 @@ GET(get_qemu)
     return sd_bus_message_append(reply, "u", vm->instance ? (uint32_t) instance_read_qemu(vm->instance) : 0);
 }
 
+GET(get_addresses)
+{
+    return vm_append_addresses(userdata, reply);
+}
+
 GET(get_bool)
 {
     return sd_bus_message_append(reply, "b", *(const bool *) userdata);
 }
 
-static bool choose_settings_action(sd_bus_message *m, const char **ret_action, Error **ret_error)
+static bool choose_settings_action(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
 {
     g_autoptr(SettingsChanges) changes = settings_changes_read(&vm_schema, m, ret_error);
     if (changes)
-        *ret_action = change_action(changes->items, changes->n);
+        change_actions(changes->items, changes->n, ret);
     return changes != NULL;
 }
 
-static bool choose_file_action(sd_bus_message *m, const char **ret_action, Error **ret_error)
+static bool choose_file_action(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
 {
     const char *expected, *text;
-    if (sd_bus_message_read(m, "ss", &expected, &text) < 0)
-        return error_set(ret_error, ERROR_INVALID_SETTINGS, NULL, NULL, "the arguments cannot be read");
-    if (strlen(expected) > SETTINGS_FILE_MAX || strlen(text) > SETTINGS_FILE_MAX)
-        return error_set(ret_error, ERROR_INVALID_SETTINGS, NULL, NULL, "a settings file has at most %u bytes", SETTINGS_FILE_MAX);
-    *ret_action = change_action_of_text(expected, text);
+    if (!file_read_texts(m, &expected, &text, ret_error))
+        return false;
+    change_actions_of_text(expected, text, ret);
     return true;
 }
 
@@ -404,6 +345,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("Transient", "b", get_bool, offsetof(VM, transient), CONST),
     SD_BUS_PROPERTY("CPUs", "u", NULL, offsetof(VM, cpus), CHANGES),
     SD_BUS_PROPERTY("Memory", "t", NULL, offsetof(VM, memory), CHANGES),
+    SD_BUS_PROPERTY("Addresses", "a(ssss)", get_addresses, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("SettingsFile", "s", get_settings_file, 0, CONST),
     SD_BUS_PROPERTY("Problem", "s", get_problem, 0, CHANGES),
     SD_BUS_PROPERTY("NeedsRestart", "b", get_bool, offsetof(VM, needs_restart), CHANGES),

@@ -41,7 +41,7 @@ typedef struct Question {
     Access *access;
     sd_bus_message *message;
     char *action;
-    char *vm, *verb;
+    char *vm, *network, *verb;
     uid_t uid, owner;
     bool callers_own;
     Queue *queue; /* where it waits or is being asked; NULL: neither */
@@ -77,6 +77,7 @@ static void question_free(Question *q)
     sd_bus_message_unref(q->message);
     g_free(q->action);
     g_free(q->vm);
+    g_free(q->network);
     g_free(q->verb);
     g_free(q);
 }
@@ -94,7 +95,9 @@ static void answer(Question *q, const Error *error)
 static void refuse(Question *q, const char *remedy, const char *cause)
 {
     g_autoptr(Error) error = NULL;
-    g_autofree char *thing = q->vm ? g_strdup_printf("VM \"%s\"", q->vm) : g_strdup(q->verb);
+    g_autofree char *thing = q->vm ? g_strdup_printf("VM \"%s\"", q->vm)
+            : q->network           ? g_strdup_printf("Network \"%s\"", q->network)
+                                   : g_strdup(q->verb);
     error_set(&error, ERROR_NOT_AUTHORIZED, thing, remedy, "%s", cause);
     answer(q, error);
 }
@@ -183,7 +186,7 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 static int append_details(sd_bus_message *m, const Question *q)
 {
     g_autofree char *owner = q->owner == UID_NOBODY_KNOWN ? NULL : identity_name(q->owner);
-    const char *const details[][2] = {{"vm", q->vm}, {"owner", owner}, {"verb", q->verb}};
+    const char *const details[][2] = {{"vm", q->vm}, {"owner", owner}, {"network", q->network}, {"verb", q->verb}};
     int r = sd_bus_message_open_container(m, 'a', "{ss}");
     for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(details); i++)
         if (details[i][1])
@@ -279,6 +282,7 @@ int access_check(Access *access, sd_bus_message *m, const char *action, const Ac
     q->vm = g_strdup(details->vm);
     q->owner = details->owner;
     q->callers_own = details->callers_own;
+    q->network = g_strdup(details->network);
     q->verb = g_strdup(details->verb);
     q->uid = (uid_t) -1;
     q->reply = reply;

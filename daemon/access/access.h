@@ -19,6 +19,9 @@
 #define ACTION_MANAGE_OWN "org.vmd1.manage-own"
 #define ACTION_MANAGE "org.vmd1.manage"
 #define ACTION_OPEN_CONSOLE "org.vmd1.open-console"
+#define ACTION_USE_NETWORK "org.vmd1.use-network"
+#define ACTION_USE_HOST_LINK "org.vmd1.use-host-link"
+#define ACTION_MANAGE_NETWORKS "org.vmd1.manage-networks"
 #define ACTION_USE_FOREIGN_PATHS "org.vmd1.use-foreign-paths"
 #define ACTION_ATTACH_HOST_DEVICE "org.vmd1.attach-host-device"
 #define ACTION_CHANGE_OWNER "org.vmd1.change-owner"
@@ -30,11 +33,13 @@ Access *access_new(sd_bus *bus, bool user);
 void access_free(Access *access); /* questions under way are dropped, their callers get no answer from here */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Access, access_free)
 
-/* What is asked about. Polkit's rules see the name of the VM and of its owner and the verb, where there are such. */
+/* What is asked about. Polkit's rules see the name of the VM, of its owner and of the network, and the
+ * verb, where there are such. */
 typedef struct AccessDetails {
     const char *vm;
     uid_t owner;       /* of the VM; UID_NOBODY_KNOWN: none */
     bool callers_own;  /* the VM is yet to be made, and its owner will be the caller */
+    const char *network; /* or several, with commas between them */
     const char *verb;  /* the D-Bus member, "Start" */
 } AccessDetails;
 

@@ -7,12 +7,21 @@
 #include "access.h"
 #include "schema.h"
 
-/* The strictest first. `removal`: to take the key away is as much as to set it. */
-static const struct {
-    const char *section, *key; /* key NULL: any */
+/* `removal`: to take the key away is as much as to set it. */
+typedef struct Rule {
+    const char *section, *key; /* key NULL: any, and the section itself */
     const char *action;
     bool removal;
-} rules[] = {
+} Rule;
+
+/* The strictest first, in each of the two. */
+static const Rule network_rules[] = {
+    {"Network", "Bridge", ACTION_USE_HOST_LINK, false},
+    {"Network", "Macvtap", ACTION_USE_HOST_LINK, false},
+    {"Network", NULL, ACTION_USE_NETWORK, false},
+};
+
+static const Rule rules[] = {
     {"QEMU", NULL, ACTION_RAW_QEMU_ARGUMENTS, true},
     {"Scope", "BPFProgram", ACTION_RAW_QEMU_ARGUMENTS, false},
     {"Scope", "IPIngressFilterPath", ACTION_RAW_QEMU_ARGUMENTS, false},
@@ -33,17 +42,59 @@ static bool is_kind(const char *section, const char *kind)
     return strncmp(section, kind, n) == 0 && (section[n] == 0 || section[n] == ' ' || section[n] == '\t');
 }
 
-const char *change_action(const SettingsChange *changes, size_t n)
+static bool rule_meets(const Rule *rule, const SettingsChange *c)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(rules); i++)
-        for (size_t j = 0; j < n; j++) {
-            const SettingsChange *c = &changes[j];
-            bool removes = !c->key || !c->values || !c->values[0];
-            bool whole = !c->key || !rules[i].key;
-            if (is_kind(c->section, rules[i].section) && (whole || g_str_equal(c->key, rules[i].key)) && (!removes || rules[i].removal))
-                return rules[i].action;
-        }
+    bool removes = !c->key || !c->values || !c->values[0];
+    bool whole = !c->key || !rule->key;
+    return is_kind(c->section, rule->section) && (whole || g_str_equal(c->key, rule->key)) && (!removes || rule->removal);
+}
+
+static const char *find_action(const Rule *table, size_t n_rules, const SettingsChange *changes, size_t n)
+{
+    for (size_t i = 0; i < n_rules; i++)
+        for (size_t j = 0; j < n; j++)
+            if (rule_meets(&table[i], &changes[j]))
+                return table[i].action;
     return NULL;
+}
+
+/* A section that names none is on the network "default". */
+static void add_network(GString *networks, const char *name)
+{
+    g_string_append_printf(networks, "%s%s", networks->len > 0 ? "," : "", name);
+}
+
+static bool names_a_link(const char *key)
+{
+    return g_str_equal(key, "Network") || g_str_equal(key, "Bridge") || g_str_equal(key, "Macvtap");
+}
+
+static char *networks_of_changes(const SettingsChange *changes, size_t n)
+{
+    g_autoptr(GString) networks = g_string_new(NULL);
+    for (size_t i = 0; i < n; i++) {
+        const SettingsChange *c = &changes[i];
+        if (is_kind(c->section, "Network") && c->key && c->values && c->values[0] && names_a_link(c->key))
+            add_network(networks, c->values[0]);
+    }
+    if (networks->len == 0)
+        add_network(networks, "default");
+    return g_string_free(g_steal_pointer(&networks), FALSE);
+}
+
+void change_actions(const SettingsChange *changes, size_t n, ChangeActions *ret)
+{
+    *ret = (ChangeActions){
+        .action = find_action(rules, G_N_ELEMENTS(rules), changes, n),
+        .also = find_action(network_rules, G_N_ELEMENTS(network_rules), changes, n),
+    };
+    if (ret->also)
+        ret->networks = networks_of_changes(changes, n);
+}
+
+void change_actions_clear(ChangeActions *actions)
+{
+    g_clear_pointer(&actions->networks, g_free);
 }
 
 /* "[Disk root]Source=/a", for each key that the rule means. */
@@ -61,12 +112,15 @@ static void add_lines(GHashTable *lines, const Settings *settings, const char *s
     }
 }
 
-static GHashTable *lines_of_rule(const Settings *settings, size_t rule)
+static GHashTable *lines_of_rule(const Settings *settings, const Rule *rule)
 {
     GHashTable *lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autofree const char **sections = settings ? settings_sections(settings, rules[rule].section) : NULL;
-    for (size_t i = 0; sections && sections[i]; i++)
-        add_lines(lines, settings, sections[i], rules[rule].section, rules[rule].key);
+    g_autofree const char **sections = settings ? settings_sections(settings, rule->section) : NULL;
+    for (size_t i = 0; sections && sections[i]; i++) {
+        add_lines(lines, settings, sections[i], rule->section, rule->key);
+        if (!rule->key) /* a named section means something by being there */
+            g_hash_table_add(lines, g_strdup_printf("[%s]", sections[i]));
+    }
     return lines;
 }
 
@@ -81,16 +135,40 @@ static bool has_all(GHashTable *lines, GHashTable *wanted)
     return true;
 }
 
-const char *change_action_of_text(const char *before, const char *after)
+static const char *find_action_of_text(const Rule *table, size_t n_rules, const Settings *old, const Settings *new)
+{
+    for (size_t i = 0; i < n_rules; i++) {
+        g_autoptr(GHashTable) had = lines_of_rule(old, &table[i]), has = lines_of_rule(new, &table[i]);
+        if (!has_all(had, has) || (table[i].removal && !has_all(has, had)))
+            return table[i].action;
+    }
+    return NULL;
+}
+
+static char *networks_of_settings(const Settings *settings)
+{
+    static const char *const keys[] = {"Bridge", "Macvtap", "Network"};
+    g_autoptr(GString) networks = g_string_new(NULL);
+    g_autofree const char **sections = settings_sections(settings, "Network");
+    for (size_t i = 0; sections[i]; i++) {
+        const char *name = NULL;
+        for (size_t j = 0; !name && j < G_N_ELEMENTS(keys); j++)
+            name = settings_get_string(settings, sections[i], keys[j]);
+        add_network(networks, name ? name : "default");
+    }
+    return g_string_free(g_steal_pointer(&networks), FALSE);
+}
+
+void change_actions_of_text(const char *before, const char *after, ChangeActions *ret)
 {
     g_autoptr(Settings) old = settings_parse_partial(&vm_schema, before, strlen(before), "before", NULL);
     g_autoptr(Settings) new = settings_parse_partial(&vm_schema, after, strlen(after), "after", NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(rules); i++) {
-        g_autoptr(GHashTable) had = lines_of_rule(old, i), has = lines_of_rule(new, i);
-        if (!has_all(had, has) || (rules[i].removal && !has_all(has, had)))
-            return rules[i].action;
-    }
-    return NULL;
+    *ret = (ChangeActions){
+        .action = find_action_of_text(rules, G_N_ELEMENTS(rules), old, new),
+        .also = find_action_of_text(network_rules, G_N_ELEMENTS(network_rules), old, new),
+    };
+    if (ret->also && new)
+        ret->networks = networks_of_settings(new);
 }
 
 bool change_find_owner(const Settings *settings, uid_t *ret_uid, Error **ret_error)

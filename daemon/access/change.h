@@ -8,11 +8,18 @@
 
 #include "settings.h"
 
-/* The strictest action that one of the changes needs (access.h); NULL: none. */
-const char *change_action(const SettingsChange *changes, size_t n);
+/* What a change needs; both may be NULL. */
+typedef struct ChangeActions {
+    const char *action; /* the strictest one of those that contain each other */
+    const char *also;   /* and the one for the networks that it names; asked about beside the other */
+    char *networks;     /* those, with commas between them */
+} ChangeActions;
+
+void change_actions(const SettingsChange *changes, size_t n, ChangeActions *ret);
 
 /* The same for a file's text that becomes another. A text that cannot be read counts as empty. */
-const char *change_action_of_text(const char *before, const char *after);
+void change_actions_of_text(const char *before, const char *after, ChangeActions *ret);
+void change_actions_clear(ChangeActions *actions);
 
 /* The user of this host that Owner= means, or our own where it is unset. */
 bool change_find_owner(const Settings *settings, uid_t *ret_uid, Error **ret_error);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "machine.h"
+#include "machine-internal.h"
 
 #include <jansson.h>
 #include <string.h>
 
-#define DEFAULT "default"
 #define PLUMBING "vmd"
 
 void machine_disk_free(MachineDisk *disk)
@@ -17,7 +17,7 @@ void machine_disk_free(MachineDisk *disk)
     g_free(disk);
 }
 
-static bool is_x86(const QemuBuild *build)
+bool machine_is_x86(const QemuBuild *build)
 {
     const char *target = qemu_build_target(build);
     return g_str_equal(target, "x86_64") || g_str_equal(target, "i386");
@@ -30,7 +30,7 @@ static char *escape(const char *value)
     return g_strjoinv(",,", parts);
 }
 
-static const char *origin(const MachineParts *parts, const char *section, const char *key)
+const char *machine_origin(const MachineParts *parts, const char *section, const char *key)
 {
     return settings_origin(parts->settings, section, key) ?: DEFAULT;
 }
@@ -38,7 +38,7 @@ static const char *origin(const MachineParts *parts, const char *section, const 
 const char *machine_type(const Settings *settings, const QemuBuild *build, Error **ret_error)
 {
     const char *set = settings_get_string(settings, "VM", "Machine");
-    const char *wanted = set ? set : is_x86(build) ? "q35" : "virt";
+    const char *wanted = set ? set : machine_is_x86(build) ? "q35" : "virt";
     const char *name = qemu_build_machine_name(build, wanted);
     if (!name) {
         g_autofree char *thing = g_strdup_printf("Machine=%s", wanted);
@@ -54,8 +54,8 @@ static bool add_machine(Command *command, const MachineParts *parts, Error **ret
     if (!type)
         return false;
     /* The HPET costs a timer interrupt per tick, and no guest needs it beside kvm-clock and the TSC. */
-    const char *x86 = is_x86(parts->build) ? ",vmport=off,hpet=off" : "";
-    const char *from = settings_has(parts->settings, "VM", "Machine") ? origin(parts, "VM", "Machine") : DEFAULT;
+    const char *x86 = machine_is_x86(parts->build) ? ",vmport=off,hpet=off" : "";
+    const char *from = settings_has(parts->settings, "VM", "Machine") ? machine_origin(parts, "VM", "Machine") : DEFAULT;
     command_addf(command, from, "-machine", "%s,accel=%s,memory-backend=ram,dump-guest-core=off%s", type,
         parts->kvm ? "kvm" : "tcg", x86);
     return true;
@@ -67,28 +67,28 @@ static void add_processor_and_memory(Command *command, const MachineParts *parts
     const char *cpu = settings_get_string(s, "VM", "CPU");
     uint64_t cpus = settings_get_number(s, "VM", "CPUs"), memory = settings_get_number(s, "VM", "Memory");
 
-    command_addf(command, origin(parts, "VM", "CPU"), "-cpu", "%s", cpu ? cpu : parts->kvm ? "host" : "max");
-    command_addf(command, origin(parts, "VM", "CPUs"), "-smp", "%" G_GUINT64_FORMAT, cpus);
+    command_addf(command, machine_origin(parts, "VM", "CPU"), "-cpu", "%s", cpu ? cpu : parts->kvm ? "host" : "max");
+    command_addf(command, machine_origin(parts, "VM", "CPUs"), "-smp", "%" G_GUINT64_FORMAT, cpus);
     /* memfd, shared: what virtiofs and vhost-user need, at no cost to those that do not. */
     const char *backend = qemu_build_has_object(parts->build, "memory-backend-memfd") ? "memory-backend-memfd" : "memory-backend-ram";
-    command_addf(command, origin(parts, "VM", "Memory"), "-object", "%s,id=ram,size=%" G_GUINT64_FORMAT "%s", backend, memory,
+    command_addf(command, machine_origin(parts, "VM", "Memory"), "-object", "%s,id=ram,size=%" G_GUINT64_FORMAT "%s", backend, memory,
         g_str_has_suffix(backend, "memfd") ? ",share=on" : "");
-    command_addf(command, origin(parts, "VM", "Memory"), "-m", "size=%" G_GUINT64_FORMAT "k", memory / 1024);
+    command_addf(command, machine_origin(parts, "VM", "Memory"), "-m", "size=%" G_GUINT64_FORMAT "k", memory / 1024);
 }
 
 static void add_identity(Command *command, const MachineParts *parts)
 {
     command_addf(command, PLUMBING, "-name", "guest=%s,debug-threads=on", parts->name);
-    command_addf(command, origin(parts, "VM", "UUID"), "-uuid", "%s", parts->uuid);
+    command_addf(command, machine_origin(parts, "VM", "UUID"), "-uuid", "%s", parts->uuid);
     command_add(command, DEFAULT, "-nodefaults", "-no-user-config", "-display", "none", NULL);
-    if (is_x86(parts->build))
+    if (machine_is_x86(parts->build))
         command_add(command, DEFAULT, "-vga", "none", NULL);
     command_add(command, DEFAULT, "-rtc", "base=utc", NULL);
     if (qemu_build_has_option(parts->build, "sandbox"))
         command_add(command, PLUMBING, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL);
 
     bool pause = g_str_equal(settings_get_string(parts->settings, "VM", "OnPanic"), "pause");
-    command_add(command, origin(parts, "VM", "OnPanic"), "-action", pause ? "panic=pause" : "panic=shutdown", NULL);
+    command_add(command, machine_origin(parts, "VM", "OnPanic"), "-action", pause ? "panic=pause" : "panic=shutdown", NULL);
 }
 
 static void add_monitors(Command *command, const MachineParts *parts)
@@ -107,7 +107,7 @@ static void add_console(Command *command, const MachineParts *parts)
 {
     if (parts->console_fd < 0)
         return;
-    const char *from = origin(parts, "Console", "Type");
+    const char *from = machine_origin(parts, "Console", "Type");
     command_addf(command, from, "-chardev", "socket,id=console,fd=%d", parts->console_fd);
     command_add_fd(command, parts->console_fd);
     if (g_str_equal(settings_get_string(parts->settings, "Console", "Type"), "virtio"))
@@ -129,7 +129,7 @@ static void add_common_devices(Command *command, const MachineParts *parts)
         {"pvpanic-pci", "", false, true},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(devices); i++) {
-        bool x86 = is_x86(parts->build);
+        bool x86 = machine_is_x86(parts->build);
         if ((devices[i].x86_only && !x86) || (devices[i].other_only && x86) || !qemu_build_has_device(parts->build, devices[i].type))
             continue;
         command_addf(command, DEFAULT, "-device", "%s%s", devices[i].type, devices[i].arguments);
@@ -152,17 +152,17 @@ static void add_kernel(Command *command, const MachineParts *parts)
     if (parts->kernel_fd < 0)
         return;
     /* By descriptor, since QEMU's uid reaches no path; it opens the file behind it, no path is walked. */
-    command_addf(command, origin(parts, "Boot", "Kernel"), "-kernel", "/proc/self/fd/%d", parts->kernel_fd);
+    command_addf(command, machine_origin(parts, "Boot", "Kernel"), "-kernel", "/proc/self/fd/%d", parts->kernel_fd);
     command_add_fd(command, parts->kernel_fd);
     if (parts->initrd_fd >= 0) {
-        command_addf(command, origin(parts, "Boot", "Initrd"), "-initrd", "/proc/self/fd/%d", parts->initrd_fd);
+        command_addf(command, machine_origin(parts, "Boot", "Initrd"), "-initrd", "/proc/self/fd/%d", parts->initrd_fd);
         command_add_fd(command, parts->initrd_fd);
     }
     const char *set = settings_get_string(s, "Boot", "CommandLine");
     const char *console = g_str_equal(settings_get_string(s, "Console", "Type"), "virtio") ? "console=hvc0"
-            : is_x86(parts->build)                                                          ? "console=ttyS0"
+            : machine_is_x86(parts->build)                                                          ? "console=ttyS0"
                                                                                             : "console=ttyAMA0";
-    command_add(command, origin(parts, "Boot", "CommandLine"), "-append", set ? set : console, NULL);
+    command_add(command, machine_origin(parts, "Boot", "CommandLine"), "-append", set ? set : console, NULL);
 }
 
 /* Two descriptors of a writable image go into one set: QEMU picks the one whose access mode it wants. */
@@ -204,7 +204,7 @@ static void add_chain(Command *command, const MachineParts *parts, const Machine
     unsigned *set)
 {
     const Settings *s = parts->settings;
-    const char *from = origin(parts, disk->section, "Source");
+    const char *from = machine_origin(parts, disk->section, "Source");
     bool discard = settings_get_bool(s, disk->section, "Discard") && !image->read_only;
     if (image->backing)
         add_chain(command, parts, disk, image->backing, depth + 1, set);
@@ -241,7 +241,7 @@ static DiskBus disk_bus(const MachineParts *parts, const MachineDisk *disk)
     for (DiskBus bus = 0; set && bus < _BUS_MAX; bus++)
         if (g_str_equal(set, disk_buses[bus]))
             return bus;
-    return !disk->cdrom ? BUS_VIRTIO : is_x86(parts->build) ? BUS_SATA : BUS_SCSI;
+    return !disk->cdrom ? BUS_VIRTIO : machine_is_x86(parts->build) ? BUS_SATA : BUS_SCSI;
 }
 
 typedef struct DiskSlots {
@@ -253,7 +253,7 @@ typedef struct DiskSlots {
 static bool add_disk_device(Command *command, const MachineParts *parts, const MachineDisk *disk, DiskSlots *slots, Error **ret_error)
 {
     const Settings *s = parts->settings;
-    const char *from = origin(parts, disk->section, "Source");
+    const char *from = machine_origin(parts, disk->section, "Source");
     g_autoptr(GString) device = g_string_new(NULL);
 
     switch (disk_bus(parts, disk)) {
@@ -273,7 +273,7 @@ static bool add_disk_device(Command *command, const MachineParts *parts, const M
         g_string_append_printf(device, "%s,bus=scsi0.0", disk->cdrom ? "scsi-cd" : "scsi-hd");
         break;
     case BUS_SATA:
-        if (!is_x86(parts->build)) {
+        if (!machine_is_x86(parts->build)) {
             return error_set(ret_error, ERROR_UNSUPPORTED, disk->section, "Use Bus=virtio or Bus=scsi", "this machine has no sata bus");
         }
         g_string_append_printf(device, "%s,bus=ide.%u", disk->cdrom ? "ide-cd" : "ide-hd", slots->sata++);
@@ -319,7 +319,7 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     g_autoptr(Command) command = command_new();
     const Settings *s = parts->settings;
 
-    command_add(command, origin(parts, "QEMU", "Binary"), qemu_build_path(parts->build), NULL);
+    command_add(command, machine_origin(parts, "QEMU", "Binary"), qemu_build_path(parts->build), NULL);
     add_identity(command, parts);
     if (!add_machine(command, parts, ret_error))
         return NULL;
@@ -329,13 +329,13 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     add_console(command, parts);
     add_common_devices(command, parts);
     add_kernel(command, parts);
-    if (!add_disks(command, parts, ret_error))
+    if (!add_disks(command, parts, ret_error) || !machine_add_interfaces(command, parts, ret_error))
         return NULL;
     if (parts->incoming)
         command_add(command, "saved state", "-incoming", "defer", NULL);
     const char *const *extra = settings_get_words(s, "QEMU", "Arguments");
     if (extra && extra[0])
-        command_add_strv(command, origin(parts, "QEMU", "Arguments"), extra);
+        command_add_strv(command, machine_origin(parts, "QEMU", "Arguments"), extra);
     return g_steal_pointer(&command);
 }
 

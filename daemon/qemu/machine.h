@@ -21,6 +21,17 @@ typedef struct MachineDisk {
     Image *image;
 } MachineDisk;
 
+#define MACHINE_QUEUES_MAX 64U
+
+/* A network card; behind it a tap. */
+typedef struct MachineInterface {
+    char *section;   /* "Network lan" */
+    char *name;      /* "lan" */
+    char *mac;
+    unsigned queues;
+    int fds[MACHINE_QUEUES_MAX], vhost_fds[MACHINE_QUEUES_MAX]; /* owned; vhost -1: none */
+} MachineInterface;
+
 /* What a machine is made from. Descriptors are borrowed; -1 where there is none. */
 typedef struct MachineParts {
     const char *name;
@@ -34,6 +45,7 @@ typedef struct MachineParts {
     int kernel_fd, initrd_fd;
     bool incoming;    /* waits for a saved state, which comes over the monitor */
     GPtrArray *disks; /* MachineDisk */
+    GPtrArray *interfaces; /* MachineInterface; may be NULL */
 } MachineParts;
 
 Command *machine_command(const MachineParts *parts, Error **ret_error);
@@ -45,3 +57,7 @@ const char *machine_type(const Settings *settings, const QemuBuild *build, Error
 /* Whether [Disk NAME] is a CD-ROM: Type=, or a name that ends in .iso. */
 bool machine_disk_is_cdrom(const Settings *settings, const char *section);
 void machine_disk_free(MachineDisk *disk);
+
+/* How many pairs of queues [Network NAME] has: Queues=, else one a virtual CPU and at most 8; one where the card is no virtio. */
+unsigned machine_interface_queues(const Settings *settings, const char *section);
+void machine_interface_free(MachineInterface *interface);

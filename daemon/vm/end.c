@@ -40,6 +40,8 @@ static Verdict judge(const VM *vm, const InstanceEnd *end)
         return (Verdict){VM_FAILED, REASON_GUEST_PANIC, g_strdup("the guest's kernel panicked")};
     if (vm->instance->terminating)
         return (Verdict){vm_resting_state(vm), REASON_TERMINATED, NULL};
+    if (!end->known && vm->instance->guard <= 0)
+        return (Verdict){VM_FAILED, REASON_START_FAILED, g_strdup("vmd ended before its QEMU was started")};
     if (!end->known)
         return (Verdict){VM_FAILED, REASON_CRASHED, g_strdup("all processes of its scope were killed")};
     if (end->signal > 0 && !g_str_equal(end->reason, "terminated"))
@@ -49,15 +51,6 @@ static Verdict judge(const VM *vm, const InstanceEnd *end)
         return (Verdict){VM_FAILED, REASON_CRASHED,
             g_strdup_printf("QEMU exited with %d%s%s", end->code, words ? ": " : "", words ?: "")};
     return (Verdict){vm_resting_state(vm), shutdown_reason(end->reason), NULL};
-}
-
-static void tell_waiters(GArray *waiters)
-{
-    for (guint i = 0; i < waiters->len; i++) {
-        const Waiter *waiter = &g_array_index(waiters, Waiter, i);
-        waiter->done(NULL, waiter->userdata);
-    }
-    g_array_free(waiters, TRUE);
 }
 
 void vm_settle(VM *vm)
@@ -97,8 +90,7 @@ void vm_instance_ended(VM *vm)
 
     Start *start = instance->start;
     Stop *stop = instance->stop;
-    GArray *waiters = g_steal_pointer(&instance->waiters);
-    instance->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    GArray *waiters = instance_take_waiters(instance);
     vm->instance = NULL;
     vm->needs_restart = false;
     instance_free(instance, true);
@@ -111,7 +103,7 @@ void vm_instance_ended(VM *vm)
     if (stop)
         stop_ended(stop);
     instance_end_clear(&end);
-    tell_waiters(waiters);
+    instance_tell_waiters(waiters);
 
     vm_settle(vm);
     manager_check_idle(manager);

@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "guard.h"
 #include "manager.h"
+#include "port.h"
 
 /* QEMU that was killed is gone in milliseconds; what is left after this is killed with the whole cgroup. */
 #define KILL_GRACE_USEC (2 * G_USEC_PER_SEC)
@@ -59,8 +60,10 @@ void instance_free(Instance *instance, bool remove)
 {
     if (!instance)
         return;
-    if (remove)
+    if (remove) {
+        ports_close_of_vm(instance->vm->manager, instance->vm->name);
         remove_dir(instance->dir);
+    }
     sd_event_source_disable_unref(instance->guard_end);
     sd_event_source_disable_unref(instance->kill_timer);
     close_fd(&instance->guard_pidfd);
@@ -314,6 +317,22 @@ void instance_add_waiter(Instance *instance, VMDone done, void *userdata)
 {
     Waiter waiter = {.done = done, .userdata = userdata};
     g_array_append_val(instance->waiters, waiter);
+}
+
+GArray *instance_take_waiters(Instance *instance)
+{
+    GArray *waiters = instance->waiters;
+    instance->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    return waiters;
+}
+
+void instance_tell_waiters(GArray *waiters)
+{
+    for (guint i = 0; i < waiters->len; i++) {
+        const Waiter *waiter = &g_array_index(waiters, Waiter, i);
+        waiter->done(NULL, waiter->userdata);
+    }
+    g_array_free(waiters, TRUE);
 }
 
 #define LAST_WORDS_LINES 3

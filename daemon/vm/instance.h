@@ -100,6 +100,9 @@ void instance_end_clear(InstanceEnd *end);
 void instance_kill(Instance *instance);
 
 void instance_add_waiter(Instance *instance, VMDone done, void *userdata);
+/* Taken before it is freed, and told (and freed) when all else of the end is done. */
+GArray *instance_take_waiters(Instance *instance);
+void instance_tell_waiters(GArray *waiters);
 
 /* "qemu-system-x86_64: " lines of the output, the ones that matter, on one line; NULL when there are none. */
 char *instance_last_words(const char *output);

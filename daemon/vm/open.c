@@ -38,6 +38,7 @@ void opened_close(Opened *opened)
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
         close_fd(fds[i]);
     sources_close(&opened->parts);
+    g_clear_pointer(&opened->parts.interfaces, g_ptr_array_unref);
 }
 
 static int listen_socket(const char *dir_path, const char *name)

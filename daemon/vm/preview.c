@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "preview.h"
 
+#include "interfaces.h"
 #include "manager.h"
 #include "questions.h"
 #include "sources.h"
@@ -52,9 +53,12 @@ static void on_sources(void *data, void *userdata)
     MachineParts parts = {.kernel_fd = -1, .initrd_fd = -1};
     g_autoptr(Error) error = NULL;
     g_autoptr(Command) command = NULL;
-    if (sources_take(data, &parts, &error))
+    char uuid[SD_ID128_UUID_STRING_MAX];
+    if (sources_take(data, &parts, &error) &&
+        interfaces_preview(sd_id128_to_uuid_string(preview->uuid, uuid), preview->settings, &parts, &error))
         command = make_command(preview, &parts, &error);
     sources_close(&parts);
+    g_clear_pointer(&parts.interfaces, g_ptr_array_unref);
     finish(preview, command, error);
 }
 

@@ -5,7 +5,8 @@
  *     vm_start    check the settings, make the run-time folder     no waiting
  *     questions   what can this QEMU do, does KVM run a guest      waits only the first time
  *     on_answers  images and kernel, as the owner: descriptors     in a thread
- *     on_sources  sockets, the command line                        no waiting
+ *                 interfaces: ports on networks, their taps        both at once
+ *     open_rest   sockets, the command line                        no waiting
  *     launch      make the cgroup, have the guard born             vmd-spawn answers at once
  *     on_spawned  ask systemd for the scope                        no waiting
  *     (wait)      for the scope's job and for QEMU's monitor       both at once
@@ -27,6 +28,7 @@
 #include "config.h"
 #include "guard.h"
 #include "instance.h"
+#include "interfaces.h"
 #include "machine.h"
 #include "manager.h"
 #include "open.h"
@@ -50,6 +52,8 @@ struct Start {
     Questions *questions;
     QemuBuild *build;  /* borrowed from the answers */
     Task *sources;     /* while it runs */
+    Interfaces *interfaces; /* NULL: none */
+    bool interfaces_open;
     Error *error;      /* why it fails; set once */
     VMDone done;
     void *userdata;
@@ -62,6 +66,7 @@ struct Start {
     Command *command;
     int go_fd;         /* write end; -1 where QEMU was started at once */
 
+    sd_event_source *cancel; /* start_cancel()'s */
     ScopeJob *scope_job;
     bool spawning, in_place; /* the guard is being born; into the scope's cgroup */
     bool scope_active, going;
@@ -84,8 +89,10 @@ static void start_free(Start *start)
 {
     questions_free(start->questions);
     task_abandon(start->sources);
+    interfaces_free(start->interfaces);
     scope_job_forget(start->scope_job);
     sd_event_source_disable_unref(start->timer);
+    sd_event_source_disable_unref(start->cancel);
     opened_close(&start->opened);
     close_fd(&start->go_fd);
     close_fd(&start->saved_fd);
@@ -114,20 +121,32 @@ static void start_fail(Start *start, Error *error)
     VM *vm = start->vm;
     Instance *instance = g_steal_pointer(&vm->instance);
     instance->start = NULL;
+    GArray *waiters = instance_take_waiters(instance);
+    g_clear_pointer(&start->interfaces, interfaces_free); /* before their ports are closed */
     instance_free(instance, true);
     InstanceEnd none = {.code = -1, .reason = (char *) "", .output = (char *) ""};
     Manager *manager = vm->manager;
     start_ended(start, &none);
+    instance_tell_waiters(waiters);
     vm_settle(vm);
     manager_check_idle(manager);
 }
 
-void start_cancel(Start *start)
+static int on_cancel(sd_event_source *source, void *userdata)
 {
+    Start *start = userdata;
     Error *error = NULL;
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", start->vm->name);
     error_set(&error, ERROR_CANCELLED, thing, NULL, "it was terminated while it started");
     start_fail(start, error);
+    return 0;
+}
+
+/* Later: a start that still waits for its files is over at once, and the VM may be, too, while the caller goes on with it. */
+void start_cancel(Start *start)
+{
+    if (!start->cancel)
+        (void) sd_event_add_defer(start->vm->manager->event, &start->cancel, on_cancel, start);
 }
 
 void start_ended(Start *start, const InstanceEnd *end)
@@ -238,12 +257,28 @@ void start_event(Start *start, const char *name, const json_t *data)
     }
 }
 
+/* Link=down: QEMU has no argument for it. */
+static int unplug_cables(Start *start)
+{
+    g_autofree const char **sections = settings_sections(start->settings, "Network");
+    int r = 0;
+    for (size_t i = 0; r >= 0 && sections[i]; i++) {
+        if (g_str_equal(settings_get_string(start->settings, sections[i], "Link"), "up"))
+            continue;
+        g_autofree char *card = g_strdup_printf("nic-%s", sections[i] + strlen("Network "));
+        r = qmp_call(start->instance->qmp, "set_link", json_pack("{ss sb}", "name", card, "up", 0), -1, 0, on_restore_step, start);
+    }
+    return r;
+}
+
 static void go(Start *start)
 {
     if (!start->scope_active || !start->instance->monitor_ready || start->going || start->error)
         return;
     start->going = true;
-    int r = start->restoring ? restore(start) : cont(start);
+    int r = unplug_cables(start);
+    if (r >= 0)
+        r = start->restoring ? restore(start) : cont(start);
     if (r < 0)
         cannot_ask(start, r);
 }
@@ -553,20 +588,22 @@ static bool build_command(Start *start, Error **ret_error)
         return false;
 
     Instance *instance = start->instance;
-    g_autofree char *text = command_to_text(start->command), *canonical = settings_canonical(start->settings);
+    g_autofree char *text = command_to_text(start->command), *canonical = settings_canonical(start->settings, true);
     const char *machine = parts->machine ? parts->machine : machine_type(start->settings, start->build, ret_error);
     instance->machine = g_strdup(machine);
     return machine && write_text(instance, "command", text, ret_error) && write_text(instance, "settings", canonical, ret_error);
 }
 
-static void on_sources(void *data, void *userdata)
+/* When all that is waited for is there. */
+static void open_rest(Start *start)
 {
-    Start *start = userdata;
     Instance *instance = start->instance;
     Error *error = NULL;
-    start->sources = NULL;
-    if (!sources_take(data, &start->opened.parts, &error) || !claim_disks(&start->opened, start->vm, instance->images, &error) ||
-        !open_incoming(start, &error) || !open_sockets(&start->opened, instance->dir, instance->console, &error) ||
+    if (start->sources || (start->interfaces && !start->interfaces_open) || start->error)
+        return;
+    if (start->interfaces)
+        interfaces_take(start->interfaces, &start->opened.parts);
+    if (!open_incoming(start, &error) || !open_sockets(&start->opened, instance->dir, instance->console, &error) ||
         !build_command(start, &error))
         return start_fail(start, error);
 
@@ -577,6 +614,25 @@ static void on_sources(void *data, void *userdata)
         return start_fail(start, error);
     }
     launch(start);
+}
+
+static void on_sources(void *data, void *userdata)
+{
+    Start *start = userdata;
+    Error *error = NULL;
+    start->sources = NULL;
+    if (!sources_take(data, &start->opened.parts, &error) || !claim_disks(&start->opened, start->vm, start->instance->images, &error))
+        return start_fail(start, error);
+    open_rest(start);
+}
+
+static void on_interfaces(const Error *error, void *userdata)
+{
+    Start *start = userdata;
+    if (error)
+        return start_fail(start, error_copy(error));
+    start->interfaces_open = true;
+    open_rest(start);
 }
 
 static void on_answers(const Answers *answers, const Error *unanswered, void *userdata)
@@ -593,7 +649,8 @@ static void on_answers(const Answers *answers, const Error *unanswered, void *us
     instance->version = g_strdup(qemu_build_version(start->build));
 
     uint64_t limit = settings_get_number(start->settings, "VM", "StartTimeout");
-    if (!sources_open(start->vm, start->settings, instance->uid, limit, on_sources, start, &start->sources, &error))
+    if (!sources_open(start->vm, start->settings, instance->uid, limit, on_sources, start, &start->sources, &error) ||
+        !interfaces_open(start->vm, start->settings, on_interfaces, start, &start->interfaces, &error))
         start_fail(start, error);
 }
 

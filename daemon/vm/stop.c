@@ -189,8 +189,6 @@ bool vm_terminate(VM *vm, VMDone done, void *userdata, Error **ret_error)
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
     if (!vm->instance)
         return error_set(ret_error, ERROR_NOT_RUNNING, thing, NULL, "it does not run");
-    if (vm->instance->guard <= 0)
-        return error_set(ret_error, ERROR_BUSY, thing, "Try again", "its start has only just begun");
     instance_add_waiter(vm->instance, done, userdata);
     if (vm->instance->start)
         start_cancel(vm->instance->start);

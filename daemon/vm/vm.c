@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "identity.h"
 #include "instance.h"
+#include "live.h"
 #include "manager.h"
 #include "messages.h"
 #include "name.h"
@@ -191,10 +192,11 @@ static void show_machine(VM *vm, const Settings *settings)
 static void compare_with_running(VM *vm, const Settings *settings)
 {
     g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL);
-    g_autofree char *running = NULL;
-    g_autofree char *now = settings_canonical(settings);
-    if (!g_file_get_contents(path, &running, NULL, NULL))
+    g_autofree char *text = NULL, *now = settings_canonical(settings, false);
+    if (!g_file_get_contents(path, &text, NULL, NULL))
         return;
+    g_autoptr(Settings) then = settings_parse_partial(&vm_schema, text, strlen(text), path, NULL);
+    g_autofree char *running = then ? settings_canonical(then, false) : g_steal_pointer(&text);
     bool differs = !g_str_equal(running, now);
     if (differs == vm->needs_restart)
         return;
@@ -217,9 +219,10 @@ void vm_read_settings(VM *vm)
         return;
     }
     show_live(vm, settings);
-    if (vm->instance && vm->state != VM_STARTING)
+    if (vm->instance && vm->state != VM_STARTING) {
         compare_with_running(vm, settings);
-    else
+        vm_apply_live(vm, settings);
+    } else
         show_machine(vm, settings);
 }
 

@@ -29,7 +29,7 @@ static void check_canonical(const char *canonical)
     g_autofree char *same = NULL;
 
     g_assert_nonnull(again);
-    same = settings_canonical(again);
+    same = settings_canonical(again, false);
     g_assert_cmpstr(canonical, ==, same);
 }
 
@@ -48,7 +48,7 @@ static void check_dbus(const Settings *settings, const char *canonical)
     g_assert_nonnull(text);
     back = parse(text);
     g_assert_nonnull(back);
-    same = settings_canonical(back);
+    same = settings_canonical(back, false);
     g_assert_cmpstr(canonical, ==, same);
 }
 
@@ -136,7 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     settings = settings_parse(&vm_schema, whole, size, "x.vm", &error);
     g_assert_true((settings == NULL) == (error != NULL));
     if (settings) {
-        g_autofree char *canonical = settings_canonical(settings);
+        g_autofree char *canonical = settings_canonical(settings, false);
 
         check_canonical(canonical);
         check_dbus(settings, canonical);

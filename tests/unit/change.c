@@ -13,7 +13,71 @@ static const char *action_of(const char *section, const char *key, const char *v
         {.section = "VM", .key = "CPUs", .values = (const char *[]){"1", NULL}},
         {.section = section, .key = key, .values = value ? values : NULL},
     };
-    return change_action(changes, G_N_ELEMENTS(changes));
+    ChangeActions actions;
+    change_actions(changes, G_N_ELEMENTS(changes), &actions);
+    change_actions_clear(&actions);
+    return actions.action;
+}
+
+/* "ACTION NETWORKS", of the second question. */
+static char *also_of(const char *section, const char *key, const char *value)
+{
+    const char *values[] = {value, NULL};
+    const SettingsChange change = {.section = section, .key = key, .values = value ? values : NULL};
+    ChangeActions actions;
+    change_actions(&change, 1, &actions);
+    char *text = g_strdup_printf("%s %s", actions.also ?: "-", actions.networks ?: "-");
+    change_actions_clear(&actions);
+    return text;
+}
+
+static const char *action_of_text(const char *before, const char *after)
+{
+    ChangeActions actions;
+    change_actions_of_text(before, after, &actions);
+    change_actions_clear(&actions);
+    return actions.action;
+}
+
+static void check_also(const char *section, const char *key, const char *value, const char *expected)
+{
+    g_autofree char *also = also_of(section, key, value);
+    g_assert_cmpstr(also, ==, expected);
+}
+
+static void networks(void)
+{
+    check_also("VM", "CPUs", "1", "- -");
+    check_also("Network lan", "Network", "blue", ACTION_USE_NETWORK " blue");
+    check_also("Network lan", "MAC", "52:54:00:00:00:01", ACTION_USE_NETWORK " default");
+    check_also("Network lan", "Network", NULL, "- -");
+    check_also("Network lan", "Bridge", "br0", ACTION_USE_HOST_LINK " br0");
+    check_also("Network lan", "Macvtap", "eth0", ACTION_USE_HOST_LINK " eth0");
+
+    static const struct {
+        const char *before, *after, *also, *networks;
+    } cases[] = {
+        {"[VM]\n", "[VM]\n[Network a]\n", ACTION_USE_NETWORK, "default"},
+        {"[Network a]\n", "[Network a]\n[VM]\nCPUs=2\n", NULL, NULL},
+        {"[Network a]\n", "[Network a]\nNetwork=blue\n[Network b]\nNetwork=red\n", ACTION_USE_NETWORK, "blue,red"},
+        {"[Network a]\n", "[Network a]\nBridge=br0\n", ACTION_USE_HOST_LINK, "br0"},
+        {"[Network a]\nBridge=br0\n", "[VM]\n", NULL, NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        ChangeActions actions;
+        change_actions_of_text(cases[i].before, cases[i].after, &actions);
+        g_assert_cmpstr(actions.also, ==, cases[i].also);
+        g_assert_cmpstr(actions.networks, ==, cases[i].networks);
+        change_actions_clear(&actions);
+    }
+}
+
+static const char *action_of_all(const SettingsChange *changes, size_t n)
+{
+    ChangeActions actions;
+    change_actions(changes, n, &actions);
+    change_actions_clear(&actions);
+    return actions.action;
 }
 
 static void one_change(void)
@@ -33,7 +97,7 @@ static void one_change(void)
     g_assert_cmpstr(action_of("VM", NULL, NULL), ==, ACTION_CHANGE_OWNER);
     g_assert_cmpstr(action_of("QEMU", "Arguments", "-S"), ==, ACTION_RAW_QEMU_ARGUMENTS);
     g_assert_cmpstr(action_of("QEMU", NULL, NULL), ==, ACTION_RAW_QEMU_ARGUMENTS);
-    g_assert_cmpstr(change_action(NULL, 0), ==, NULL);
+    g_assert_cmpstr(action_of_all(NULL, 0), ==, NULL);
 }
 
 /* A new key that names a file of the host needs a row, or whoever manages a VM of root's reads all files. */
@@ -43,7 +107,7 @@ static void each_path_has_a_rule(void)
     for (const SettingKey *k = vm_schema.keys; k->section; k++) {
         const SettingsChange change = {.section = k->section, .key = k->key, .values = values};
         if (k->type == SETTING_PATH || g_str_has_suffix(k->key, "Paths"))
-            g_assert_nonnull(change_action(&change, 1));
+            g_assert_nonnull(action_of_all(&change, 1));
     }
 }
 
@@ -51,9 +115,9 @@ static void the_strictest_counts(void)
 {
     const char *values[] = {"x", NULL};
     const SettingsChange changes[] = {{"Disk a", "Source", values}, {"QEMU", "Binary", values}, {"VM", "Owner", values}};
-    g_assert_cmpstr(change_action(changes, 3), ==, ACTION_RAW_QEMU_ARGUMENTS);
-    g_assert_cmpstr(change_action(changes, 1), ==, ACTION_USE_FOREIGN_PATHS);
-    g_assert_cmpstr(change_action(changes + 2, 1), ==, ACTION_CHANGE_OWNER);
+    g_assert_cmpstr(action_of_all(changes, 3), ==, ACTION_RAW_QEMU_ARGUMENTS);
+    g_assert_cmpstr(action_of_all(changes, 1), ==, ACTION_USE_FOREIGN_PATHS);
+    g_assert_cmpstr(action_of_all(changes + 2, 1), ==, ACTION_CHANGE_OWNER);
 }
 
 static void texts(void)
@@ -79,11 +143,11 @@ static void texts(void)
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_test_message("%s", cases[i].after);
-        g_assert_cmpstr(change_action_of_text(before, cases[i].after), ==, cases[i].action);
+        g_assert_cmpstr(action_of_text(before, cases[i].after), ==, cases[i].action);
     }
-    g_assert_cmpstr(change_action_of_text("[VM]\nCPUs=1\n", "[Disk x]\nReadOnly=yes\n[QEMU]\nArguments=-device edu\n"), ==,
+    g_assert_cmpstr(action_of_text("[VM]\nCPUs=1\n", "[Disk x]\nReadOnly=yes\n[QEMU]\nArguments=-device edu\n"), ==,
             ACTION_RAW_QEMU_ARGUMENTS);
-    g_assert_cmpstr(change_action_of_text("broken", "[VM]\nOwner=alice\n"), ==, ACTION_CHANGE_OWNER);
+    g_assert_cmpstr(action_of_text("broken", "[VM]\nOwner=alice\n"), ==, ACTION_CHANGE_OWNER);
 }
 
 static void owners(void)
@@ -112,6 +176,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/change/paths", each_path_has_a_rule);
     g_test_add_func("/change/strictest", the_strictest_counts);
     g_test_add_func("/change/texts", texts);
+    g_test_add_func("/change/networks", networks);
     g_test_add_func("/change/owners", owners);
     return g_test_run();
 }

@@ -288,9 +288,9 @@ static void canonical(void)
                         order = parse_ok("[Disk a]\nSource=/a\n[Disk b]\nSource=/b\n"),
                         words = parse_ok("[QEMU]\nArguments=-a b c\n"),
                         same_words = parse_ok("[QEMU]\nArguments=-a 'b c'\n");
-    g_autofree char *ta = settings_canonical(a), *tb = settings_canonical(b), *t1 = settings_canonical(order),
-                    *t2 = settings_canonical(other_order), *t3 = settings_canonical(words),
-                    *t4 = settings_canonical(same_words);
+    g_autofree char *ta = settings_canonical(a, false), *tb = settings_canonical(b, false), *t1 = settings_canonical(order, false),
+                    *t2 = settings_canonical(other_order, false), *t3 = settings_canonical(words, false),
+                    *t4 = settings_canonical(same_words, false);
     g_autoptr(Settings) again = NULL;
     g_autofree char *ta_again = NULL;
 
@@ -301,7 +301,7 @@ static void canonical(void)
     g_assert_null(strstr(ta, "[Boot]"));
     /* It is a settings file itself. */
     again = parse_ok(ta);
-    ta_again = settings_canonical(again);
+    ta_again = settings_canonical(again, false);
     g_assert_cmpstr(ta, ==, ta_again);
 }
 

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Resolve: tells systemd-resolved, where it runs, that a network's domain is asked of its dnsmasq, so that the host finds guests by
+ * name. What it makes of it goes with the link. */
+
+#include "network.h"
+
+/* Nothing is reported: it is not needed. */
+void resolve_link(Network *network);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of machine_command() share. */
+
+#include "machine.h"
+
+#define DEFAULT "default"
+
+bool machine_is_x86(const QemuBuild *build);
+
+/* Where a key was set, or DEFAULT. */
+const char *machine_origin(const MachineParts *parts, const char *section, const char *key);
+
+/* machine-interface.c */
+bool machine_add_interfaces(Command *command, const MachineParts *parts, Error **ret_error);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "live.h"
+
+#include "instance.h"
+#include "interfaces.h"
+#include "manager.h"
+
+/* How long the guest sees its cable unplugged when it has moved to another network: long enough that it asks for an address anew. */
+#define UNPLUGGED_USEC (500 * 1000)
+
+typedef struct Moved {
+    Manager *manager;
+    char *vm, *section;
+} Moved;
+
+static void moved_free(Moved *moved)
+{
+    g_free(moved->vm);
+    g_free(moved->section);
+    g_free(moved);
+}
+
+static void set_cable(const Instance *instance, const char *section, bool up)
+{
+    g_autofree char *card = g_strdup_printf("nic-%s", section);
+    (void) qmp_call(instance->qmp, "set_link", json_pack("{ss sb}", "name", card, "up", (int) up), -1, 0, NULL, NULL);
+}
+
+static Port *find_port(Manager *manager, const char *vm, const char *section)
+{
+    for (guint i = 0; i < manager->ports->len; i++) {
+        Port *port = manager->ports->pdata[i];
+        if (g_str_equal(port->vm, vm) && g_str_equal(port->section, section))
+            return port;
+    }
+    return NULL;
+}
+
+static int on_plug_in(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Moved *moved = userdata;
+    const VM *vm = manager_find_vm(moved->manager, moved->vm);
+    const Port *port = find_port(moved->manager, moved->vm, moved->section);
+    if (vm && vm->instance && vm->instance->qmp && port && port->link_up)
+        set_cable(vm->instance, moved->section, true);
+    moved_free(moved);
+    sd_event_source_unref(source);
+    return 0;
+}
+
+static void on_changed(const Error *error, void *userdata)
+{
+    Moved *moved = userdata;
+    VM *vm = manager_find_vm(moved->manager, moved->vm);
+    if (error) {
+        g_autofree char *message = error_message(error);
+        g_warning("VM %s: [Network %s] stays as it was: %s", moved->vm, moved->section, message);
+    }
+    if (vm)
+        vm_changed(vm, "Addresses", NULL);
+    sd_event_source *timer;
+    if (sd_event_add_time_relative(moved->manager->event, &timer, CLOCK_MONOTONIC, UNPLUGGED_USEC, 1, on_plug_in, moved) < 0)
+        moved_free(moved);
+}
+
+static void apply(VM *vm, const Settings *settings, const char *section)
+{
+    g_autofree char *kind = NULL, *name = NULL;
+    g_autoptr(Error) error = NULL;
+    char uuid[SD_ID128_UUID_STRING_MAX];
+    PortWish wish;
+    if (!settings_section_split(&vm_schema, section, &kind, &name, NULL))
+        return;
+    Port *port = find_port(vm->manager, vm->name, name);
+    if (!port)
+        return; /* a new section waits for the next start */
+    if (!interface_wish(sd_id128_to_uuid_string(vm->uuid, uuid), settings, section, &wish, &error)) {
+        g_autofree char *message = error_message(error);
+        g_warning("VM %s: %s", vm->name, message);
+        return;
+    }
+    wish.vm = vm->name;
+    wish.section = name;
+    wish.owner = vm->owner;
+    if (wish.link_up != port->link_up) {
+        port->link_up = wish.link_up;
+        set_cable(vm->instance, name, wish.link_up);
+        (void) port_write_record(port, NULL);
+    }
+    if (port_fits(port, &wish))
+        return;
+    bool moves = wish.kind != PORT_NETWORK || !port->network || !g_str_equal(port->network->name, wish.target);
+    Moved *moved = g_new0(Moved, 1);
+    moved->manager = vm->manager;
+    moved->vm = g_strdup(vm->name);
+    moved->section = g_steal_pointer(&name);
+    if (moves)
+        set_cable(vm->instance, moved->section, false);
+    wish.section = moved->section;
+    port_change(port, &wish, on_changed, moved);
+}
+
+void vm_apply_live(VM *vm, const Settings *settings)
+{
+    if ((vm->state != VM_RUNNING && vm->state != VM_PAUSED) || !vm->instance->qmp || vm->manager->user)
+        return;
+    g_autofree const char **sections = settings_sections(settings, "Network");
+    for (size_t i = 0; sections[i]; i++)
+        apply(vm, settings, sections[i]);
+}
