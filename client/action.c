@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "connect.h"
+#include "kind.h"
 #include "name.h"
 #include "polkit-agent.h"
 #include "report.h"
@@ -23,21 +24,24 @@
 
 static const Action actions[] = {
         /* clang-format off */
-    { .verb = "start", .method = "Start", .doing = "starting", .noun = "start", .begun = "starting", .harmless = "org.vmd1.Error.AlreadyRunning" },
-    { .verb = "stop", .method = "Stop", .doing = "stopping", .noun = "stop", .end = "stopped", .harmless = "org.vmd1.Error.NotRunning", .job = true },
-    { .verb = "kill", .method = "Terminate", .doing = "terminating", .noun = "end" },
-    { .verb = "reboot", .method = "Reboot", .doing = "rebooting", .noun = "reboot" },
-    { .verb = "reset", .method = "Reset", .doing = "resetting", .noun = "reset" },
-    { .verb = "pause", .method = "Pause", .doing = "pausing", .noun = "pause" },
-    { .verb = "resume", .method = "Resume", .doing = "resuming", .noun = "resumption" },
-    { .verb = "save", .method = "Save", .doing = "saving", .noun = "saving", .end = "saved", .job = true },
-    { .verb = "delete", .method = "Delete", .doing = "deleting", .noun = "deletion", .flags = true },
+    { &kind_vm, .verb = "start", .method = "Start", .doing = "starting", .noun = "start", .begun = "starting", .harmless = "org.vmd1.Error.AlreadyRunning" },
+    { &kind_vm, .verb = "stop", .method = "Stop", .doing = "stopping", .noun = "stop", .end = "stopped", .harmless = "org.vmd1.Error.NotRunning", .job = true },
+    { &kind_vm, .verb = "kill", .method = "Terminate", .doing = "terminating", .noun = "end" },
+    { &kind_vm, .verb = "reboot", .method = "Reboot", .doing = "rebooting", .noun = "reboot" },
+    { &kind_vm, .verb = "reset", .method = "Reset", .doing = "resetting", .noun = "reset" },
+    { &kind_vm, .verb = "pause", .method = "Pause", .doing = "pausing", .noun = "pause" },
+    { &kind_vm, .verb = "resume", .method = "Resume", .doing = "resuming", .noun = "resumption" },
+    { &kind_vm, .verb = "save", .method = "Save", .doing = "saving", .noun = "saving", .end = "saved", .job = true },
+    { &kind_vm, .verb = "delete", .method = "Delete", .doing = "deleting", .noun = "deletion", .flags = true, .confirm = true },
+    { &kind_network, .verb = "start", .method = "Start", .doing = "starting", .noun = "start" },
+    { &kind_network, .verb = "stop", .method = "Stop", .doing = "stopping", .noun = "stop" },
+    { &kind_network, .verb = "delete", .method = "Delete", .doing = "deleting", .noun = "deletion", .confirm = true },
         /* clang-format on */
 };
 
 struct Work;
 
-/* One VM: its call is sent, its job (if it has one) awaited, and then it is done. */
+/* One VM or network: its call is sent, its job (if it has one) awaited, and then it is done. */
 typedef struct Item {
     struct Work *work;
     const char *name;
@@ -65,10 +69,10 @@ typedef struct Work {
 
 static void send_more(Work *work);
 
-const Action *action_find(const char *verb)
+const Action *action_find(const ObjectKind *kind, const char *verb)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(actions); i++)
-        if (strcmp(actions[i].verb, verb) == 0)
+        if (actions[i].kind == kind && strcmp(actions[i].verb, verb) == 0)
             return &actions[i];
     g_assert_not_reached();
 }
@@ -203,20 +207,21 @@ static int item_send(Item *item)
 
     if (!name_check(item->name, &error))
         return report_error(error);
-    item->path = name_to_vm_path(item->name);
+    item->path = kind_object(work->action->kind, item->name);
     if (client->no_block && work->action->begun) {
         int r = sd_bus_match_signal_async(client->bus, &item->watch, BUS_NAME, item->path,
                 "org.freedesktop.DBus.Properties", "PropertiesChanged", on_changed, NULL, item);
         if (r < 0)
             return report_errno(r, "VM \"%s\": cannot watch its state", item->name);
     }
-    int r = client_new_call(client, item->name, VM_INTERFACE, work->action->method, &message);
+    int r = client_new_call(client, item->name, work->action->kind->interface, work->action->method, &message);
     if (r != EXIT_DONE)
         return r;
     r = work->action->flags ? sd_bus_message_append(message, "t", (uint64_t) client->force) : 0;
     if (r >= 0)
         r = sd_bus_call_async(client->bus, &item->call, message, on_reply, item, CALL_TIMEOUT);
-    return r < 0 ? report_errno(r, "VM \"%s\": cannot make the call", item->name) : EXIT_DONE;
+    return r < 0 ? report_errno(r, "%s \"%s\": cannot make the call", work->action->kind->word, item->name)
+                 : EXIT_DONE;
 }
 
 static void send_more(Work *work)
@@ -232,12 +237,13 @@ static void send_more(Work *work)
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
     Work *work = userdata;
+    const ObjectKind *kind = work->action->kind;
     clear_progress(work);
     for (size_t i = 0; i < work->n_items; i++)
         /* What still waits for a password ends with us. */
         if (!work->items[i].done && (work->items[i].job || !polkit_agent_is_running()))
-            note(work->client, "VM \"%s\": its %s goes on. See: vmctl%s status %s", work->items[i].name,
-                    work->action->noun, client_hint_options(work->client), work->items[i].name);
+            note(work->client, "%s \"%s\": its %s goes on. See: vmctl%s%s %s", kind->word, work->items[i].name,
+                    work->action->noun, client_hint_options(work->client), kind->look, work->items[i].name);
     work->interrupted = true;
     return 0;
 }
@@ -326,7 +332,8 @@ static void print_progress(Work *work)
     if (item)
         fprintf(stderr, "%s: %s, ", item->name, work->action->doing);
     else
-        fprintf(stderr, "%zu VMs: %s, ", work->n_items - work->n_done, work->action->doing);
+        fprintf(stderr, "%zu %s: %s, ", work->n_items - work->n_done, work->action->kind->things,
+                work->action->doing);
     if (item && work->progress >= 0)
         fprintf(stderr, "%.0f%%, ", work->progress * 100);
     fprintf(stderr, "%s%s%s", text, limit && item ? " of " : "", limit && item ? limit : "");
@@ -377,7 +384,7 @@ static void ask_progress(Work *work, const Item *item)
     sd_bus *bus = work->client->bus;
     if (work->progress_call)
         return;
-    if (strcmp(work->action->verb, "stop") == 0) {
+    if (work->action->job && strcmp(work->action->verb, "stop") == 0) {
         if (!work->asked_limit)
             (void) sd_bus_call_method_async(bus, &work->progress_call, BUS_NAME, item->path, VM_INTERFACE,
                     "GetSettings", on_settings, work, NULL);

@@ -9,18 +9,21 @@
 #include "client.h"
 
 typedef struct Action {
-    const char *verb;
-    const char *method;   /* of org.vmd1.VM */
+    const struct ObjectKind *kind;
+    const char *verb;     /* without the group */
+    const char *method;   /* of the kind's interface */
     const char *doing;    /* "stopping", for the progress line */
     const char *noun;     /* "stop", for "its stop goes on" */
     const char *begun;    /* with --no-block: the state in which it counts as begun, "starting"; or NULL */
     const char *end;      /* of a job: the state that the VM is in then */
     const char *harmless; /* with --notify: the error that is no failure there */
     bool job;             /* replies with a job */
-    bool flags;           /* takes t flags (Delete) */
+    bool flags;           /* takes t flags (VM.Delete) */
+    bool confirm;         /* asks first, on a terminal */
 } Action;
 
-const Action *action_find(const char *verb);
+/* Asserts that there is one. */
+const Action *action_find(const struct ObjectKind *kind, const char *verb);
 
 /* Returns an exit code. */
 int action_perform(Client *client, const Action *action, char **names);

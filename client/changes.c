@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "kind.h"
 #include "option.h"
 #include "report.h"
 #include "schema.h"
@@ -20,6 +21,7 @@ typedef struct Section {
 } Section;
 
 struct Changes {
+    const ObjectKind *kind;
     GPtrArray *sections;
     const char *const *taken;
     char *directory; /* what relative paths are relative to; NULL: they stay (another machine's) */
@@ -62,16 +64,16 @@ static bool takes_several(const SettingKey *key)
 }
 
 /* The schema's row for a key of [Disk root]. */
-static const SettingKey *find_key(const char *section, const char *key)
+static const SettingKey *find_key(const Changes *changes, const char *section, const char *key)
 {
-    g_autofree char *kind = g_strndup(section, strcspn(section, " "));
-    return schema_find_key(&vm_schema, kind, key);
+    g_autofree char *base = g_strndup(section, strcspn(section, " "));
+    return schema_find_key(changes->kind->schema, base, key);
 }
 
 static void add(Changes *changes, const char *section_name, const char *key, const char *value)
 {
     Section *section = get_section(changes, section_name);
-    const SettingKey *row = find_key(section_name, key);
+    const SettingKey *row = find_key(changes, section_name, key);
     Entry *entry = NULL;
 
     for (guint i = 0; !entry && i < section->entries->len; i++) {
@@ -113,48 +115,60 @@ static char *new_device(const Changes *changes, const char *kind, const char *pr
     }
 }
 
-static bool is_named(const char *kind)
+static bool is_named(const ObjectKind *kind, const char *name)
 {
-    const SettingSection *section = schema_find_section(&vm_schema, kind);
+    const SettingSection *section = schema_find_section(kind->schema, name);
     return section && section->named;
 }
 
-static int report_unknown_key(const char *name)
+/* Whether a section of its own name, as [Scope], takes any property of systemd's. */
+static bool takes_properties(const Changes *changes, const char *section)
+{
+    const SettingKey *key = schema_find_key(changes->kind->schema, section, "*");
+    return key && key->type == SETTING_PROPERTY;
+}
+
+static int report_unknown_key(const Changes *changes, const char *name)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    for (const SettingKey *key = vm_schema.keys; key->section; key++)
-        if (strcmp(key->section, "VM") == 0)
-            g_ptr_array_add(names, (char *) key->key);
-    for (const char *const *property = scope_property_names(); *property; property++)
-        g_ptr_array_add(names, (char *) *property);
+    g_autofree char *sections = g_strjoinv("] nor [", (char **) changes->kind->bare);
+    const char *neither = changes->kind->bare[1] ? "neither [" : "[";
+    const char *has = changes->kind->bare[1] ? "has such a key" : "has no such key";
+
+    for (const char *const *section = changes->kind->bare; *section; section++) {
+        for (const SettingKey *key = changes->kind->schema->keys; key->section; key++)
+            if (strcmp(key->section, *section) == 0 && strcmp(key->key, "*") != 0)
+                g_ptr_array_add(names, (char *) key->key);
+        for (const char *const *property = scope_property_names();
+                takes_properties(changes, *section) && *property; property++)
+            g_ptr_array_add(names, (char *) *property);
+    }
     g_ptr_array_add(names, NULL);
     const char *nearest = option_nearest(name, (const char *const *) names->pdata);
     if (nearest)
-        return report_usage(
-                "-p %s=: neither [VM] nor [Scope] has such a key. Did you mean %s=?", name, nearest);
-    return report_usage("-p %s=: neither [VM] nor [Scope] has such a key. For one of another section write "
-                        "SECTION.KEY=VALUE; vmd.vm(5) has them all",
-            name);
+        return report_usage("-p %s=: %s%s] %s. Did you mean %s=?", name, neither, sections, has, nearest);
+    return report_usage("-p %s=: %s%s] %s. For one of another section write SECTION.KEY=VALUE; %s has them all",
+            name, neither, sections, has, changes->kind->schema->manual);
 }
 
-/* A key without its section: of [VM], else of [Scope]. */
+/* A key without its section: of [VM], else of [Scope]; of [Network] where it is a network. */
 static int add_bare(Changes *changes, const char *name, const char *value)
 {
-    const SettingKey *key = schema_find_key(&vm_schema, "VM", name);
-    if (key && strcmp(key->key, "*") != 0) {
-        add(changes, "VM", name, value);
+    for (const char *const *section = changes->kind->bare; *section; section++) {
+        const SettingKey *key = schema_find_key(changes->kind->schema, *section, name);
+        bool is_row = key && strcmp(key->key, "*") != 0;
+        bool is_property = takes_properties(changes, *section) && g_strv_contains(scope_property_names(), name);
+        if (!is_row && !is_property)
+            continue;
+        add(changes, *section, name, value);
         return 0;
     }
-    if (g_strv_contains(scope_property_names(), name)) {
-        add(changes, "Scope", name, value);
-        return 0;
-    }
-    g_autofree char *kind = g_strndup(name, strcspn(name, " "));
-    if (!*value && schema_find_section(&vm_schema, kind)) {
+    g_autofree char *base = g_strndup(name, strcspn(name, " "));
+    if (!*value && schema_find_section(changes->kind->schema, base)) {
         (void) get_section(changes, name);
         return 0;
     }
-    return report_unknown_key(name);
+    return report_unknown_key(changes, name);
 }
 
 /* "Disk root.Source=/srv/web.qcow2": the section ends at the last dot before the first "=". */
@@ -163,7 +177,7 @@ static int add_property(Changes *changes, const char *text)
     const char *equals = strchr(text, '=');
     if (!equals || equals == text)
         return report_usage(
-                "-p %s: it is SECTION.KEY=VALUE, such as -p VM.CPUs=2 or -p 'Disk root.ReadOnly=yes'", text);
+                "-p %s: it is SECTION.KEY=VALUE, such as -p %s", text, changes->kind->example);
 
     g_autofree char *left = g_strndup(text, (size_t) (equals - text));
     char *dot = strrchr(left, '.');
@@ -195,8 +209,8 @@ static int add_all(Changes *changes, const Client *client)
             r = add_property(changes, argument->value);
             if (r != 0)
                 return r;
-        } else if (is_named(argument->key->section)) {
-            g_autofree char *section = new_device(changes, argument->key->section, argument->key->option);
+        } else if (is_named(changes->kind, argument->key->section)) {
+            g_autofree char *section = new_device(changes, argument->key->section, kind_device_prefix(argument->key));
             add(changes, section, argument->key->key, argument->value);
         } else {
             add(changes, argument->key->section, argument->key->key, argument->value);
@@ -216,6 +230,7 @@ Changes *changes_new(const Client *client, const char *const *taken)
 {
     g_autoptr(Changes) changes = g_new0(Changes, 1);
     changes->sections = g_ptr_array_new_with_free_func(section_free);
+    changes->kind = client_kind(client);
     changes->taken = taken;
     changes->directory = client_is_local(client) ? g_get_current_dir() : NULL;
     if (add_all(changes, client) != 0)
@@ -244,7 +259,7 @@ bool changes_add_devices(const Client *client)
         return true;
     for (guint i = 0; client->changes && i < client->changes->len; i++) {
         const SettingKey *key = g_array_index(client->changes, SettingArgument, i).key;
-        if (key && is_named(key->section))
+        if (key && is_named(client_kind(client), key->section))
             return true;
     }
     return false;

@@ -17,6 +17,7 @@
 #define MANAGER_PATH "/org/vmd1"
 #define MANAGER_INTERFACE "org.vmd1.Manager"
 #define VM_INTERFACE "org.vmd1.VM"
+#define NETWORK_INTERFACE "org.vmd1.Network"
 #define JOB_INTERFACE "org.vmd1.Job"
 
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
@@ -31,7 +32,7 @@ enum {
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
     EXIT_NOT_RUNNING = 3, /* of `status`, as systemctl has it */
-    EXIT_NO_SUCH_VM = 4,
+    EXIT_NO_SUCH_VM = 4, /* or network */
     EXIT_NOT_AUTHORIZED = 5,
     EXIT_INTERRUPTED = 130,
 };
@@ -52,7 +53,8 @@ struct Verb;
 
 typedef struct Client {
     const struct Verb *verb;
-    char **arguments; /* what stands after the verb; NULL-terminated, borrowed from argv */
+    const char *group; /* "network" where only that was given: the verb is then what it does by default */
+    char **arguments;  /* what stands after the verb; NULL-terminated, borrowed from argv */
     size_t n_arguments;
 
     sd_bus *bus; /* connect.h */
@@ -70,6 +72,8 @@ typedef struct Client {
     GPtrArray *properties; /* show: names */
     GArray *changes;       /* create, run, set: SettingArgument */
     GPtrArray *cdroms;
+    const char *wait_time, *mac, *port_name; /* ip, tap */
+    GPtrArray *forwards;
 } Client;
 
 JsonMode client_json(const Client *client);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json.h"
 #include "option.h"
 #include "schema.h"
 #include "scope-property.h"
@@ -28,30 +29,41 @@ static void offer_words(const char *current, const char *prefix, const char *wor
         offer(current, prefix, *word, "", NULL);
 }
 
-static void offer_names(Client *client, const char *current)
+/* What there is of a kind, with how it does. */
+static void offer_names(Client *client, const ObjectKind *kind, const char *current, const char *prefix)
 {
     g_autoptr(sd_bus_message) message = NULL, reply = NULL;
-    const char *name, *state, *path;
+    size_t i;
+    json_t *row;
     int r = client->user      ? sd_bus_open_user(&client->bus)
             : client->host    ? sd_bus_open_system_remote(&client->bus, client->host)
             : client->machine ? sd_bus_open_system_machine(&client->bus, client->machine)
                               : sd_bus_open_system(&client->bus);
     if (r >= 0)
         r = sd_bus_message_new_method_call(
-                client->bus, &message, BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, "ListVMs");
+                client->bus, &message, BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, kind->list);
     if (r >= 0)
         r = sd_bus_call(client->bus, message, LIST_TIMEOUT, NULL, &reply);
-    if (r >= 0)
-        r = sd_bus_message_enter_container(reply, 'a', "(ssuo)");
-    while (r >= 0 && (r = sd_bus_message_read(reply, "(ssuo)", &name, &state, NULL, &path)) > 0)
-        offer(current, "", name, "", state);
+    g_autoptr(json_t) rows = r >= 0 ? json_from_message(reply, &r) : NULL;
+    json_array_foreach(rows, i, row) offer(current, prefix, json_string_value(json_array_get(row, 0)), "",
+            json_string_value(json_array_get(row, 1)));
 }
 
-static void offer_verbs(const char *current)
+/* The verbs of a group, without its name; or (NULL) those of one word and the groups. */
+static void offer_verbs(const char *current, const char *group)
 {
-    for (const Verb *verb = verbs; verb->name; verb++)
-        if (verb->handler && (!(verb->flags & VERB_HIDDEN) || strcmp(verb->name, "help") == 0))
-            offer(current, "", verb->name, "", verb->summary);
+    const char *heading = "", *last = NULL;
+    for (const Verb *verb = verbs; verb->name; verb++) {
+        g_autofree char *its = verb_group_of(verb);
+        if (!verb->handler)
+            heading = verb->name;
+        else if (verb->flags & VERB_HIDDEN && (group || strcmp(verb->name, "help") != 0))
+            continue;
+        else if (g_strcmp0(its, group) == 0)
+            offer(current, "", its ? strchr(verb->name, ' ') + 1 : verb->name, "", verb->summary);
+        else if (its && !group && g_strcmp0(its, last) != 0)
+            offer(current, "", last = verb_group(its), "", heading);
+    }
 }
 
 static bool takes_value(const Option *option)
@@ -64,38 +76,42 @@ static void offer_options(const Verb *verb, const char *current)
     for (const Option *option = options; option->name; option++)
         if (option->summary && (verb ? option_is_for(option, verb) : !option->verbs))
             offer(current, "--", option->name, takes_value(option) ? "=" : "", option->summary);
-    for (const SettingKey *key = vm_schema.keys; verb && verb->flags & VERB_SETTINGS && key->section; key++)
+    for (const SettingKey *key = verb_setting_keys(verb); key && key->section; key++)
         if (key->option)
             offer(current, "--", key->option, "=", key->summary);
 }
 
 /* "disk0" for a section of kind Disk: what the first --disk= makes. */
-static char *first_device(const char *kind)
+static char *first_device(const SettingKey *keys, const char *section)
 {
-    for (const SettingKey *key = vm_schema.keys; key->section; key++)
-        if (strcmp(key->section, kind) == 0 && key->option)
-            return g_strconcat(key->option, "0", NULL);
+    for (const SettingKey *key = keys; key->section; key++)
+        if (strcmp(key->section, section) == 0 && key->option)
+            return g_strconcat(kind_device_prefix(key), "0", NULL);
     return g_strdup("NAME");
 }
 
 /* "SECTION.KEY=" for -p of create, run and set. */
-static void offer_settings(const char *current, const char *prefix)
+static void offer_settings(const ObjectKind *kind, const char *current, const char *prefix)
 {
-    for (const SettingKey *key = vm_schema.keys; key->section; key++) {
-        const SettingSection *section = schema_find_section(&vm_schema, key->section);
-        g_autofree char *device = section && section->named ? first_device(key->section) : NULL;
+    bool has_properties = false;
+    for (const SettingKey *key = kind->schema->keys; key->section; key++) {
+        const SettingSection *section = schema_find_section(kind->schema, key->section);
+        g_autofree char *device = section && section->named ? first_device(kind->schema->keys, key->section) : NULL;
         g_autofree char *word =
                 g_strdup_printf("%s%s%s.%s", key->section, device ? " " : "", device ? device : "", key->key);
         if (strcmp(key->key, "*") != 0)
             offer(current, prefix, word, "=", key->summary);
+        has_properties |= key->type == SETTING_PROPERTY;
     }
-    for (const char *const *property = scope_property_names(); *property; property++)
+    for (const char *const *property = scope_property_names(); has_properties && *property; property++)
         offer(current, prefix, *property, "=", "see systemd.resource-control(5)");
 }
 
-static void offer_setting_value(const SettingKey *key, const char *current, const char *prefix)
+static void offer_setting_value(Client *client, const SettingKey *key, const char *current, const char *prefix)
 {
-    if (key->words)
+    if (strcmp(key->section, "Network") == 0 && strcmp(key->key, "Network") == 0)
+        offer_names(client, &kind_network, current, prefix);
+    else if (key->words)
         offer_words(current, prefix, key->words);
     else if (key->type == SETTING_PATH)
         puts(":files");
@@ -103,14 +119,14 @@ static void offer_setting_value(const SettingKey *key, const char *current, cons
         offer_words(current, prefix, "yes|no");
 }
 
-static void offer_value(const Option *option, const char *current, const char *prefix)
+static void offer_value(const Verb *verb, const Option *option, const char *current, const char *prefix)
 {
     if (option->words)
         offer_words(current, prefix, option->words);
     else if (option->kind == OPTION_CDROM)
         puts(":files");
     else if (option->kind == OPTION_CHANGE)
-        offer_settings(current, prefix);
+        offer_settings(verb_kind(verb), current, prefix);
 }
 
 static const Option *find_option(const Verb *verb, const char *name, char letter)
@@ -123,7 +139,7 @@ static const Option *find_option(const Verb *verb, const char *name, char letter
 }
 
 /* Whether the word before the current one is an option that still waits for its value; offers those. */
-static bool offer_value_of_previous(const Verb *verb, const char *previous, const char *current)
+static bool offer_value_of_previous(Client *client, const Verb *verb, const char *previous, const char *current)
 {
     if (previous[0] != '-' || strchr(previous, '='))
         return false;
@@ -134,15 +150,15 @@ static bool offer_value_of_previous(const Verb *verb, const char *previous, cons
     if (option) {
         if (!takes_value(option))
             return false;
-        offer_value(option, current, "");
+        offer_value(verb, option, current, "");
         return true;
     }
     if (key)
-        offer_setting_value(key, current, "");
+        offer_setting_value(client, key, current, "");
     return key;
 }
 
-static void offer_long(const Verb *verb, const char *current)
+static void offer_long(Client *client, const Verb *verb, const char *current)
 {
     const char *equals = strchr(current, '=');
     if (!equals) {
@@ -154,15 +170,17 @@ static void offer_long(const Verb *verb, const char *current)
     const Option *option = find_option(verb, name, 0);
     const SettingKey *key = option_find_setting(verb, name, strlen(name));
     if (key)
-        offer_setting_value(key, current, prefix);
+        offer_setting_value(client, key, current, prefix);
     else if (option)
-        offer_value(option, current, prefix);
+        offer_value(verb, option, current, prefix);
 }
 
-/* Finds the verb, and the bus that the line asks for. */
-static const Verb *scan(Client *client, char **words, size_t n)
+/* Finds the verb, or the group whose verb comes next, and the bus that the line asks for. */
+static const Verb *scan(Client *client, char **words, size_t n, const char **ret_group)
 {
     const Verb *verb = NULL;
+    const char *group = NULL, *alone;
+    unsigned taken;
     for (size_t i = 0; i < n; i++) {
         const char *word = words[i];
         if (strcmp(word, "--user") == 0)
@@ -175,9 +193,17 @@ static const Verb *scan(Client *client, char **words, size_t n)
             client->host = strchr(word, '=') + 1;
         else if (g_str_has_prefix(word, "--machine="))
             client->machine = strchr(word, '=') + 1;
-        else if (word[0] != '-' && !verb)
-            verb = verb_find(word);
+        else if (word[0] != '-' && group && (!verb || strcmp(verb->name, "help") == 0)) {
+            if (!verb)
+                verb = verb_find_words(group, word, &alone, &taken);
+            group = NULL;
+        } else if (word[0] != '-' && (!verb || strcmp(verb->name, "help") == 0)) {
+            group = verb_group(word);
+            if (!verb && !group)
+                verb = verb_find(word);
+        }
     }
+    *ret_group = group;
     return verb;
 }
 
@@ -188,19 +214,18 @@ int verb_complete(Client *client)
         return EXIT_DONE;
     const char *current = client->arguments[n - 1];
     const char *previous = n > 1 ? client->arguments[n - 2] : "";
-    const Verb *verb = scan(client, client->arguments, n - 1);
+    const char *group;
+    const Verb *verb = scan(client, client->arguments, n - 1, &group);
 
-    if (offer_value_of_previous(verb, previous, current))
+    if (offer_value_of_previous(client, verb, previous, current))
         return EXIT_DONE;
     if (g_str_has_prefix(current, "--"))
-        offer_long(verb, current);
+        offer_long(client, verb, current);
     else if (current[0] == '-')
         offer_options(verb, current[1] ? current : "--");
-    else if (!verb)
-        offer_verbs(current);
-    else if (strcmp(verb->name, "help") == 0)
-        offer_verbs(current);
+    else if (!verb || strcmp(verb->name, "help") == 0)
+        offer_verbs(current, group);
     else if (verb->flags & VERB_NAMES)
-        offer_names(client, current);
+        offer_names(client, verb_kind(verb), current, "");
     return EXIT_DONE;
 }

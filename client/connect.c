@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "kind.h"
 #include "name.h"
 #include "polkit-agent.h"
 #include "report.h"
@@ -57,12 +58,11 @@ int client_connect(Client *client)
 int client_new_call(Client *client, const char *name, const char *interface, const char *method,
         sd_bus_message **ret_message)
 {
-    g_autofree char *path = name ? name_to_vm_path(name) : g_strdup(MANAGER_PATH);
+    g_autofree char *path = name ? kind_object(client_kind(client), name) : g_strdup(MANAGER_PATH);
     int r = client_connect(client);
     if (r != EXIT_DONE)
         return r;
-    r = path ? sd_bus_message_new_method_call(client->bus, ret_message, BUS_NAME, path, interface, method)
-             : -EINVAL;
+    r = sd_bus_message_new_method_call(client->bus, ret_message, BUS_NAME, path, interface, method);
     return r < 0 ? report_errno(r, "%s: cannot make the call", method) : EXIT_DONE;
 }
 

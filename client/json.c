@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "connect.h"
+#include "kind.h"
 #include "report.h"
 
 /* Deeper than anything that the bus carries (it allows 32 arrays and 32 structs). */
@@ -144,6 +145,35 @@ json_t *json_from_message(sd_bus_message *m, int *ret_r)
     return value;
 }
 
+int json_call_array(Client *client, const char *name, const char *method, json_t **ret)
+{
+    g_autoptr(sd_bus_message) reply = NULL;
+    const char *interface = name ? client_kind(client)->interface : MANAGER_INTERFACE;
+    int r = client_call(client, name, interface, method, &reply, NULL);
+    if (r != EXIT_DONE)
+        return r;
+    json_t *array = json_from_message(reply, &r);
+    if (!array)
+        return report_errno(r, "vmd: cannot read its answer");
+    *ret = array;
+    return EXIT_DONE;
+}
+
+json_t *json_name_members(const json_t *rows, const char *const *keys)
+{
+    json_t *array = json_array();
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        json_t *object = json_object();
+        for (size_t k = 0; keys[k]; k++)
+            (void) json_object_set(object, keys[k], json_array_get(row, k));
+        (void) json_array_append_new(array, object);
+    }
+    return array;
+}
+
 void json_print(const Client *client, const json_t *value)
 {
     size_t flags =
@@ -169,10 +199,10 @@ bool json_get_bool(const json_t *object, const char *key)
     return json_is_true(json_object_get(object, key));
 }
 
-int json_get_properties(Client *client, const char *name, const char *interface, json_t **ret)
+int json_get_properties(Client *client, const char *name, json_t **ret)
 {
     g_autoptr(sd_bus_message) reply = NULL;
-    int r = client_get_all(client, name, interface, &reply);
+    int r = client_get_all(client, name, name ? client_kind(client)->interface : MANAGER_INTERFACE, &reply);
     if (r != EXIT_DONE)
         return r;
     json_t *properties = json_from_message(reply, &r);
@@ -180,4 +210,15 @@ int json_get_properties(Client *client, const char *name, const char *interface,
         return report_errno(r, "vmd: cannot read its answer");
     *ret = properties;
     return EXIT_DONE;
+}
+
+void note_restart(Client *client, const char *name)
+{
+    const ObjectKind *kind = client_kind(client);
+    g_autoptr(json_t) properties = NULL;
+    if (client->quiet || json_get_properties(client, name, &properties) != EXIT_DONE)
+        return;
+    if (json_get_bool(properties, "NeedsRestart") ||
+            (kind == &kind_network && strcmp(json_get_string(properties, "State"), "running") == 0))
+        note(client, "%s \"%s\" runs; the change holds from its next start on.", kind->word, name);
 }

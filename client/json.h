@@ -15,6 +15,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_t, json_decref)
 /* The next complete value of the message, or NULL with a negative errno in *ret_r. */
 json_t *json_from_message(sd_bus_message *m, int *ret_r);
 
+/* Calls a method of the manager, or (with a name) of an object of this run's kind, that returns an array of structs. */
+int json_call_array(Client *client, const char *name, const char *method, json_t **ret);
+
+/* An array of arrays as an array of objects whose members are called `keys` (NULL-terminated). */
+json_t *json_name_members(const json_t *rows, const char *const *keys);
+
 /* Prints as --json says. */
 void json_print(const Client *client, const json_t *value);
 
@@ -23,5 +29,8 @@ const char *json_get_string(const json_t *object, const char *key);
 uint64_t json_get_number(const json_t *object, const char *key);
 bool json_get_bool(const json_t *object, const char *key);
 
-/* All properties of a VM (or with name NULL of the manager) as an object. */
-int json_get_properties(Client *client, const char *name, const char *interface, json_t **ret);
+/* All properties of what `name` is (kind.h), or with name NULL of the manager, as an object. */
+int json_get_properties(Client *client, const char *name, json_t **ret);
+
+/* After a change of settings: says that what runs goes on without it, where that is so. */
+void note_restart(Client *client, const char *name);

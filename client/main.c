@@ -18,6 +18,7 @@ static void client_done(Client *client)
     g_clear_pointer(&client->properties, g_ptr_array_unref);
     g_clear_pointer(&client->changes, g_array_unref);
     g_clear_pointer(&client->cdroms, g_ptr_array_unref);
+    g_clear_pointer(&client->forwards, g_ptr_array_unref);
 }
 
 static int run(Client *client, int argc, char **argv)
@@ -30,7 +31,7 @@ static int run(Client *client, int argc, char **argv)
         return EXIT_DONE;
     }
     if (client->help)
-        return verb_help(client, client->verb);
+        return verb_help(client, client->verb, client->group);
     if (!client->verb)
         client->verb = verb_find("list");
     return client->verb->handler(client);

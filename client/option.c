@@ -22,34 +22,40 @@ const Option options[] = {
     { NULL, "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, NULL, "Print nothing that is not asked for" },
     { NULL, "no-ask-password", 0, OPTION_FLAG, AT(no_ask_password), NULL, NULL, "Do not ask for authorisation" },
 
-    { "create run set", "property", 'p', OPTION_CHANGE, 0, "SECTION.KEY=VALUE", NULL, "Set any key of vmd.vm(5); without a section one of [VM] or [Scope]" },
-    { "create run set", "cdrom", 0, OPTION_CDROM, AT(cdroms), "PATH", NULL, "A CD-ROM image: makes a [Disk cdrom0], [Disk cdrom1], ..." },
-    { "create", "start", 0, OPTION_FLAG, AT(now), NULL, NULL, "Start it, too" },
-    { "create", "now", 0, OPTION_FLAG, AT(now), NULL, NULL, NULL },
+    { "create,run,set", "property", 'p', OPTION_CHANGE, 0, "SECTION.KEY=VALUE", NULL, "Set any key of vmd.vm(5); without a section one of [VM] or [Scope]" },
+    { "network create,network set", "property", 'p', OPTION_CHANGE, 0, "SECTION.KEY=VALUE", NULL, "Set any key of vmd.net(5); without a section one of [Network]" },
+    { "create,run,set", "cdrom", 0, OPTION_CDROM, AT(cdroms), "PATH", NULL, "A CD-ROM image: makes a [Disk cdrom0], [Disk cdrom1], ..." },
+    { "create,network create", "start", 0, OPTION_FLAG, AT(now), NULL, NULL, "Start it, too" },
+    { "create,network create", "now", 0, OPTION_FLAG, AT(now), NULL, NULL, NULL },
     { "enable", "now", 0, OPTION_FLAG, AT(now), NULL, NULL, "Start it, too" },
     { "disable", "now", 0, OPTION_FLAG, AT(now), NULL, NULL, "Stop it, too" },
-    { "run start", "attach", 'a', OPTION_FLAG, AT(attach), NULL, NULL, "Attach this terminal to the console" },
-    { "run start", "console", 0, OPTION_FLAG, AT(attach), NULL, NULL, "The same" },
+    { "run,start", "attach", 'a', OPTION_FLAG, AT(attach), NULL, NULL, "Attach this terminal to the console" },
+    { "run,start", "console", 0, OPTION_FLAG, AT(attach), NULL, NULL, "The same" },
     { "run", "wait", 0, OPTION_FLAG, AT(wait), NULL, NULL, "Wait until the guest has ended" },
-    { "start stop save", "no-block", 0, OPTION_FLAG, AT(no_block), NULL, NULL, "Do not wait until it is done" },
-    { "start stop", "notify", 0, OPTION_FLAG, AT(notify), NULL, NULL, NULL },
+    { "start,stop,save", "no-block", 0, OPTION_FLAG, AT(no_block), NULL, NULL, "Do not wait until it is done" },
+    { "start,stop", "notify", 0, OPTION_FLAG, AT(notify), NULL, NULL, NULL },
     { "delete", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Also when it runs: terminate it first" },
-    { "delete", "yes", 'y', OPTION_FLAG, AT(yes), NULL, NULL, "Do not ask" },
+    { "delete,network delete", "yes", 'y', OPTION_FLAG, AT(yes), NULL, NULL, "Do not ask" },
     { "list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|paused|stopping|saving|saved|failed", "Only VMs in this state" },
-    { "list status", "full", 'l', OPTION_FLAG, AT(full), NULL, NULL, "Show more, and do not cut it to the terminal" },
-    { "show", "property", 'p', OPTION_NAMES, AT(properties), "NAME,...", NULL, "Only these properties" },
-    { "show", "value", 0, OPTION_FLAG, AT(value), NULL, NULL, "Only the values" },
-    { "show", "settings", 0, OPTION_FLAG, AT(settings), NULL, NULL, "The settings that file and drop-ins come to, in place of properties" },
-    { "show", "all", 0, OPTION_FLAG, AT(all), NULL, NULL, "Also properties that are empty" },
+    { "network list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|stopping|failed", "Only networks in this state" },
+    { "list,status,network list", "full", 'l', OPTION_FLAG, AT(full), NULL, NULL, "Show more, and do not cut it to the terminal" },
+    { "show,network show", "property", 'p', OPTION_NAMES, AT(properties), "NAME,...", NULL, "Only these properties" },
+    { "show,ip,network show", "value", 0, OPTION_FLAG, AT(value), NULL, NULL, "Only the values" },
+    { "show,network show", "settings", 0, OPTION_FLAG, AT(settings), NULL, NULL, "The settings that file and drop-ins come to, in place of properties" },
+    { "show,network show", "all", 0, OPTION_FLAG, AT(all), NULL, NULL, "Also properties that are empty" },
     { "log", "follow", 'f', OPTION_FLAG, AT(follow), NULL, NULL, "Go on with what comes" },
-    { "log status", "lines", 'n', OPTION_STRING, AT(lines), "N", NULL, "Number of journal lines" },
-    { "log status", "output", 'o', OPTION_STRING, AT(output), "MODE", "short|short-precise|short-iso|short-full|short-monotonic|verbose|json|json-pretty|cat|with-unit|export", "Journal format, see journalctl(1)" },
+    { "log,status", "lines", 'n', OPTION_STRING, AT(lines), "N", NULL, "Number of journal lines" },
+    { "log,status", "output", 'o', OPTION_STRING, AT(output), "MODE", "short|short-precise|short-iso|short-full|short-monotonic|verbose|json|json-pretty|cat|with-unit|export", "Journal format, see journalctl(1)" },
     { "log", "boot", 'b', OPTION_OPTIONAL, AT(boot), "ID", NULL, "Only from this, or another, boot of the host" },
     { "log", "since", 'S', OPTION_STRING, AT(since), "TIME", NULL, "Only from this time on" },
     { "log", "until", 'U', OPTION_STRING, AT(until), "TIME", NULL, "Only up to this time" },
     { "log", "reverse", 'r', OPTION_FLAG, AT(reverse), NULL, NULL, "Newest first" },
     { "log", "console", 0, OPTION_FLAG, AT(console_log), NULL, NULL, "What the guest printed to its console, in place of the journal" },
     { "console", "no-replay", 0, OPTION_FLAG, AT(no_replay), NULL, NULL, "Leave out what was printed before" },
+    { "ip", "wait", 0, OPTION_OPTIONAL, AT(wait_time), "TIME", NULL, "Wait until there is an address, for TIME at most" },
+    { "tap", "mac", 0, OPTION_STRING, AT(mac), "MAC", NULL, "The guest's MAC address; else vmd chooses one" },
+    { "tap", "name", 0, OPTION_STRING, AT(port_name), "NAME", NULL, "What the guest is called in DNS; else your user name" },
+    { "tap", "forward", 0, OPTION_NAMES, AT(forwards), "PORTS,...", NULL, "Ports of the host that lead to the guest, as Forward= of vmd.vm(5)" },
     {}
         /* clang-format on */
 };
@@ -67,16 +73,21 @@ static bool words_have(const char *words, const char *word, size_t length, char 
 
 bool option_is_for(const Option *option, const Verb *verb)
 {
-    return !option->verbs || !verb || words_have(option->verbs, verb->name, strlen(verb->name), ' ');
+    return !option->verbs || !verb || words_have(option->verbs, verb->name, strlen(verb->name), ',');
 }
 
 const SettingKey *option_find_setting(const Verb *verb, const char *name, size_t length)
 {
     if (verb && !(verb->flags & VERB_SETTINGS))
         return NULL;
-    for (const SettingKey *key = vm_schema.keys; key->section; key++)
-        if (key->option && strlen(key->option) == length && memcmp(key->option, name, length) == 0)
-            return key;
+    for (const ObjectKind *const *kind = kinds; *kind; kind++) {
+        const SettingKey *keys = (*kind)->schema->keys;
+        if (verb && keys != verb_setting_keys(verb))
+            continue;
+        for (const SettingKey *key = keys; key->section; key++)
+            if (key->option && strlen(key->option) == length && memcmp(key->option, name, length) == 0)
+                return key;
+    }
     return NULL;
 }
 
@@ -95,6 +106,17 @@ static const Option *find_letter(const Verb *verb, char letter)
         if (option_is_for(option, verb) && option->letter == letter)
             return option;
     return NULL;
+}
+
+/* The verbs that have an option, for people: "create, run, network set". The caller frees. */
+static char *owners(const char *name)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (const Verb *verb = verbs; verb->name; verb++)
+        if (verb->handler && !(verb->flags & VERB_HIDDEN) &&
+                (find_long(verb, name, strlen(name)) || option_find_setting(verb, name, strlen(name))))
+            g_string_append_printf(text, "%s%s", text->len ? ", " : "", verb->name);
+    return g_string_free(g_steal_pointer(&text), false);
 }
 
 /* Edits (insert, delete, replace, swap neighbours) that make one word the other. */
@@ -144,14 +166,16 @@ static int report_unknown(const Verb *verb, const char *word, size_t length)
     const Option *other = find_long(NULL, name, strlen(name));
     const SettingKey *setting = option_find_setting(NULL, name, strlen(name));
 
-    if (verb && (other || setting))
-        return report_usage("--%s: \"%s\" has no such option; it belongs to: %s", name, verb->name,
-                other ? other->verbs : "create run set");
+    if (verb && (other || setting)) {
+        g_autofree char *names_of_owners = owners(name);
+        return report_usage(
+                "--%s: \"%s\" has no such option; it belongs to: %s", name, verb->name, names_of_owners);
+    }
 
     for (const Option *option = options; option->name; option++)
         if (option_is_for(option, verb) && option->summary)
             g_ptr_array_add(names, (char *) option->name);
-    for (const SettingKey *key = vm_schema.keys; verb && verb->flags & VERB_SETTINGS && key->section; key++)
+    for (const SettingKey *key = verb_setting_keys(verb); key && key->section; key++)
         if (key->option)
             g_ptr_array_add(names, (char *) key->option);
     g_ptr_array_add(names, NULL);
@@ -286,11 +310,11 @@ static int parse_letters(Parser *p, const char *letters)
     return 0;
 }
 
-/* The first word that is neither an option nor the value of one. */
-static int find_verb(int argc, char **argv)
+/* The first word behind `from` that is neither an option nor the value of one; 0: there is none. */
+static int find_word(int argc, char **argv, int from)
 {
     Parser p = {.argc = argc, .argv = argv};
-    for (p.at = 1; p.at < argc; p.at++) {
+    for (p.at = from + 1; p.at < argc; p.at++) {
         const char *word = argv[p.at];
         if (strcmp(word, "--") == 0)
             return p.at + 1 < argc ? p.at + 1 : 0;
@@ -316,27 +340,43 @@ static int check_arguments(const Client *client)
     return 0;
 }
 
+/* Fills Client.verb and where its words stand. */
+static int find_verb(Client *client, int argc, char **argv, int at[2])
+{
+    unsigned n;
+    at[0] = find_word(argc, argv, 0);
+    if (at[0] == 0)
+        return 0;
+    int second = verb_group(argv[at[0]]) ? find_word(argc, argv, at[0]) : 0;
+    client->verb =
+            verb_find_words(argv[at[0]], second > 0 ? argv[second] : NULL, &client->group, &n);
+    if (n == 2)
+        at[1] = second;
+    if (client->verb)
+        return 0;
+
+    g_autofree char *name = g_strjoin(" ", argv[at[0]], n == 2 ? argv[second] : NULL, NULL);
+    const char *nearest = verb_suggest(name);
+    g_autofree char *group = n == 2 ? g_strconcat(argv[at[0]], " ", NULL) : g_strdup("");
+    return nearest ? report_usage("%s: there is no such command. Did you mean \"vmctl %s\"?", name, nearest)
+                   : report_usage("%s: there is no such command. See vmctl %s--help", name, group);
+}
+
 int option_parse(Client *client, int argc, char **argv)
 {
     Parser p = {.client = client, .argc = argc, .argv = argv};
-    int verb_at = find_verb(argc, argv);
+    int verb_at[2] = {};
     bool words_only = false;
 
-    if (verb_at > 0) {
-        p.verb = client->verb = verb_find(argv[verb_at]);
-        if (!p.verb) {
-            const char *nearest = verb_suggest(argv[verb_at]);
-            return nearest ? report_usage("%s: there is no such command. Did you mean \"vmctl %s\"?",
-                                     argv[verb_at], nearest)
-                           : report_usage("%s: there is no such command. See vmctl --help", argv[verb_at]);
-        }
-    }
+    int r = find_verb(client, argc, argv, verb_at);
+    if (r != 0)
+        return r;
+    p.verb = client->verb;
 
     client->arguments = g_new0(char *, (size_t) argc + 1);
     for (p.at = 1; p.at < argc; p.at++) {
         char *word = argv[p.at];
-        int r = 0;
-        if (p.at == verb_at)
+        if (p.at == verb_at[0] || p.at == verb_at[1])
             continue;
         if (words_only || word[0] != '-' || !word[1])
             client->arguments[client->n_arguments++] = word;

@@ -20,7 +20,7 @@ typedef enum OptionKind {
 } OptionKind;
 
 typedef struct Option {
-    const char *verbs; /* NULL: all; else "create run" */
+    const char *verbs; /* NULL: all; else "create,run,network create" */
     const char *name;  /* without the dashes */
     char letter;       /* or 0 */
     OptionKind kind;

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "kind.h"
 #include "terminal.h"
 
 static void print_line(const char *text)
@@ -48,7 +49,7 @@ int report_errno(int err, const char *format, ...)
 
 static int exit_code(ErrorCode code)
 {
-    if (code == ERROR_NO_SUCH_VM)
+    if (code == ERROR_NO_SUCH_VM || code == ERROR_NO_SUCH_NETWORK)
         return EXIT_NO_SUCH_VM;
     if (code == ERROR_NOT_AUTHORIZED)
         return EXIT_NOT_AUTHORIZED;
@@ -115,11 +116,13 @@ int report_exit_code(const char *error_name)
 static int report_unknown_object(Client *client, const char *name)
 {
     bus_error_cleanup sd_bus_error error = SD_BUS_ERROR_NULL;
+    const ObjectKind *kind = client_kind(client);
     int r = sd_bus_call_method(
-            client->bus, BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, "GetVM", &error, NULL, "s", name);
+            client->bus, BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, kind->get, &error, NULL, "s", name);
     if (r < 0 && is_ours(error.name))
         return report_bus(client, NULL, &error, r);
-    (void) report("VM \"%s\": it does not exist. See: vmctl%s list", name, client_hint_options(client));
+    (void) report("%s \"%s\": it does not exist. See: vmctl%s%s list", kind->word, name, client_hint_options(client),
+            kind->group);
     return EXIT_NO_SUCH_VM;
 }
 
@@ -164,7 +167,7 @@ int report_bus(Client *client, const char *name, const sd_bus_error *error, int 
                     bus_errors[i].text ? " " : "", bus_errors[i].text ? bus_errors[i].text : "");
         return bus_errors[i].code;
     }
-    return name ? report("VM \"%s\": %s", name, text) : report("%s", text);
+    return name ? report("%s \"%s\": %s", client_kind(client)->word, name, text) : report("%s", text);
 }
 
 void note(const Client *client, const char *format, ...)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* start stop kill reboot reset pause resume save delete: one call a VM. */
+/* start stop kill reboot reset pause resume save delete, and what networks have of these: one call an object. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 static int notify_started(Client *client, const char *name)
 {
     g_autoptr(json_t) properties = NULL;
-    int r = json_get_properties(client, name, VM_INTERFACE, &properties);
+    int r = json_get_properties(client, name, &properties);
     if (r != EXIT_DONE)
         return r;
     uint64_t leader = json_get_number(properties, "Leader");
@@ -46,8 +46,8 @@ static int confirm_delete(Client *client)
     if (client->yes || client->quiet || !terminal_is_interactive())
         return EXIT_DONE;
     g_autofree char *names = g_strjoinv("\", \"", client->arguments);
-    if (terminal_confirm(false, "Forget \"%s\" and delete %s settings? Images stay.", names,
-                client->n_arguments > 1 ? "their" : "its"))
+    if (terminal_confirm(false, "Forget \"%s\" and delete %s settings?%s", names, client->n_arguments > 1 ? "their" : "its",
+                client_kind(client) == &kind_vm ? " Images stay." : ""))
         return EXIT_DONE;
     note(client, "Nothing was deleted.");
     return EXIT_FAILED;
@@ -55,11 +55,12 @@ static int confirm_delete(Client *client)
 
 int verb_act(Client *client)
 {
-    const Action *action = action_find(client->verb->name);
+    const char *space = strchr(client->verb->name, ' ');
+    const Action *action = action_find(client_kind(client), space ? space + 1 : client->verb->name);
 
     if (client->attach && client->n_arguments > 1)
         return report_usage("--attach: one terminal takes one VM only");
-    if (action->flags) {
+    if (action->confirm) {
         int r = confirm_delete(client);
         if (r != EXIT_DONE)
             return r;

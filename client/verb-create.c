@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* create, run, set: settings from options. */
+/* create, run, set: settings from options, of a VM or a network. */
 #include <string.h>
 #include <sys/random.h>
 
@@ -12,12 +12,13 @@
 #include "report.h"
 #include "verb.h"
 
-/* METHOD(name, settings), or METHOD(settings) on the VM itself. */
+/* METHOD(name, settings), or METHOD(settings) on the object itself. */
 static int call_with_changes(
-        Client *client, const char *vm, const char *method, const char *name, const Changes *changes)
+        Client *client, const char *object, const char *method, const char *name, const Changes *changes)
 {
     g_autoptr(sd_bus_message) message = NULL;
-    int r = client_new_call(client, vm, vm ? VM_INTERFACE : MANAGER_INTERFACE, method, &message);
+    const char *interface = object ? client_kind(client)->interface : MANAGER_INTERFACE;
+    int r = client_new_call(client, object, interface, method, &message);
     if (r != EXIT_DONE)
         return r;
     r = name ? sd_bus_message_append(message, "s", name) : 0;
@@ -25,7 +26,7 @@ static int call_with_changes(
         r = changes_append(changes, message);
     if (r < 0)
         return report_errno(r, "%s: cannot make the call", method);
-    return client_send(client, vm, message, NULL);
+    return client_send(client, object, message, NULL);
 }
 
 static int check_name(const char *name)
@@ -34,8 +35,8 @@ static int check_name(const char *name)
     return name_check(name, &error) ? EXIT_DONE : report_error(error);
 }
 
-/* CreateVM or RunVM, with what the options say. */
-static int make_vm(Client *client, const char *method, const char *name)
+/* CreateVM, RunVM or CreateNetwork, with what the options say. */
+static int make(Client *client, const char *method, const char *name)
 {
     int r = check_name(name);
     if (r != EXIT_DONE)
@@ -47,15 +48,15 @@ static int make_vm(Client *client, const char *method, const char *name)
 int verb_create(Client *client)
 {
     const char *name = client->arguments[0];
-    int r = make_vm(client, "CreateVM", name);
+    int r = make(client, client_kind(client)->create, name);
     if (r != EXIT_DONE)
         return r;
 
     g_autoptr(json_t) properties = NULL;
-    if (!client->quiet && json_get_properties(client, name, VM_INTERFACE, &properties) == EXIT_DONE)
+    if (!client->quiet && json_get_properties(client, name, &properties) == EXIT_DONE)
         printf("Created %s.\n", json_get_string(properties, "SettingsFile"));
     (void) fflush(stdout);
-    return client->now ? action_perform(client, action_find("start"), client->arguments) : EXIT_DONE;
+    return client->now ? action_perform(client, action_find(client_kind(client), "start"), client->arguments) : EXIT_DONE;
 }
 
 /* "run-1a2b3c4d" */
@@ -72,7 +73,7 @@ int verb_run(Client *client)
     g_autofree char *name = client->n_arguments > 0 ? g_strdup(client->arguments[0]) : make_name();
     if (client->attach && client->wait)
         return report_usage("--attach and --wait cannot both be given");
-    int r = make_vm(client, "RunVM", name);
+    int r = make(client, "RunVM", name);
     if (r != EXIT_DONE)
         return r;
     if (!client->quiet) {
@@ -84,13 +85,13 @@ int verb_run(Client *client)
     return client->wait ? attach_wait(client, name) : EXIT_DONE;
 }
 
-/* The sections that the VM has: --disk= adds one more. */
+/* The sections that it has: --disk= adds one more. */
 static int get_sections(Client *client, const char *name, char ***ret)
 {
     g_autoptr(sd_bus_message) reply = NULL;
     g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(g_free);
     const char *section;
-    int r = client_call(client, name, VM_INTERFACE, "GetSettings", &reply, NULL);
+    int r = client_call(client, name, client_kind(client)->interface, "GetSettings", &reply, NULL);
     if (r != EXIT_DONE)
         return r;
     r = sd_bus_message_enter_container(reply, 'a', "{sa{sv}}");
@@ -126,12 +127,7 @@ int verb_set(Client *client)
     if (changes_is_empty(changes))
         return report_usage("set: nothing is to be changed; give options, or -p SECTION.KEY=VALUE");
     r = call_with_changes(client, name, "SetSettings", NULL, changes);
-    if (r != EXIT_DONE || client->quiet)
-        return r;
-
-    g_autoptr(json_t) properties = NULL;
-    if (json_get_properties(client, name, VM_INTERFACE, &properties) == EXIT_DONE &&
-            json_get_bool(properties, "NeedsRestart"))
-        note(client, "VM \"%s\" runs; the change holds from its next start on.", name);
-    return EXIT_DONE;
+    if (r == EXIT_DONE)
+        note_restart(client, name);
+    return r;
 }

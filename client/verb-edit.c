@@ -13,28 +13,28 @@
 #include "terminal.h"
 #include "verb.h"
 
-/* The text of NAME.vm itself, which comes before its drop-ins. */
+/* The text of the file itself, which comes before its drop-ins. */
 static int get_text(Client *client, const char *name, char **ret_path, char **ret_text)
 {
     g_autoptr(sd_bus_message) reply = NULL;
     const char *path, *text;
-    int r = client_call(client, name, VM_INTERFACE, "GetFiles", &reply, NULL);
+    int r = client_call(client, name, client_kind(client)->interface, "GetFiles", &reply, NULL);
     if (r != EXIT_DONE)
         return r;
     r = sd_bus_message_enter_container(reply, 'a', "(ss)");
     if (r >= 0)
         r = sd_bus_message_read(reply, "(ss)", &path, &text);
     if (r <= 0)
-        return report("VM \"%s\": it has no settings file", name);
+        return report("%s \"%s\": it has no settings file", client_kind(client)->word, name);
     *ret_path = g_strdup(path);
     *ret_text = g_strdup(text);
     return EXIT_DONE;
 }
 
-static int write_copy(const char *name, const char *text, char **ret_path)
+static int write_copy(const char *name, const char *suffix, const char *text, char **ret_path)
 {
-    g_autofree char *path = g_strdup_printf("%s/vmctl-%s-XXXXXX.vm", g_get_tmp_dir(), name);
-    fd_cleanup int fd = mkostemps(path, 3, O_CLOEXEC);
+    g_autofree char *path = g_strdup_printf("%s/vmctl-%s-XXXXXX%s", g_get_tmp_dir(), name, suffix);
+    fd_cleanup int fd = mkostemps(path, (int) strlen(suffix), O_CLOEXEC);
     if (fd < 0)
         return report_errno(errno, "%s: cannot make a copy to edit", path);
     for (size_t at = 0, length = strlen(text); at < length;) {
@@ -90,19 +90,15 @@ static int run_editor(const char *path)
 static int set_text(Client *client, const char *name, const char *expected, const char *text)
 {
     if (!g_utf8_validate(text, -1, NULL))
-        return report("VM \"%s\": the text is not UTF-8", name);
-    return client_call(client, name, VM_INTERFACE, "SetFile", NULL, "ss", expected, text);
+        return report("%s \"%s\": the text is not UTF-8", client_kind(client)->word, name);
+    return client_call(client, name, client_kind(client)->interface, "SetFile", NULL, "ss", expected, text);
 }
 
 static void note_saved(Client *client, const char *name, const char *path)
 {
-    g_autoptr(json_t) properties = NULL;
-    if (client->quiet)
-        return;
-    printf("Saved %s.\n", path);
-    if (json_get_properties(client, name, VM_INTERFACE, &properties) == EXIT_DONE &&
-            json_get_bool(properties, "NeedsRestart"))
-        note(client, "VM \"%s\" runs; the change holds from its next start on.", name);
+    if (!client->quiet)
+        printf("Saved %s.\n", path);
+    note_restart(client, name);
 }
 
 /* Until it is saved, unchanged or given up. The copy is left where its text is nowhere else. */
@@ -141,6 +137,6 @@ int verb_edit(Client *client)
     g_autofree char *path = NULL, *text = NULL, *copy = NULL;
     int r = get_text(client, name, &path, &text);
     if (r == EXIT_DONE)
-        r = write_copy(name, text, &copy);
+        r = write_copy(name, client_kind(client)->suffix, text, &copy);
     return r == EXIT_DONE ? edit_until_saved(client, name, path, text, copy) : r;
 }

@@ -104,7 +104,7 @@ static int stop_others(Client *client)
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     for (size_t i = 0; i < client->n_arguments; i++) {
         g_autoptr(json_t) properties = NULL;
-        int r = json_get_properties(client, client->arguments[i], VM_INTERFACE, &properties);
+        int r = json_get_properties(client, client->arguments[i], &properties);
         if (r != EXIT_DONE)
             return r;
         if (json_get_number(properties, "Leader") > 0)
@@ -113,7 +113,7 @@ static int stop_others(Client *client)
     if (names->len == 0)
         return EXIT_DONE;
     g_ptr_array_add(names, NULL);
-    return action_perform(client, action_find("stop"), (char **) names->pdata);
+    return action_perform(client, action_find(&kind_vm, "stop"), (char **) names->pdata);
 }
 
 int verb_disable(Client *client)

@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "addresses.h"
 #include "connect.h"
 #include "json.h"
 #include "pager.h"
@@ -39,97 +40,154 @@ static void hint_problems(Client *client)
                 client_hint_options(client));
 }
 
-/* The name and the state alone come with one short answer, which is what a host with many VMs wants. */
-static int list_short(Client *client)
-{
-    static const char *const header[] = {"NAME", "STATE", ">LEADER", NULL};
-    g_autoptr(sd_bus_message) reply = NULL;
-    g_autoptr(Table) table = table_new(header);
-    g_autoptr(json_t) array = client_json(client) ? json_array() : NULL;
-    const char *name, *state, *path;
-    uint32_t leader;
+typedef enum Cell {
+    CELL_TEXT,
+    CELL_STATE,
+    CELL_NUMBER, /* 0: there is none */
+    CELL_SIZE,
+    CELL_WORDS,
+    CELL_ADDRESSES, /* of Addresses of org.vmd1.VM, as addresses_to_json() has it */
+} Cell;
 
-    int r = client_call(client, NULL, MANAGER_INTERFACE, "ListVMs", &reply, NULL);
-    if (r != EXIT_DONE)
-        return r;
-    r = sd_bus_message_enter_container(reply, 'a', "(ssuo)");
-    while (r >= 0 && (r = sd_bus_message_read(reply, "(ssuo)", &name, &state, &leader, &path)) > 0) {
-        if (!is_wanted(client, name, state))
-            continue;
-        if (array) {
-            json_array_append_new(array, json_pack("{ss ss si ss}", "name", name, "state", state, "leader",
-                                                 (int) leader, "path", path));
-            continue;
-        }
-        table_add(table, STYLE_NONE, name);
-        table_add(table, terminal_state_style(state), state);
-        if (leader > 0)
-            table_addf(table, STYLE_NONE, "%u", leader);
+typedef struct Column {
+    const char *title, *member; /* of the table and of JSON */
+    const char *property;       /* where it comes from with --full */
+    Cell cell;
+} Column;
+
+/* What comes with one short answer, which is what a host with many VMs wants. */
+static const Column vm_columns[] = {
+        {"NAME", "name", NULL, CELL_TEXT},
+        {"STATE", "state", NULL, CELL_STATE},
+        {">LEADER", "leader", NULL, CELL_NUMBER},
+        {},
+};
+
+static const Column vm_full_columns[] = {
+        {"NAME", "name", "Name", CELL_TEXT},
+        {"STATE", "state", "State", CELL_STATE},
+        {">LEADER", "leader", "Leader", CELL_NUMBER},
+        {">CPUS", "cpus", "CPUs", CELL_NUMBER},
+        {">MEMORY", "memory", "Memory", CELL_SIZE},
+        {"ACCELERATOR", "accelerator", "Accelerator", CELL_TEXT},
+        {"ADDRESSES", "addresses", "Addresses", CELL_ADDRESSES},
+        {"DESCRIPTION", "description", "Description", CELL_TEXT},
+        {},
+};
+
+static const Column network_columns[] = {
+        {"NAME", "name", NULL, CELL_TEXT},
+        {"STATE", "state", NULL, CELL_STATE},
+        {"MODE", "mode", NULL, CELL_TEXT},
+        {"BRIDGE", "bridge", NULL, CELL_TEXT},
+        {},
+};
+
+static const Column network_full_columns[] = {
+        {"NAME", "name", "Name", CELL_TEXT},
+        {"STATE", "state", "State", CELL_STATE},
+        {"MODE", "mode", "Mode", CELL_TEXT},
+        {"BRIDGE", "bridge", "Bridge", CELL_TEXT},
+        {"ADDRESSES", "addresses", "Addresses", CELL_WORDS},
+        {">PORTS", "ports", "Ports", CELL_NUMBER},
+        {"DOMAIN", "domain", "Domain", CELL_TEXT},
+        {"DESCRIPTION", "description", "Description", CELL_TEXT},
+        {},
+};
+
+static const Column *columns_of(const Client *client)
+{
+    if (client_kind(client) == &kind_network)
+        return client->full ? network_full_columns : network_columns;
+    return client->full ? vm_full_columns : vm_columns;
+}
+
+/* "192.168.100.2,192.168.100.3" */
+static void add_words(Table *table, const json_t *words, const char *key)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    size_t i;
+    json_t *word;
+    json_array_foreach(words, i, word)
+    {
+        const char *s = key ? json_get_string(word, key) : json_string_value(word);
+        if (s && *s)
+            g_string_append_printf(text, "%s%s", text->len ? "," : "", s);
+    }
+    table_add(table, STYLE_NONE, text->str);
+}
+
+static void add_cell(Table *table, const Column *column, const json_t *object)
+{
+    const json_t *value = json_object_get(object, column->member);
+    json_int_t number = json_integer_value(value);
+    g_autofree char *size = NULL;
+
+    switch (column->cell) {
+    case CELL_TEXT:
+        table_add(table, STYLE_NONE, json_string_value(value));
+        break;
+    case CELL_STATE:
+        table_add(table, terminal_state_style(json_get_string(object, column->member)), json_string_value(value));
+        break;
+    case CELL_NUMBER:
+        if (number > 0)
+            table_addf(table, STYLE_NONE, "%" JSON_INTEGER_FORMAT, number);
         else
             table_add(table, STYLE_NONE, NULL);
+        break;
+    case CELL_SIZE:
+        size = format_size_human(number > 0 ? (uint64_t) number : 0);
+        table_add(table, STYLE_NONE, size);
+        break;
+    case CELL_WORDS:
+        add_words(table, value, NULL);
+        break;
+    case CELL_ADDRESSES:
+        add_words(table, value, "address");
+        break;
     }
-    if (r < 0)
-        return report_errno(r, "vmd: cannot read its answer");
-    if (array) {
-        json_print(client, array);
-        return EXIT_DONE;
-    }
-    table_print(table, client, client->full, "VM", "VMs");
-    hint_problems(client);
-    return EXIT_DONE;
 }
 
-static void add_full_row(Table *table, const json_t *vm)
+static int list_short(Client *client, json_t **ret)
 {
-    const char *state = json_get_string(vm, "State");
-    uint64_t leader = json_get_number(vm, "Leader");
-    g_autofree char *memory = format_size_human(json_get_number(vm, "Memory"));
-
-    table_add(table, STYLE_NONE, json_get_string(vm, "Name"));
-    table_add(table, terminal_state_style(state), state);
-    if (leader > 0)
-        table_addf(table, STYLE_NONE, "%" PRIu64, leader);
-    else
-        table_add(table, STYLE_NONE, NULL);
-    table_addf(table, STYLE_NONE, "%" PRIu64, json_get_number(vm, "CPUs"));
-    table_add(table, STYLE_NONE, memory);
-    table_add(table, STYLE_NONE, json_get_string(vm, "Accelerator"));
-    table_add(table, STYLE_NONE, json_get_string(vm, "Description"));
+    const ObjectKind *kind = client_kind(client);
+    g_auto(GStrv) members = g_strsplit(kind->list_members, " ", -1);
+    g_autoptr(json_t) rows = NULL;
+    int r = json_call_array(client, NULL, kind->list, &rows);
+    if (r == EXIT_DONE)
+        *ret = json_name_members(rows, (const char *const *) members);
+    return r;
 }
 
-/* The members that `list` without --full has, and those of the other columns. */
-static json_t *new_full_object(const json_t *vm)
+/* The members of `columns`, and where it is. */
+static json_t *new_full_object(const Column *columns, const char *path, const json_t *properties)
 {
-    static const char *const members[][2] = {
-            {"name", "Name"},
-            {"state", "State"},
-            {"leader", "Leader"},
-            {"cpus", "CPUs"},
-            {"memory", "Memory"},
-            {"accelerator", "Accelerator"},
-            {"description", "Description"},
-            {"path", "path"},
-    };
     json_t *object = json_object();
-    for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
-        (void) json_object_set(object, members[i][0], json_object_get(vm, members[i][1]));
+    for (const Column *column = columns; column->title; column++) {
+        const json_t *value = json_object_get(properties, column->property);
+        if (column->cell == CELL_ADDRESSES)
+            (void) json_object_set_new(object, column->member, addresses_to_json(value));
+        else
+            (void) json_object_set(object, column->member, (json_t *) value);
+    }
+    (void) json_object_set_new(object, "path", json_string(path));
     return object;
 }
 
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(
-            json_get_string(*(json_t *const *) a, "Name"), json_get_string(*(json_t *const *) b, "Name"));
+            json_get_string(*(json_t *const *) a, "name"), json_get_string(*(json_t *const *) b, "name"));
 }
 
-/* All properties of all VMs. */
-static int list_full(Client *client)
+/* All properties of all of them. */
+static int list_full(Client *client, json_t **ret)
 {
-    static const char *const header[] = {
-            "NAME", "STATE", ">LEADER", ">CPUS", ">MEMORY", "ACCELERATOR", "DESCRIPTION", NULL};
+    const ObjectKind *kind = client_kind(client);
+    const Column *columns = columns_of(client);
     g_autoptr(sd_bus_message) reply = NULL;
-    g_autoptr(Table) table = table_new(header);
-    g_autoptr(GPtrArray) vms = g_ptr_array_new();
+    g_autoptr(GPtrArray) found = g_ptr_array_new();
     const char *path;
     json_t *interfaces;
 
@@ -142,62 +200,54 @@ static int list_full(Client *client)
         return report_errno(r, "vmd: cannot read its answer");
     json_object_foreach(objects, path, interfaces)
     {
-        json_t *vm = json_object_get(interfaces, VM_INTERFACE);
-        if (!vm || !is_wanted(client, json_get_string(vm, "Name"), json_get_string(vm, "State")))
-            continue;
-        (void) json_object_set_new(vm, "path", json_string(path));
-        g_ptr_array_add(vms, vm);
+        const json_t *properties = json_object_get(interfaces, kind->interface);
+        if (properties)
+            g_ptr_array_add(found, new_full_object(columns, path, properties));
     }
-    g_ptr_array_sort(vms, compare_names);
-    if (client_json(client)) {
-        g_autoptr(json_t) array = json_array();
-        for (guint i = 0; i < vms->len; i++)
-            json_array_append_new(array, new_full_object(vms->pdata[i]));
-        json_print(client, array);
-        return EXIT_DONE;
-    }
-    for (guint i = 0; i < vms->len; i++)
-        add_full_row(table, vms->pdata[i]);
-    table_print(table, client, false, "VM", "VMs");
-    hint_problems(client);
+    g_ptr_array_sort(found, compare_names);
+    *ret = json_array();
+    for (guint i = 0; i < found->len; i++)
+        (void) json_array_append_new(*ret, found->pdata[i]);
     return EXIT_DONE;
+}
+
+static void print_list(Client *client, const json_t *objects)
+{
+    const Column *columns = columns_of(client);
+    const ObjectKind *kind = client_kind(client);
+    const char *header[G_N_ELEMENTS(vm_full_columns) + G_N_ELEMENTS(network_full_columns)] = {};
+    size_t i;
+    json_t *object;
+
+    for (size_t k = 0; columns[k].title; k++)
+        header[k] = columns[k].title;
+    g_autoptr(Table) table = table_new(header);
+    json_array_foreach(objects, i, object)
+        for (const Column *column = columns; column->title; column++)
+            add_cell(table, column, object);
+    table_print(table, client, client->full, kind->thing, kind->things);
+    hint_problems(client);
 }
 
 int verb_list(Client *client)
 {
+    g_autoptr(json_t) all = NULL, wanted = json_array();
+    size_t i;
+    json_t *object;
+
     if (!client_json(client))
         pager_open(client->no_pager, client->full);
-    return client->full ? list_full(client) : list_short(client);
-}
-
-/* Calls a method that returns an array of structs, as JSON. */
-static int call_array(Client *client, const char *method, json_t **ret)
-{
-    g_autoptr(sd_bus_message) reply = NULL;
-    int r = client_call(client, NULL, MANAGER_INTERFACE, method, &reply, NULL);
+    int r = client->full ? list_full(client, &all) : list_short(client, &all);
     if (r != EXIT_DONE)
         return r;
-    json_t *array = json_from_message(reply, &r);
-    if (!array)
-        return report_errno(r, "vmd: cannot read its answer");
-    *ret = array;
+    json_array_foreach(all, i, object)
+        if (is_wanted(client, json_get_string(object, "name"), json_get_string(object, "state")))
+            (void) json_array_append(wanted, object);
+    if (client_json(client))
+        json_print(client, wanted);
+    else
+        print_list(client, wanted);
     return EXIT_DONE;
-}
-
-/* An array of arrays as an array of objects whose members are called `keys`. */
-static json_t *name_members(const json_t *rows, const char *const *keys)
-{
-    json_t *array = json_array();
-    size_t i;
-    json_t *row;
-    json_array_foreach(rows, i, row)
-    {
-        json_t *object = json_object();
-        for (size_t k = 0; keys[k]; k++)
-            (void) json_object_set(object, keys[k], json_array_get(row, k));
-        (void) json_array_append_new(array, object);
-    }
-    return array;
 }
 
 static const char *member(const json_t *row, size_t index)
@@ -225,11 +275,11 @@ int verb_jobs(Client *client)
     size_t i;
     json_t *job;
 
-    int r = call_array(client, "ListJobs", &jobs);
+    int r = json_call_array(client, NULL, "ListJobs", &jobs);
     if (r != EXIT_DONE)
         return r;
     if (client_json(client)) {
-        g_autoptr(json_t) named = name_members(jobs, keys);
+        g_autoptr(json_t) named = json_name_members(jobs, keys);
         json_print(client, named);
         return EXIT_DONE;
     }
@@ -254,11 +304,11 @@ int verb_qemu(Client *client)
     size_t i, k;
     json_t *build, *word;
 
-    int r = call_array(client, "ListQEMU", &builds);
+    int r = json_call_array(client, NULL, "ListQEMU", &builds);
     if (r != EXIT_DONE)
         return r;
     if (client_json(client)) {
-        g_autoptr(json_t) named = name_members(builds, keys);
+        g_autoptr(json_t) named = json_name_members(builds, keys);
         json_print(client, named);
         return EXIT_DONE;
     }

@@ -38,7 +38,7 @@ int verb_version(Client *client)
         printf("vmctl %s\n", PROJECT_VERSION);
         (void) fflush(stdout);
     }
-    int r = json_get_properties(client, NULL, MANAGER_INTERFACE, &properties);
+    int r = json_get_properties(client, NULL, &properties);
     if (r != EXIT_DONE)
         return r;
     const char *vmd = json_get_string(properties, "Version");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* show, cat, explain: what vmd knows of a VM, in full. */
+/* show, cat, explain: what vmd knows of a VM or a network, in full. */
 #include <string.h>
 #include <time.h>
 
@@ -112,7 +112,7 @@ static void print_settings(const Client *client, const json_t *settings)
                 terminal_normal(stdout, STYLE_BOLD));
         json_object_foreach(values, name, value)
         {
-            const SettingKey *key = schema_find_key(&vm_schema, kind, name);
+            const SettingKey *key = schema_find_key(client_kind(client)->schema, kind, name);
             if (json_is_array(value) && key && key->type == SETTING_PROPERTY) {
                 json_array_foreach(value, i, line) printf("%s=%s\n", name, json_string_value(line));
                 continue;
@@ -130,12 +130,12 @@ static int show_one(Client *client, const char *name)
     int r;
 
     if (!client->settings) {
-        r = json_get_properties(client, name, name ? VM_INTERFACE : MANAGER_INTERFACE, &object);
+        r = json_get_properties(client, name, &object);
         if (r == EXIT_DONE)
             print_properties(client, object);
         return r;
     }
-    r = client_call(client, name, VM_INTERFACE, "GetSettings", &reply, NULL);
+    r = client_call(client, name, client_kind(client)->interface, "GetSettings", &reply, NULL);
     if (r != EXIT_DONE)
         return r;
     object = json_from_message(reply, &r);
@@ -174,7 +174,7 @@ static int cat_one(Client *client, const char *name)
     const char *path, *text;
     size_t n = 0;
 
-    int r = client_call(client, name, VM_INTERFACE, "GetFiles", &reply, NULL);
+    int r = client_call(client, name, client_kind(client)->interface, "GetFiles", &reply, NULL);
     if (r != EXIT_DONE)
         return r;
     r = sd_bus_message_enter_container(reply, 'a', "(ss)");

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "addresses.h"
 #include "connect.h"
 #include "journal.h"
 #include "json.h"
@@ -115,6 +116,24 @@ static void print_resources(const json_t *vm, const json_t *scope)
         printf(LABEL "%" PRIu64 "\n", "Tasks", json_get_number(scope, "TasksCurrent"));
 }
 
+/* "Address: 192.168.100.2 (lan, lease)", and more below. */
+static void print_addresses(const json_t *vm)
+{
+    g_autoptr(json_t) addresses = addresses_to_json(json_object_get(vm, "Addresses"));
+    bool first = true;
+    size_t i;
+    json_t *row;
+    json_array_foreach(addresses, i, row)
+    {
+        if (!*json_get_string(row, "address"))
+            continue;
+        printf(first ? LABEL : "%14.0s", first ? "Address" : "");
+        printf("%s (%s, %s)\n", json_get_string(row, "address"), json_get_string(row, "interface"),
+                json_get_string(row, "source"));
+        first = false;
+    }
+}
+
 static void print_runtime(Client *client, const json_t *vm, size_t columns)
 {
     const char *unit = json_get_string(vm, "Unit"), *reason = json_get_string(vm, "AcceleratorReason");
@@ -129,6 +148,7 @@ static void print_runtime(Client *client, const json_t *vm, size_t columns)
         printf(LABEL "%s%s%s%s\n", "Accelerator", json_get_string(vm, "Accelerator"), *reason ? " (" : "",
                 reason, *reason ? ")" : "");
     print_resources(vm, scope);
+    print_addresses(vm);
     if (*json_get_string(scope, "ControlGroup"))
         systemd_print_processes(
                 client, unit, json_get_string(scope, "ControlGroup"), "      CGroup:", columns);
@@ -158,7 +178,7 @@ static void print_owner(const json_t *vm)
 static int status_one(Client *client, const char *name)
 {
     g_autoptr(json_t) vm = NULL;
-    int r = json_get_properties(client, name, VM_INTERFACE, &vm);
+    int r = json_get_properties(client, name, &vm);
     if (r != EXIT_DONE)
         return r;
     const char *state = json_get_string(vm, "State"), *description = json_get_string(vm, "Description");
@@ -233,7 +253,7 @@ static int print_count(Client *client)
 static int status_manager(Client *client)
 {
     g_autoptr(json_t) manager = NULL;
-    int r = json_get_properties(client, NULL, MANAGER_INTERFACE, &manager);
+    int r = json_get_properties(client, NULL, &manager);
     if (r != EXIT_DONE)
         return r;
     if (client_json(client)) {

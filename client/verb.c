@@ -5,6 +5,7 @@
 
 #include "option.h"
 #include "pager.h"
+#include "report.h"
 #include "schema.h"
 #include "terminal.h"
 
@@ -29,6 +30,7 @@ const Verb verbs[] = {
     { "list", 0, VERB_ANY, VERB_NAMES, "[PATTERN...]", "List VMs", verb_list },
     { "status", 0, VERB_ANY, VERB_NAMES, "[NAME...]", "Show how VMs, or vmd itself, are doing", verb_status },
     { "show", 0, VERB_ANY, VERB_NAMES, "[NAME...]", "Show properties of VMs, or of vmd itself", verb_show },
+    { "ip", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show the addresses of VMs", verb_ip },
     { "console", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Attach the terminal to the serial console", verb_console },
     { "log", 1, VERB_ANY, VERB_NAMES, "NAME [-- JOURNALCTL-OPTION...]", "Show what the journal has on a VM", verb_log },
     { "explain", 1, 1, VERB_NAMES, "NAME", "Show the QEMU command line and where each part comes from", verb_explain },
@@ -39,12 +41,25 @@ const Verb verbs[] = {
     { "edit", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Open the settings file in an editor", verb_edit },
     { "set", 1, 1, VERB_ACTS | VERB_NAMES | VERB_SETTINGS, "NAME OPTIONS...", "Change settings", verb_set },
 
+    { "Networks" },
+    { "network create", 1, 1, VERB_ACTS | VERB_SETTINGS, "NAME [OPTIONS...]", "Define a network", verb_create, &kind_network },
+    { "network start", 1, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME...", "Start networks; VMs do so themselves", verb_act, &kind_network },
+    { "network stop", 1, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME...", "Stop networks that nobody uses", verb_act, &kind_network },
+    { "network delete", 1, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME...", "Delete the settings of networks", verb_act, &kind_network },
+    { "network list", 0, VERB_ANY, VERB_NAMES, "[PATTERN...]", "List networks", verb_list, &kind_network },
+    { "network show", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show properties of networks", verb_show, &kind_network },
+    { "network leases", 0, 1, VERB_NAMES, "[NAME]", "Show which addresses were given to whom", verb_leases, &kind_network },
+    { "network cat", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show settings files and drop-ins", verb_cat, &kind_network },
+    { "network edit", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Open the settings file in an editor", verb_edit, &kind_network },
+    { "network set", 1, 1, VERB_ACTS | VERB_NAMES | VERB_SETTINGS, "NAME OPTIONS...", "Change settings", verb_set, &kind_network },
+    { "tap", 2, VERB_ANY, VERB_ACTS | VERB_NAMES, "NETWORK -- COMMAND...", "Run a command with a port on a network", verb_tap, &kind_network },
+
     { "vmd" },
     { "reload", 0, 0, VERB_ACTS, "", "Read all settings files again", verb_reload },
     { "qemu", 0, 0, 0, "", "List the QEMU builds that were asked so far", verb_qemu },
     { "version", 0, 0, 0, "", "Show the versions of vmctl and vmd", verb_version },
 
-    { "help", 0, 1, VERB_HIDDEN, "[COMMAND]", "Show help", verb_show_help },
+    { "help", 0, 2, VERB_HIDDEN, "[COMMAND]", "Show help", verb_show_help },
     { "complete", 0, VERB_ANY, VERB_HIDDEN, "-- WORD...", "Completions, for shells", verb_complete },
     {}
         /* clang-format on */
@@ -59,6 +74,7 @@ static const struct {
         {"config", "cat"},
         {"define", "create"},
         {"destroy", "kill"},
+        {"domifaddr", "ip"},
         {"dumpxml", "cat"},
         {"info", "status"},
         {"journal", "log"},
@@ -66,6 +82,16 @@ static const struct {
         {"logs", "log"},
         {"ls", "list"},
         {"managedsave", "save"},
+        {"net", "network"},
+        {"network autostart", "network set"},
+        {"network destroy", "network stop"},
+        {"network dhcp-leases", "network leases"},
+        {"network info", "network show"},
+        {"network list-leases", "network leases"},
+        {"network remove", "network delete"},
+        {"network status", "network show"},
+        {"network update", "network set"},
+        {"networks", "network"},
         {"new", "create"},
         {"poweroff", "stop"},
         {"ps", "list"},
@@ -89,19 +115,93 @@ const Verb *verb_find(const char *name)
     return NULL;
 }
 
-const char *verb_suggest(const char *name)
+char *verb_group_of(const Verb *verb)
 {
-    const char *names[G_N_ELEMENTS(verbs)];
-    size_t n = 0;
+    const char *space = verb->handler ? strchr(verb->name, ' ') : NULL;
+    return space ? g_strndup(verb->name, (size_t) (space - verb->name)) : NULL;
+}
 
+const char *verb_group(const char *word)
+{
+    for (const Verb *verb = verbs; verb->name; verb++) {
+        g_autofree char *group = verb_group_of(verb);
+        if (group && strcmp(group, word) == 0)
+            return g_intern_string(group);
+    }
+    return NULL;
+}
+
+const Verb *verb_find_words(const char *first, const char *second, const char **ret_group, unsigned *ret_n)
+{
+    const char *group = verb_group(first);
+    g_autofree char *name = group ? g_strjoin(" ", first, second ? second : "list", NULL) : NULL;
+
+    *ret_group = group && !second ? group : NULL;
+    *ret_n = group && second ? 2 : 1;
+    return verb_find(group ? name : first);
+}
+
+const ObjectKind *verb_kind(const Verb *verb)
+{
+    return verb && verb->kind ? verb->kind : &kind_vm;
+}
+
+const SettingKey *verb_setting_keys(const Verb *verb)
+{
+    if (!verb || !(verb->flags & VERB_SETTINGS))
+        return NULL;
+    return verb_kind(verb)->schema->keys;
+}
+
+static const char *find_synonym(const char *name)
+{
     for (size_t i = 0; i < G_N_ELEMENTS(synonyms); i++)
         if (strcmp(synonyms[i].theirs, name) == 0)
             return synonyms[i].ours;
-    for (const Verb *verb = verbs; verb->name; verb++)
-        if (verb->handler && !(verb->flags & VERB_HIDDEN))
-            names[n++] = verb->name;
+    return NULL;
+}
+
+/* "network rm" is what "rm" is, as far as networks have that. */
+static const char *find_synonym_in(const char *group, const char *word)
+{
+    const char *synonym = find_synonym(word);
+    g_autofree char *name = synonym ? g_strjoin(" ", group, synonym, NULL) : NULL;
+    const Verb *verb = name ? verb_find(name) : NULL;
+    return verb ? verb->name : NULL;
+}
+
+const char *verb_suggest(const char *name)
+{
+    const char *names[2 * G_N_ELEMENTS(verbs)];
+    size_t n = 0;
+
+    /* What virsh has for networks: net-list. */
+    g_autofree char *ours =
+            g_str_has_prefix(name, "net-") ? g_strconcat("network ", name + strlen("net-"), NULL) : NULL;
+    if (ours && verb_find(ours))
+        return verb_find(ours)->name;
+    if (ours)
+        return verb_suggest(ours);
+
+    const char *synonym = find_synonym(name), *space = strchr(name, ' ');
+    g_autofree char *group = space ? g_strndup(name, (size_t) (space - name)) : NULL;
+    if (!synonym && group)
+        synonym = find_synonym_in(group, space + 1);
+    if (synonym)
+        return synonym;
+    for (const Verb *verb = verbs; verb->name; verb++) {
+        g_autofree char *its = verb_group_of(verb);
+        if (verb->handler && !(verb->flags & VERB_HIDDEN) && g_strcmp0(its, group) == 0)
+            names[n++] = verb->name + (group ? strlen(group) + 1 : 0);
+    }
+    for (const Verb *verb = verbs; !group && verb->name; verb++) {
+        g_autofree char *its = verb_group_of(verb);
+        if (its)
+            names[n++] = verb_group(its);
+    }
     names[n] = NULL;
-    return option_nearest(name, names);
+    const char *nearest = option_nearest(group ? space + 1 : name, names);
+    return nearest && group ? nearest - strlen(group) - 1 : nearest;
 }
 
 /* "  -n --lines=N          Number of journal lines" */
@@ -138,10 +238,11 @@ static bool has_own_options(const Verb *verb)
     return false;
 }
 
-static void print_setting_options(void)
+static void print_setting_options(const Schema *schema)
 {
-    print_heading("Settings (vmd.vm(5) has all of them)");
-    for (const SettingKey *key = vm_schema.keys; key->section; key++) {
+    g_autofree char *heading = g_strdup_printf("Settings (%s has all of them)", schema->manual);
+    print_heading(heading);
+    for (const SettingKey *key = schema->keys; key->section; key++) {
         if (!key->option)
             continue;
         g_autofree char *words = NULL;
@@ -165,7 +266,7 @@ static void print_exit_codes(void)
             {EXIT_FAILED, "it failed; stderr says why"},
             {EXIT_USAGE, "the command line cannot be meant"},
             {EXIT_NOT_RUNNING, "of status: the VM does not run"},
-            {EXIT_NO_SUCH_VM, "there is no such VM"},
+            {EXIT_NO_SUCH_VM, "there is no such VM or network"},
             {EXIT_NOT_AUTHORIZED, "not authorised"},
             {EXIT_INTERRUPTED, "interrupted; what was begun goes on"},
     };
@@ -174,47 +275,82 @@ static void print_exit_codes(void)
         printf("  %-6d %s\n", codes[i].code, codes[i].meaning);
 }
 
-int verb_help(const Client *client, const Verb *verb)
+static void print_verb(const Verb *verb)
+{
+    g_autofree char *text = g_strdup_printf("%s %s", verb->name, verb->synopsis);
+    printf("  %-34s %s\n", text, verb->summary);
+}
+
+static void help_of_verb(const Verb *verb)
+{
+    printf("vmctl %s %s\n\n%s.\n", verb->name, verb->synopsis, verb->summary);
+    if (has_own_options(verb)) {
+        print_heading("Options");
+        print_options(verb, true);
+    }
+    if (verb->flags & VERB_SETTINGS)
+        print_setting_options(verb->kind ? verb->kind->schema : &vm_schema);
+    printf("\nOptions of all commands: vmctl --help\n");
+}
+
+static void help_of_group(const char *group)
+{
+    const char *heading = "Commands";
+    bool started = false;
+    printf("vmctl %s COMMAND ...\n", group);
+    for (const Verb *verb = verbs; verb->name; verb++) {
+        g_autofree char *its = verb_group_of(verb);
+        if (!verb->handler)
+            heading = verb->name;
+        if (g_strcmp0(its, group) != 0)
+            continue;
+        if (!started)
+            print_heading(heading);
+        started = true;
+        print_verb(verb);
+    }
+    printf("\nvmctl %s COMMAND --help lists the options of a command.\n", group);
+}
+
+static void help_of_all(void)
+{
+    printf("vmctl [OPTIONS...] COMMAND ...\n\nDefine, run and look after virtual machines.\n");
+    for (const Verb *verb = verbs; verb->name; verb++) {
+        if (!verb->handler)
+            print_heading(verb->name);
+        else if (!(verb->flags & VERB_HIDDEN))
+            print_verb(verb);
+    }
+    print_heading("Options");
+    print_options(NULL, false);
+    print_exit_codes();
+    printf("\nvmctl COMMAND --help lists the options of a command. See vmctl(1), vmd.vm(5), vmd.net(5).\n");
+}
+
+int verb_help(const Client *client, const Verb *verb, const char *group)
 {
     pager_open(client->no_pager, true);
-    if (verb) {
-        printf("vmctl %s %s\n\n%s.\n", verb->name, verb->synopsis, verb->summary);
-        if (has_own_options(verb)) {
-            print_heading("Options");
-            print_options(verb, true);
-        }
-        if (verb->flags & VERB_SETTINGS)
-            print_setting_options();
-        printf("\nOptions of all commands: vmctl --help\n");
-    } else {
-        printf("vmctl [OPTIONS...] COMMAND ...\n\nDefine, run and look after virtual machines.\n");
-        for (const Verb *v = verbs; v->name; v++) {
-            if (!v->handler) {
-                print_heading(v->name);
-            } else if (!(v->flags & VERB_HIDDEN)) {
-                g_autofree char *text = g_strdup_printf("%s %s", v->name, v->synopsis);
-                printf("  %-34s %s\n", text, v->summary);
-            }
-        }
-        print_heading("Options");
-        print_options(NULL, false);
-        print_exit_codes();
-        printf("\nvmctl COMMAND --help lists the options of a command. See vmctl(1), vmd.vm(5).\n");
-    }
+    if (group)
+        help_of_group(group);
+    else if (verb)
+        help_of_verb(verb);
+    else
+        help_of_all();
     return EXIT_DONE;
 }
 
 int verb_show_help(Client *client)
 {
-    const Verb *verb = NULL;
-    if (client->n_arguments > 0) {
-        verb = verb_find(client->arguments[0]);
-        if (!verb) {
-            const char *nearest = verb_suggest(client->arguments[0]);
-            fprintf(stderr, "vmctl: %s: there is no such command.%s%s%s\n", client->arguments[0],
-                    nearest ? " Did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
-            return EXIT_USAGE;
-        }
-    }
-    return verb_help(client, verb);
+    const char *group;
+    unsigned n;
+    if (client->n_arguments == 0)
+        return verb_help(client, NULL, NULL);
+
+    const Verb *verb = verb_find_words(client->arguments[0], client->arguments[1], &group, &n);
+    if (verb)
+        return verb_help(client, verb, group);
+    g_autofree char *name = n > 1 ? g_strjoinv(" ", client->arguments) : g_strdup(client->arguments[0]);
+    const char *nearest = verb_suggest(name);
+    return nearest ? report_usage("%s: there is no such command. Did you mean %s?", name, nearest)
+                   : report_usage("%s: there is no such command. See vmctl --help", name);
 }

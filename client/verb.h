@@ -2,17 +2,21 @@
 #pragma once
 
 /* Verbs: the one table behind dispatch, --help and the completions. To add a verb, write its handler in a
- * verb-*.c and add a row in verb.c; options of its own go into option.c. */
+ * verb-*.c and add a row in verb.c; options of its own go into option.c.
+ *
+ * A verb of two words, "network create", belongs to the group "network". A group is there as soon as a row is; alone
+ * it is its "list". */
 
 #include <stddef.h>
 
 #include "client.h"
+#include "kind.h"
 
 #define VERB_ANY SIZE_MAX
 
 typedef enum VerbFlags {
     VERB_HIDDEN = 1 << 0,
-    VERB_NAMES = 1 << 1,    /* its arguments are names of VMs */
+    VERB_NAMES = 1 << 1,    /* its arguments are names of objects of its kind */
     VERB_SETTINGS = 1 << 2, /* takes the options of the settings schema */
     VERB_ACTS = 1 << 3,     /* may need authorisation: a polkit agent is started on a terminal */
 } VerbFlags;
@@ -24,6 +28,7 @@ typedef struct Verb {
     const char *synopsis; /* its arguments, for --help */
     const char *summary;
     int (*handler)(Client *client); /* returns an exit code */
+    const ObjectKind *kind;         /* what it is about; NULL: VMs */
 } Verb;
 
 /* All verbs in the order of --help; ends with a row whose name is NULL. A row without a handler is the
@@ -32,16 +37,32 @@ extern const Verb verbs[];
 
 const Verb *verb_find(const char *name);
 
-/* The verb that was probably meant, or NULL. */
+/* Verb and group from words of a command line, of which `second` may be NULL. Takes the second one only after a group:
+ * says so in *ret_n, 1 or 2. Where it is a group alone *ret_group is its name. NULL: there is no such verb. */
+const Verb *verb_find_words(const char *first, const char *second, const char **ret_group, unsigned *ret_n);
+
+/* What it is about. */
+const ObjectKind *verb_kind(const Verb *verb);
+
+/* The rows of the schema whose options the verb takes, or NULL. */
+const struct SettingKey *verb_setting_keys(const Verb *verb);
+
+/* The name of the group that `word` is, as the table has it, or NULL. */
+const char *verb_group(const char *word);
+
+/* "network" of "network create" (a new string, the caller frees), NULL of others. */
+char *verb_group_of(const Verb *verb);
+
+/* The verb, or group, that was probably meant, or NULL. `name` may have two words. */
 const char *verb_suggest(const char *name);
 
-/* Prints the help of everything, or of one verb. */
-int verb_help(const Client *client, const Verb *verb);
+/* Prints the help of everything, or of one verb or one group. */
+int verb_help(const Client *client, const Verb *verb, const char *group);
 
 int verb_create(Client *client);
 int verb_run(Client *client);
 int verb_set(Client *client);
-int verb_act(Client *client); /* start stop kill reboot reset pause resume save delete */
+int verb_act(Client *client); /* those of the table in action.c */
 int verb_list(Client *client);
 int verb_jobs(Client *client);
 int verb_qemu(Client *client);
@@ -49,6 +70,9 @@ int verb_status(Client *client);
 int verb_show(Client *client);
 int verb_cat(Client *client);
 int verb_edit(Client *client);
+int verb_ip(Client *client);
+int verb_leases(Client *client);
+int verb_tap(Client *client);
 int verb_console(Client *client);
 int verb_log(Client *client);
 int verb_enable(Client *client);

@@ -5,8 +5,8 @@
 TABLES is what the program "tables" printed. A template is mdoc with lines of these forms:
 
     @about KIND NAME ... @end   prose that goes with a row of a table; nothing is printed here
-    @verbs @options @setting-options
-    @sections  @keys SECTION  @scope
+    @verbs @options
+    @setting-options SCHEMA  @sections SCHEMA     a schema of TABLES: vm, network
     @interface NAME  @methods NAME  @signals NAME  @properties NAME  @errors
     @messages @actions
     @NAME@                      in any line: the VALUE of the command line
@@ -119,7 +119,7 @@ class Page:
 
     def options_of(self, verb):
         return [o for o in self.tables['options']
-                if o['summary'] and (o['verbs'] is None if verb is None else verb in (o['verbs'] or '').split())]
+                if o['summary'] and (o['verbs'] is None if verb is None else verb in (o['verbs'] or []))]
 
     def do_options(self):
         self.out.append('.Bl -tag -width Ds')
@@ -154,34 +154,36 @@ class Page:
         if is_open:
             self.out.append('.El')
 
-    def do_setting_options(self):
+    def do_setting_options(self, schema):
         self.out.append('.Bl -tag -width Ds')
-        for key in self.tables['keys']:
+        for key in self.tables['schemas'][schema]['keys']:
             if not key['option']:
                 continue
             value = key['metavar'] or key['words'] or 'VALUE'
             self.out.append(f'.It Fl \\-{key["option"].translate(LITERAL)} Ns = Ns Ar {argument(value)}')
             self.out += text(sentence(key['summary']))
-            section = key['section'] + (' NAME' if self.is_named(key['section']) else '')
+            section = key['section'] + (' NAME' if self.is_named(schema, key['section']) else '')
             self.out += [f'Sets', f'.Ic {key["key"]} Ns =', f'of [{section}].']
-            self.add_prose('setting-option', key['option'])
+            self.add_prose('setting-option', f'{schema} {key["option"]}')
         self.out.append('.El')
 
     # ---- settings
 
-    def is_named(self, section):
-        return next(s['named'] for s in self.tables['sections'] if s['name'] == section)
+    def is_named(self, schema, section):
+        return next(s['named'] for s in self.tables['schemas'][schema]['sections'] if s['name'] == section)
 
-    def do_sections(self):
-        for section in self.tables['sections']:
+    def do_sections(self, schema):
+        keys = self.tables['schemas'][schema]['keys']
+        for section in self.tables['schemas'][schema]['sections']:
             name = section['name'] + (' NAME' if section['named'] else '')
             self.out.append(f'.Ss [{name}]')
             self.out += text(section['summary'])
             self.add_prose('section', section['name'])
-            if any(k['section'] == section['name'] and k['key'] != '*' for k in self.tables['keys']):
-                self.do_keys(section['name'])
-            if any(k['section'] == section['name'] and k['key'] == '*' for k in self.tables['keys']):
-                self.do_scope()
+            own = [k for k in keys if k['section'] == section['name']]
+            if any(k['key'] != '*' for k in own):
+                self.add_keys([k for k in own if k['key'] != '*'])
+            if any(k['key'] == '*' for k in own):
+                self.add_scope()
 
     @staticmethod
     def allowed(key):
@@ -196,11 +198,9 @@ class Page:
             return f'{words}, from {low} to {high}.'
         return f'{words}, at least {low}.' if low else f'{words}.'
 
-    def do_keys(self, section):
+    def add_keys(self, keys):
         self.out.append('.Bl -tag -width Ds')
-        for key in self.tables['keys']:
-            if key['section'] != section or key['key'] == '*':
-                continue
+        for key in keys:
             self.out.append(f'.It Ic {key["key"]} Ns =')
             self.out += text(key['summary'])
             self.out += text(self.allowed(key))
@@ -210,10 +210,10 @@ class Page:
                 self.out += text('Must be set.')
             if key['option']:
                 self.out += ['With', '.Xr vmctl 1 :', f'.Fl \\-{key["option"].translate(LITERAL)} .']
-            self.add_prose('key', f'{section}.{key["key"]}')
+            self.add_prose('key', f'{key["section"]}.{key["key"]}')
         self.out.append('.El')
 
-    def do_scope(self):
+    def add_scope(self):
         """The names in two columns."""
         names = self.tables['scope']
         self.out.append('.Bd -unfilled -offset indent')

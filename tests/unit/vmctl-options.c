@@ -24,6 +24,7 @@ static void client_clear(Client *client)
     g_clear_pointer(&client->properties, g_ptr_array_unref);
     g_clear_pointer(&client->changes, g_array_unref);
     g_clear_pointer(&client->cdroms, g_ptr_array_unref);
+    g_clear_pointer(&client->forwards, g_ptr_array_unref);
 }
 
 /* Parses a line that must be right. */
@@ -181,7 +182,7 @@ static void nonsense_is_refused(void)
     check_refused("create web --memroy=2G", "Did you mean --memory?");
     check_refused("create web --qqqqqq", "See vmctl create --help");
     check_refused("list --force", "it belongs to: delete");
-    check_refused("list --cpus=2", "it belongs to: create run set");
+    check_refused("list --cpus=2", "it belongs to: create, run, set");
     check_refused("list -f", "\"list\" has no such option");
     check_refused("list -Z", "there is no such option");
     check_refused("list --json=yes", "it can be: pretty|short|off");
@@ -207,6 +208,10 @@ static void bad_settings_are_refused(void)
             {"set web -p =2", "SECTION.KEY=VALUE"},
             {"set web -p .CPUs=2", "SECTION.KEY=VALUE"},
             {"set web -p VM.=2", "SECTION.KEY=VALUE"},
+            {"network set lan -p Moed=nat", "[Network] has no such key. Did you mean Mode=?"},
+            {"network set lan -p MemoryMax=2G", "[Network] has no such key. For one of another section"},
+            {"network set lan -p CPUs=2", "vmd.net(5) has them all"},
+            {"network set lan -p Mode", "'Reservation web.Address="},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_auto(GStrv) argv = words(cases[i].line);
@@ -219,6 +224,70 @@ static void bad_settings_are_refused(void)
             g_error("vmctl %s: \"%s\" where \"%s\" was to be said", cases[i].line, text, cases[i].said);
         client_clear(&client);
     }
+}
+
+/* "network" and what follows are one verb, wherever options stand; alone it is its list. */
+static void verbs_may_have_two_words(void)
+{
+    static const struct {
+        const char *line, *verb, *argument;
+    } cases[] = {
+            {"network", "network list", NULL},
+            {"-q network", "network list", NULL},
+            {"network -j", "network list", NULL},
+            {"network list", "network list", NULL},
+            {"network list lan", "network list", "lan"},
+            {"-H a network --json=short show -p Mode lan", "network show", "lan"},
+            {"network create list", "network create", "list"},
+            {"network set network --mode=nat", "network set", "network"},
+            {"list network", "list", "network"},
+            {"network -- list", "network list", NULL},
+            {"tap lan -- qemu --mac=x", "tap", "lan"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_auto(GStrv) argv = words(cases[i].line);
+        Client client;
+        parse(&client, argv);
+        g_assert_cmpstr(client.verb->name, ==, cases[i].verb);
+        g_assert_cmpstr(client.arguments[0], ==, cases[i].argument);
+        g_assert_true(client_kind(&client) == (strcmp(client.verb->name, "list") == 0 ? &kind_vm : &kind_network));
+        client_clear(&client);
+    }
+    check_refused("network start", "vmctl network start NAME...");
+    check_refused("network leases a b", "\"b\" is too much; it is: vmctl network leases [NAME]");
+    check_refused("network lits", "Did you mean \"vmctl network list\"?");
+    check_refused("network qqqq", "network qqqq: there is no such command. See vmctl network --help");
+    check_refused("network create lan --cpus=2", "it belongs to: create, run, set");
+    check_refused("create web --mode=nat", "it belongs to: network create, network set");
+    check_refused("network create lan --moed=nat", "Did you mean --mode?");
+    check_refused("network list --state=paused", "it can be: stopped|");
+}
+
+/* What they are called by virsh and by incus. */
+static void verbs_of_others_are_understood(void)
+{
+    static const char *const cases[][2] = {
+            {"net-list", "network list"},
+            {"net-start", "network start"},
+            {"net-destroy", "network stop"},
+            {"net-define", "network create"},
+            {"net-undefine", "network delete"},
+            {"net-dumpxml", "network cat"},
+            {"net-edit", "network edit"},
+            {"net-info", "network show"},
+            {"net-dhcp-leases", "network leases"},
+            {"net-autostart", "network set"},
+            {"network rm", "network delete"},
+            {"network ls", "network list"},
+            {"network list-leases", "network leases"},
+            {"domifaddr", "ip"},
+            {"netwrok", "network"},
+            {"net", "network"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+        g_assert_cmpstr(verb_suggest(cases[i][0]), ==, cases[i][1]);
+    g_assert_null(verb_suggest("network qqqq"));
+    g_assert_null(verb_suggest("network kill"));
 }
 
 static void text_that_is_not_utf8_is_refused(void)
@@ -259,6 +328,24 @@ static void disks_get_names_of_their_own(void)
             "{'Disk disk1':{'Source':'/a'},'Disk disk3':{'Source':'/b'}}");
 }
 
+/* A name of their own that does not change with the network. */
+static void interfaces_get_names_of_their_own(void)
+{
+    static const char *const taken[] = {"VM", "Network net0", "Network lan", NULL};
+    check_changes("create web --network=default --bridge=br0",
+            "{'Network net0':{'Network':'default'},'Network net1':{'Bridge':'br0'}}");
+    check_changes_beside("set web --network=lan", taken, "{'Network net1':{'Network':'lan'}}");
+}
+
+static void networks_have_settings_of_their_own(void)
+{
+    check_changes("network create lan --mode=routed --bridge=br0 --address=192.0.2.1/24 --address=2001:db8::1/64",
+            "{'Network':{'Mode':'routed','Bridge':'br0','Address':['192.0.2.1/24','2001:db8::1/64']}}");
+    check_changes("network set lan -p Mode=nat -p Network.MTU=9000 -p 'Reservation web.Address=192.0.2.7'",
+            "{'Network':{'Mode':'nat','MTU':'9000'},'Reservation web':{'Address':'192.0.2.7'}}");
+    check_changes("network set lan -p 'Reservation web=' -p Domain=", "{'Reservation web':{},'Network':{'Domain':''}}");
+}
+
 /* A relative path is the caller's, who may be on another machine. */
 static void paths_are_made_absolute(void)
 {
@@ -293,10 +380,10 @@ static void tables_are_sound(void)
                     g_assert_true(a->letter == 0 || a->letter != b->letter);
                 }
     }
-    for (const SettingKey *key = vm_schema.keys; key->section; key++)
-        for (const Option *option = options; key->option && option->name; option++)
-            for (const Verb *verb = verbs; verb->name; verb++)
-                if (verb->flags & VERB_SETTINGS && option_is_for(option, verb) && option->kind != OPTION_FLAG)
+    for (const Verb *verb = verbs; verb->name; verb++)
+        for (const SettingKey *key = verb_setting_keys(verb); key && key->section; key++)
+            for (const Option *option = options; key->option && option->name; option++)
+                if (option_is_for(option, verb) && option->kind != OPTION_FLAG)
                     g_assert_cmpstr(option->name, !=, key->option);
     for (const Verb *a = verbs; a->name; a++) {
         g_assert_true(!a->handler || (a->summary && a->synopsis && a->min <= a->max));
@@ -318,7 +405,11 @@ int main(int argc, char **argv)
     g_test_add_func("/vmctl/settings/bad", bad_settings_are_refused);
     g_test_add_func("/vmctl/settings/not-utf8", text_that_is_not_utf8_is_refused);
     g_test_add_func("/vmctl/settings/sections-and-keys", settings_are_the_files_sections_and_keys);
+    g_test_add_func("/vmctl/options/two-words", verbs_may_have_two_words);
+    g_test_add_func("/vmctl/options/synonyms", verbs_of_others_are_understood);
     g_test_add_func("/vmctl/settings/disks", disks_get_names_of_their_own);
+    g_test_add_func("/vmctl/settings/interfaces", interfaces_get_names_of_their_own);
+    g_test_add_func("/vmctl/settings/networks", networks_have_settings_of_their_own);
     g_test_add_func("/vmctl/settings/paths", paths_are_made_absolute);
     return g_test_run();
 }
