@@ -84,3 +84,5 @@ no_rules() { ! nft list tables | grep vmd; }
 no_network_units() { ! systemctl list-units --all --plain --no-legend 'vmnet-*' | grep .; }
 no_network_files() { ! find /run/vmd/network /run/vmd/port -mindepth 1 | grep .; }
 no_lease_files() { ! ls -d /run/vmnet-* /run/private/vmnet-* 2> /dev/null | grep .; }
+
+in_guest_reaches() { [[ $(in_guest "$1" 'get 198.51.100.2') == beyond ]]; } # in_guest_reaches NAME: what is beyond
