@@ -3,6 +3,8 @@
 
 /* Listener: which sockets of the host listen on a port (sock_diag). */
 
+#include <glib.h>
+
 #include "address.h"
 
 typedef struct Listener {
