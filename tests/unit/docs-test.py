@@ -19,7 +19,9 @@ from pathlib import Path
 SOURCE = Path(os.environ['SOURCE'])
 MAN = Path(os.environ['MAN'])
 TABLES = json.loads(Path(os.environ['TABLES']).read_text())
-PAGES = ['vmctl.1', 'vmd.8', 'vmd.vm.5', 'org.vmd1.5']
+PAGES = ['vmctl.1', 'vmd.8', 'vmd.vm.5', 'vmd.net.5', 'org.vmd1.5']
+# Each schema of settings, and its page.
+SCHEMAS = [(schema, re.sub(r'(.*)\((.)\)', r'\1.\2', schema['page'])) for schema in TABLES['schemas'].values()]
 DOCUMENTS = ['README.md', 'CHANGELOG.md', 'HACKING.md',
              *(str(p.relative_to(SOURCE)) for p in sorted((SOURCE / 'docs').glob('*.md')))]
 
@@ -62,7 +64,11 @@ def section(name, title):
 
 def prose_of(name, head):
     """What follows an .It HEAD, up to the next item."""
-    match = re.search(rf'^\.It {head}.*\n((?:(?!\.It|\.El|\.S[hs]).*\n)*)', page(name), re.M)
+    return prose_in(page(name), head)
+
+
+def prose_in(roff, head):
+    match = re.search(rf'^\.It {head}.*\n((?:(?!\.It|\.El|\.S[hs]).*\n)*)', roff, re.M)
     return match.group(1).strip() if match else ''
 
 
@@ -91,27 +97,32 @@ class Test(unittest.TestCase):
 
 class Settings(Test):
     def test_each_key_and_no_other_stands_in_its_section(self):
-        for row in TABLES['sections']:
-            name = row['name'] + (' NAME' if row['named'] else '')
-            documented = re.findall(r'^\.It Ic (\w+) Ns =', section('vmd.vm.5', f'[{name}]'), re.M)
-            keys = [k['key'] for k in TABLES['keys'] if k['section'] == row['name'] and k['key'] != '*']
-            self.assertEqual(documented, keys, name)
+        for schema, page_name in SCHEMAS:
+            for row in schema['sections']:
+                name = row['name'] + (' NAME' if row['named'] else '')
+                documented = re.findall(r'^\.It Ic (\w+) Ns =', section(page_name, f'[{name}]'), re.M)
+                keys = [k['key'] for k in schema['keys'] if k['section'] == row['name'] and k['key'] != '*']
+                self.assertEqual(documented, keys, name)
 
     def test_each_scope_property_is_listed(self):
         listed = re.findall(r'(\w+)=', plain(section('vmd.vm.5', '[Scope]').split('.Bd')[1]))
         self.assertEqual(sorted(listed), sorted(TABLES['scope']))
 
     def test_defaults_and_limits_are_told(self):
-        for key in TABLES['keys']:
-            words = plain(prose_of('vmd.vm.5', f'Ic {key["key"]} Ns =')).replace('\n', ' ')
-            for told in [key['default'], *(key['words'] or '').split('|')]:
-                # Two sections may have a key of the same name; the first one is found.
-                if told and key['key'] not in ('Type',):
-                    self.assertIn(told, words, key['key'])
+        for schema, page_name in SCHEMAS:
+            for row in schema['sections']:
+                block = section(page_name, f'[{row["name"]}{" NAME" if row["named"] else ""}]')
+                for key in schema['keys']:
+                    if key['section'] != row['name']:
+                        continue
+                    words = plain(prose_in(block, f'Ic {key["key"]} Ns =')).replace('\n', ' ')
+                    for told in [key['default'], *(key['words'] or '').split('|')]:
+                        if told:
+                            self.assertIn(told, words, key['key'])
 
     def test_no_key_is_named_that_is_not_there(self):
         properties = set(re.findall(r'<property name="(\w+)"', read('dbus/org.vmd1.VM.xml')))
-        known = {k['key'] for k in TABLES['keys']} | set(TABLES['scope']) | SYSTEMD | OTHERS
+        known = {k['key'] for schema, _ in SCHEMAS for k in schema['keys']} | set(TABLES['scope']) | SYSTEMD | OTHERS
         for name, text in texts():
             # What "vmctl show" prints.
             text = re.sub(rf'^(?:{"|".join(properties)})=', '', text, flags=re.M)
@@ -119,7 +130,7 @@ class Settings(Test):
                 self.assert_known(word, known, name)
 
     def test_no_section_is_named_that_is_not_there(self):
-        known = {s['name'] for s in TABLES['sections']} | {'Service'}
+        known = {s['name'] for schema, _ in SCHEMAS for s in schema['sections']} | {'Service'}
         for name, text in texts():
             for word in re.findall(r'^\[([A-Z][A-Za-z]+)[ \]]', text, re.M):
                 self.assert_known(word, known, name)
@@ -132,20 +143,21 @@ class Vmctl(Test):
     def setUpClass(cls):
         cls.help = run(cls.vmctl, '--help')
         commands = cls.help.split('\nOptions:')[0]
-        cls.verbs = re.findall(r'^  ([a-z]+)\b', commands, re.M)
+        cls.verbs = re.findall(r'^  ([a-z]+(?: [a-z]+)?)\b', commands, re.M)
         cls.general = help_options(cls.help)
-        cls.of_verb = {verb: help_options(run(cls.vmctl, verb, '--help')) for verb in cls.verbs}
+        cls.of_verb = {verb: help_options(run(cls.vmctl, *verb.split(), '--help')) for verb in cls.verbs}
 
     def test_each_command_is_documented_and_no_other(self):
-        self.assertEqual(re.findall(r'^\.It Cm (\w+)', page('vmctl.1'), re.M), self.verbs)
+        self.assertEqual(re.findall(r'^\.It Cm ([a-z]+(?: [a-z]+)?)\b', page('vmctl.1'), re.M), self.verbs)
 
     def test_each_option_is_documented_at_its_command(self):
-        settings = man_options(section('vmctl.1', 'SETTINGS').split('.Bl', 1)[1])
+        settings = {'vm': man_options(section('vmctl.1', 'Of VMs')), 'network': man_options(section('vmctl.1', 'Of networks'))}
+        self.assertEqual(set(settings), set(TABLES['schemas']))
         for verb in self.verbs:
             block = re.search(rf'^\.It Cm {verb}\b(.*?)(?=^\.It Cm |^\.S[hs])', page('vmctl.1'), re.M | re.S).group(1)
             heads = '\n'.join(line for line in block.splitlines() if line.startswith('.It '))
-            takes_settings = any(v.get('name') == verb and v['settings'] for v in TABLES['verbs'])
-            self.assertEqual(man_options(heads) | (settings if takes_settings else set()), self.of_verb[verb], verb)
+            takes = next(v['settings'] for v in TABLES['verbs'] if v.get('name') == verb)
+            self.assertEqual(man_options(heads) | settings.get(takes, set()), self.of_verb[verb], verb)
 
     def test_each_general_option_is_documented(self):
         heads = [line for line in section('vmctl.1', 'OPTIONS').splitlines() if line.startswith('.It ')]
@@ -190,10 +202,12 @@ class Vmctl(Test):
         letters = {o['letter']: o['name'] for o in TABLES['options'] if o['letter']}
         for name, words in self.commands():
             count += 1
-            verb = next((w for w in words if w in self.verbs), None)
+            # A verb may have two words; the first one alone lists.
+            pairs = [' '.join(pair) for pair in zip(words, words[1:])]
+            verb = next((w for w in [*pairs, *words, *(f'{w} list' for w in words)] if w in self.verbs), None)
             if not verb:
                 self.assertTrue(all(w.startswith('-') for w in words), f'{name}: vmctl {shlex.join(words)}')
-            hidden = {o['name'] for o in TABLES['options'] if not o['summary'] and verb in (o['verbs'] or '').split()}
+            hidden = {o['name'] for o in TABLES['options'] if not o['summary'] and verb in (o['verbs'] or [])}
             known = self.general | hidden | (self.of_verb[verb] if verb else set())
             for word in words:
                 if word == '--':
@@ -251,7 +265,7 @@ class Daemon(Test):
 
     def test_each_method_has_an_action(self):
         actions = set(re.findall(r'#define (ACTION_\w+)', read('daemon/access/access.h')))
-        for interface in ('Manager', 'VM', 'Job'):
+        for interface in ('Manager', 'VM', 'Network', 'Job'):
             table = re.search(r'static const Method methods\[\] = \{\n(.*?)\{NULL\}', read(f'daemon/{interface.lower()}-dbus.c'), re.S)
             rows = dict(re.findall(r'^    \{"(\w+)", (.*)\},$', table.group(1), re.M))
             methods = set(re.findall(r'<method name="(\w+)"', read(f'dbus/org.vmd1.{interface}.xml')))
@@ -268,7 +282,7 @@ class Daemon(Test):
 
 
 class Bus(Test):
-    interfaces = ['org.vmd1.Manager', 'org.vmd1.VM', 'org.vmd1.Job']
+    interfaces = ['org.vmd1.Manager', 'org.vmd1.VM', 'org.vmd1.Network', 'org.vmd1.Job']
 
     def of(self, interface, tag):
         return re.findall(rf'<{tag} name="(\w+)"', read(f'dbus/{interface}.xml'))
@@ -304,7 +318,7 @@ class Bus(Test):
         members = {f'{i.rsplit(".", 1)[1]}.{m}' for i in self.interfaces for tag in ('method', 'signal', 'property')
                    for m in self.of(i, tag)}
         for name, text in texts():
-            for interface, member in re.findall(r'org\.vmd1\.(Manager|VM|Job)[. ]([A-Z]\w+)', text):
+            for interface, member in re.findall(r'org\.vmd1\.(Manager|VM|Network|Job)[. ]([A-Z]\w+)', text):
                 self.assert_known(f'{interface}.{member}', members, name)
 
 
