@@ -152,16 +152,15 @@ static bool begin(Passt *passt, const PortWish *wish, Error **ret_error)
     const Manager *manager = passt->manager;
     g_autoptr(GPtrArray) argv = make_argv(passt, wish, ret_error);
     g_autofree char *description = g_strdup_printf("User Networking of VM %s", wish->vm);
-    g_autofree char *runtime = g_path_get_basename(passt->dir), *scope = g_strdup_printf("vm-%s.scope", wish->vm);
+    g_autofree char *runtime = g_path_get_basename(passt->dir);
     if (!argv)
         return false;
-    const char *const runtime_dir[] = {runtime, NULL}, *const native[] = {"native", NULL}, *const part_of[] = {scope, NULL};
+    const char *const runtime_dir[] = {runtime, NULL}, *const native[] = {"native", NULL};
     const ServiceProperty properties[] = {
         {"Description", 's', .text = description},
         {"Type", 's', .text = "exec"},
         {"CollectMode", 's', .text = "inactive-or-failed"},
         {"Slice", 's', .text = "vms.slice"},
-        {"PartOf", 'a', .words = part_of},
         {"RuntimeDirectory", 'a', .words = runtime_dir},
         {"NoNewPrivileges", 'b', .number = 1},
         {"LockPersonality", 'b', .number = 1},

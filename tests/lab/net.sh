@@ -86,3 +86,4 @@ no_network_files() { ! find /run/vmd/network /run/vmd/port -mindepth 1 | grep .;
 no_lease_files() { ! ls -d /run/vmnet-* /run/private/vmnet-* 2> /dev/null | grep .; }
 
 in_guest_reaches() { [[ $(in_guest "$1" 'get 198.51.100.2') == beyond ]]; } # in_guest_reaches NAME: what is beyond
+no_passt() { ! pgrep -a passt; }
