@@ -161,7 +161,7 @@ static int ip_one(Client *client, const char *name, uint64_t deadline, Table *ta
 static int read_deadline(const Client *client, uint64_t *ret)
 {
     uint64_t time = USEC_INFINITY, now = (uint64_t) g_get_monotonic_time();
-    if (client->wait_time && *client->wait_time && !parse_duration(client->wait_time, &time))
+    if (client->wait_time && *client->wait_time && parse_duration(client->wait_time, &time) < 0)
         return report_usage("--wait=%s: it is a time such as 30s or 2min", client->wait_time);
     *ret = time >= USEC_INFINITY - now ? USEC_INFINITY : now + time;
     return EXIT_DONE;
