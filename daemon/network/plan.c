@@ -238,7 +238,7 @@ static char *bridge_name(const char *name)
 
 char *network_find_uplink_bridge(Manager *manager, const char *thing, Error **ret_error)
 {
-    Link link = {.name = "a link that is gone"};
+    Link link = {.name = "?"};
     int index;
     g_autoptr(Error) error = NULL;
     if (!links_default_route(manager->links, &index, &error)) {

@@ -25,6 +25,9 @@ struct Scopes {
     GHashTable *loaded; /* the scopes of VMs that systemd has */
     char *slice_path; /* NULL until known, or where cgroup2 is not at hand */
     GPtrArray *jobs;  /* ScopeJob, those not done */
+    ScopesKnown known; /* NULL when it has been told */
+    void *known_userdata;
+    bool listed;
 };
 
 struct ScopeJob {
@@ -111,6 +114,33 @@ static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *unus
     return 0;
 }
 
+static void check_known(Scopes *scopes)
+{
+    ScopesKnown known = scopes->known;
+    if (!known || !scopes->listed || !scopes->slice_path)
+        return;
+    scopes->known = NULL;
+    known(scopes->known_userdata);
+}
+
+void scopes_when_known(Scopes *scopes, ScopesKnown known, void *userdata)
+{
+    scopes->known = known;
+    scopes->known_userdata = userdata;
+    check_known(scopes);
+}
+
+GPtrArray *scopes_unknown_cgroups(const Scopes *scopes)
+{
+    GPtrArray *units = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GDir) dir = scopes->slice_path ? g_dir_open(scopes->slice_path, 0, NULL) : NULL;
+    const char *unit;
+    while (dir && (unit = g_dir_read_name(dir)))
+        if (is_vm_scope(unit) && !scope_is_loaded(scopes, unit))
+            g_ptr_array_add(units, g_strdup(unit));
+    return units;
+}
+
 static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     Scopes *scopes = userdata;
@@ -119,6 +149,8 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         return 0;
     while (sd_bus_message_read(m, "(ssssssouso)", &unit, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) > 0)
         g_hash_table_add(scopes->loaded, g_strdup(unit));
+    scopes->listed = true;
+    check_known(scopes);
     return 0;
 }
 
@@ -150,6 +182,7 @@ static int on_control_group(sd_bus_message *m, void *userdata, sd_bus_error *unu
     if (statfs(CGROUP_ROOT, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
         return 0;
     scopes->slice_path = g_build_filename(CGROUP_ROOT, group, SLICE, NULL);
+    check_known(scopes);
     return 0;
 }
 

@@ -23,6 +23,14 @@ int scopes_new(sd_bus *bus, Scopes **ret);
 void scopes_free(Scopes *scopes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Scopes, scopes_free)
 
+/* Told once, when it is known which cgroups of VMs there are and which of them systemd knows. */
+typedef void (*ScopesKnown)(void *userdata);
+void scopes_when_known(Scopes *scopes, ScopesKnown known, void *userdata);
+
+/* The names of the units whose cgroups are there but which systemd does not have: what a vmd left behind that was killed between
+ * the two steps of a start. g_ptr_array_unref. */
+GPtrArray *scopes_unknown_cgroups(const Scopes *scopes);
+
 typedef struct ScopeSpec {
     const char *unit;        /* "vm-web.scope" */
     const char *description;

@@ -59,8 +59,26 @@ static void recover_one(Manager *manager, const char *name)
         vm_read_settings(vm);
 }
 
+/* A guard that was born for a vmd that was killed before it could write down who it is: nobody knows it but its cgroup. */
+static void kill_unknown(void *userdata)
+{
+    Manager *manager = userdata;
+    g_autoptr(GPtrArray) units = scopes_unknown_cgroups(manager->scopes);
+    for (guint i = 0; i < units->len; i++) {
+        g_autofree char *name = name_from_scope(units->pdata[i]);
+        const VM *vm = name ? manager_find_vm(manager, name) : NULL;
+        if (!name || (vm && vm->instance))
+            continue;
+        fd_cleanup int cgroup = scope_cgroup_open(manager->scopes, units->pdata[i]);
+        if (cgroup >= 0)
+            (void) scope_cgroup_kill(cgroup);
+        scope_cgroup_remove(manager->scopes, units->pdata[i]);
+    }
+}
+
 void manager_recover(Manager *manager)
 {
+    scopes_when_known(manager->scopes, kill_unknown, manager);
     g_autoptr(GDir) dir = g_dir_open(manager->dirs->instances, 0, NULL);
     const char *name;
     while (dir && (name = g_dir_read_name(dir)))

@@ -3,6 +3,8 @@
 #
 # What tests of networks share: a place beyond the host, and looks at what the kernel has. To be sourced after lib.sh.
 
+# shellcheck disable=SC2154 # lib.sh has them
+
 # make_uplink: the host gets a link "up0" with the default route to the namespace "beyond", which answers at 198.51.100.2 and
 # 2001:db8:1::2, has a route to nothing else, and serves the text "beyond" by HTTP.
 make_uplink() {
@@ -83,7 +85,7 @@ no_links() { ! ip -o link | grep -E 'vmbr-|vmtap|vmmt'; }
 no_rules() { ! nft list tables | grep vmd; }
 no_network_units() { ! systemctl list-units --all --plain --no-legend 'vmnet-*' | grep .; }
 no_network_files() { ! find /run/vmd/network /run/vmd/port -mindepth 1 | grep .; }
-no_lease_files() { ! ls -d /run/vmnet-* /run/private/vmnet-* 2> /dev/null | grep .; }
+no_lease_files() { ! compgen -G '/run/vmnet-*' && ! compgen -G '/run/private/vmnet-*'; }
 
 in_guest_reaches() { [[ $(in_guest "$1" 'get 198.51.100.2') == beyond ]]; } # in_guest_reaches NAME: what is beyond
 no_passt() { ! pgrep -a passt; }
