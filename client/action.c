@@ -214,7 +214,8 @@ static int item_send(Item *item)
         if (r < 0)
             return report_errno(r, "VM \"%s\": cannot watch its state", item->name);
     }
-    int r = client_new_call(client, item->name, work->action->kind->interface, work->action->method, &message);
+    int r = client_new_call(
+            client, item->name, work->action->kind->interface, work->action->method, &message);
     if (r != EXIT_DONE)
         return r;
     r = work->action->flags ? sd_bus_message_append(message, "t", (uint64_t) client->force) : 0;
@@ -242,8 +243,9 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
     for (size_t i = 0; i < work->n_items; i++)
         /* What still waits for a password ends with us. */
         if (!work->items[i].done && (work->items[i].job || !polkit_agent_is_running()))
-            note(work->client, "%s \"%s\": its %s goes on. See: vmctl%s%s %s", kind->word, work->items[i].name,
-                    work->action->noun, client_hint_options(work->client), kind->look, work->items[i].name);
+            note(work->client, "%s \"%s\": its %s goes on. See: vmctl%s%s %s", kind->word,
+                    work->items[i].name, work->action->noun, client_hint_options(work->client), kind->look,
+                    work->items[i].name);
     work->interrupted = true;
     return 0;
 }

@@ -147,8 +147,9 @@ static int report_unknown_key(const Changes *changes, const char *name)
     const char *nearest = option_nearest(name, (const char *const *) names->pdata);
     if (nearest)
         return report_usage("-p %s=: %s%s] %s. Did you mean %s=?", name, neither, sections, has, nearest);
-    return report_usage("-p %s=: %s%s] %s. For one of another section write SECTION.KEY=VALUE; %s has them all",
-            name, neither, sections, has, changes->kind->schema->manual);
+    return report_usage(
+            "-p %s=: %s%s] %s. For one of another section write SECTION.KEY=VALUE; %s has them all", name,
+            neither, sections, has, changes->kind->schema->manual);
 }
 
 /* A key without its section: of [VM], else of [Scope]; of [Network] where it is a network. */
@@ -157,7 +158,8 @@ static int add_bare(Changes *changes, const char *name, const char *value)
     for (const char *const *section = changes->kind->bare; *section; section++) {
         const SettingKey *key = schema_find_key(changes->kind->schema, *section, name);
         bool is_row = key && strcmp(key->key, "*") != 0;
-        bool is_property = takes_properties(changes, *section) && g_strv_contains(scope_property_names(), name);
+        bool is_property =
+                takes_properties(changes, *section) && g_strv_contains(scope_property_names(), name);
         if (!is_row && !is_property)
             continue;
         add(changes, *section, name, value);
@@ -176,8 +178,7 @@ static int add_property(Changes *changes, const char *text)
 {
     const char *equals = strchr(text, '=');
     if (!equals || equals == text)
-        return report_usage(
-                "-p %s: it is SECTION.KEY=VALUE, such as -p %s", text, changes->kind->example);
+        return report_usage("-p %s: it is SECTION.KEY=VALUE, such as -p %s", text, changes->kind->example);
 
     g_autofree char *left = g_strndup(text, (size_t) (equals - text));
     char *dot = strrchr(left, '.');
@@ -210,7 +211,8 @@ static int add_all(Changes *changes, const Client *client)
             if (r != 0)
                 return r;
         } else if (is_named(changes->kind, argument->key->section)) {
-            g_autofree char *section = new_device(changes, argument->key->section, kind_device_prefix(argument->key));
+            g_autofree char *section =
+                    new_device(changes, argument->key->section, kind_device_prefix(argument->key));
             add(changes, section, argument->key->key, argument->value);
         } else {
             add(changes, argument->key->section, argument->key->key, argument->value);

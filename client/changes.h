@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Changes: the settings that a command line of create, run or set asks for, as sections and keys of the schema of what it
- * is about (kind.h).
+/* Changes: the settings that a command line of create, run or set asks for, as sections and keys of the
+ * schema of what it is about (kind.h).
  *
  * --cpus=2 and -p 'VM.CPUs=2' come to the same. Values stay strings in the file's spelling: the daemon
  * checks them, as for any client. */

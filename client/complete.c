@@ -96,7 +96,8 @@ static void offer_settings(const ObjectKind *kind, const char *current, const ch
     bool has_properties = false;
     for (const SettingKey *key = kind->schema->keys; key->section; key++) {
         const SettingSection *section = schema_find_section(kind->schema, key->section);
-        g_autofree char *device = section && section->named ? first_device(kind->schema->keys, key->section) : NULL;
+        g_autofree char *device =
+                section && section->named ? first_device(kind->schema->keys, key->section) : NULL;
         g_autofree char *word =
                 g_strdup_printf("%s%s%s.%s", key->section, device ? " " : "", device ? device : "", key->key);
         if (strcmp(key->key, "*") != 0)
@@ -107,7 +108,8 @@ static void offer_settings(const ObjectKind *kind, const char *current, const ch
         offer(current, prefix, *property, "=", "see systemd.resource-control(5)");
 }
 
-static void offer_setting_value(Client *client, const SettingKey *key, const char *current, const char *prefix)
+static void offer_setting_value(
+        Client *client, const SettingKey *key, const char *current, const char *prefix)
 {
     if (strcmp(key->section, "Network") == 0 && strcmp(key->key, "Network") == 0)
         offer_names(client, &kind_network, current, prefix);
@@ -139,7 +141,8 @@ static const Option *find_option(const Verb *verb, const char *name, char letter
 }
 
 /* Whether the word before the current one is an option that still waits for its value; offers those. */
-static bool offer_value_of_previous(Client *client, const Verb *verb, const char *previous, const char *current)
+static bool offer_value_of_previous(
+        Client *client, const Verb *verb, const char *previous, const char *current)
 {
     if (previous[0] != '-' || strchr(previous, '='))
         return false;

@@ -10,7 +10,8 @@
 /* Opens Client.bus as -H, -M and --user say. */
 int client_connect(Client *client);
 
-/* A call of org.vmd1 on the object `name` of the kind that this run is about (kind.h), or (NULL) on the manager. `ret_reply` may be NULL. */
+/* A call of org.vmd1 on the object `name` of the kind that this run is about (kind.h), or (NULL) on the
+ * manager. `ret_reply` may be NULL. */
 int client_call(Client *client, const char *name, const char *interface, const char *method,
         sd_bus_message **ret_reply, const char *types, ...);
 

@@ -46,7 +46,8 @@ const ObjectKind kind_network = {
 
 const ObjectKind *const kinds[] = {&kind_vm, &kind_network, NULL};
 
-/* Short, and free of what the value is: an interface that changes its network keeps its name, and so its MAC address. */
+/* Short, and free of what the value is: an interface that changes its network keeps its name, and so its MAC
+ * address. */
 static const struct {
     const char *section, *prefix;
 } device_prefixes[] = {

@@ -121,8 +121,8 @@ static int report_unknown_object(Client *client, const char *name)
             client->bus, BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, kind->get, &error, NULL, "s", name);
     if (r < 0 && is_ours(error.name))
         return report_bus(client, NULL, &error, r);
-    (void) report("%s \"%s\": it does not exist. See: vmctl%s%s list", kind->word, name, client_hint_options(client),
-            kind->group);
+    (void) report("%s \"%s\": it does not exist. See: vmctl%s%s list", kind->word, name,
+            client_hint_options(client), kind->group);
     return EXIT_NO_SUCH_VM;
 }
 

@@ -18,8 +18,8 @@ int report_errno(int err, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* What our own Error says. */
 int report_error(const Error *error);
 
-/* What the bus says; `name` is the VM or network (kind.h) that it was about, or NULL. An error of org.vmd1 is printed as it
- * came; for those of the bus itself the way out is added. */
+/* What the bus says; `name` is the VM or network (kind.h) that it was about, or NULL. An error of org.vmd1 is
+ * printed as it came; for those of the bus itself the way out is added. */
 int report_bus(Client *client, const char *name, const sd_bus_error *error, int r);
 
 /* The exit code of a D-Bus error's name, without printing. */

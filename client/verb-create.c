@@ -56,7 +56,8 @@ int verb_create(Client *client)
     if (!client->quiet && json_get_properties(client, name, &properties) == EXIT_DONE)
         printf("Created %s.\n", json_get_string(properties, "SettingsFile"));
     (void) fflush(stdout);
-    return client->now ? action_perform(client, action_find(client_kind(client), "start"), client->arguments) : EXIT_DONE;
+    return client->now ? action_perform(client, action_find(client_kind(client), "start"), client->arguments)
+                       : EXIT_DONE;
 }
 
 /* "run-1a2b3c4d" */

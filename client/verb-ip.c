@@ -41,9 +41,7 @@ static int ask(Lookup *lookup)
     g_autoptr(json_t) all = addresses_to_json(json_object_get(vm, "Addresses"));
     json_t *known = json_array(), *row;
     size_t i;
-    json_array_foreach(all, i, row)
-        if (*json_get_string(row, "address"))
-            (void) json_array_append(known, row);
+    json_array_foreach(all, i, row) if (*json_get_string(row, "address"))(void) json_array_append(known, row);
     json_decref(lookup->addresses);
     lookup->addresses = known;
     g_free(lookup->state);
@@ -83,17 +81,22 @@ static int wait_for_change(Lookup *lookup, uint64_t deadline)
     return 0;
 }
 
-/* It is watched before it is asked, so that nothing is missed in between. */
+/* It is watched before it is asked, so that nothing is missed in between; and vmd is, since another one that
+ * comes after it says nothing of what is as it was. */
 static int ask_until(Lookup *lookup, uint64_t deadline)
 {
+    static const char vmd_changed[] =
+            "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" BUS_NAME "'";
     Client *client = lookup->client;
-    __attribute__((cleanup(sd_bus_slot_unrefp))) sd_bus_slot *slot = NULL;
+    __attribute__((cleanup(sd_bus_slot_unrefp))) sd_bus_slot *slot = NULL, *vmd_slot = NULL;
     g_autofree char *path = kind_object(client_kind(client), lookup->name);
     int r = client_connect(client);
     if (r != EXIT_DONE)
         return r;
     r = sd_bus_match_signal(client->bus, &slot, BUS_NAME, path, "org.freedesktop.DBus.Properties",
             "PropertiesChanged", on_changed, lookup);
+    if (r >= 0)
+        r = sd_bus_add_match(client->bus, &vmd_slot, vmd_changed, on_changed, lookup);
     if (r < 0)
         return report_errno(r, "VM \"%s\": cannot watch it", lookup->name);
     for (;;) {
@@ -117,8 +120,8 @@ static int report_none(const Lookup *lookup)
     if (lookup->client->wait_time)
         return report("VM \"%s\": no address of it is known, after all that time. See: vmctl%s status %s",
                 lookup->name, hint, lookup->name);
-    return report("VM \"%s\": no address of it is known yet. To wait for one: vmctl%s ip --wait %s", lookup->name,
-            hint, lookup->name);
+    return report("VM \"%s\": no address of it is known yet. To wait for one: vmctl%s ip --wait %s",
+            lookup->name, hint, lookup->name);
 }
 
 static void add_rows(Table *table, const Lookup *lookup)
@@ -150,7 +153,8 @@ static int ip_one(Client *client, const char *name, uint64_t deadline, Table *ta
     if (r != EXIT_DONE)
         return r;
     if (array)
-        (void) json_array_append_new(array, json_pack("{ss sO}", "name", name, "addresses", lookup.addresses));
+        (void) json_array_append_new(
+                array, json_pack("{ss sO}", "name", name, "addresses", lookup.addresses));
     else if (client->quiet || client->value)
         print_bare(&lookup);
     else

@@ -128,7 +128,8 @@ static void add_cell(Table *table, const Column *column, const json_t *object)
         table_add(table, STYLE_NONE, json_string_value(value));
         break;
     case CELL_STATE:
-        table_add(table, terminal_state_style(json_get_string(object, column->member)), json_string_value(value));
+        table_add(table, terminal_state_style(json_get_string(object, column->member)),
+                json_string_value(value));
         break;
     case CELL_NUMBER:
         if (number > 0)
@@ -222,8 +223,7 @@ static void print_list(Client *client, const json_t *objects)
     for (size_t k = 0; columns[k].title; k++)
         header[k] = columns[k].title;
     g_autoptr(Table) table = table_new(header);
-    json_array_foreach(objects, i, object)
-        for (const Column *column = columns; column->title; column++)
+    json_array_foreach(objects, i, object) for (const Column *column = columns; column->title; column++)
             add_cell(table, column, object);
     table_print(table, client, client->full, kind->thing, kind->things);
     hint_problems(client);
@@ -240,9 +240,9 @@ int verb_list(Client *client)
     int r = client->full ? list_full(client, &all) : list_short(client, &all);
     if (r != EXIT_DONE)
         return r;
-    json_array_foreach(all, i, object)
-        if (is_wanted(client, json_get_string(object, "name"), json_get_string(object, "state")))
-            (void) json_array_append(wanted, object);
+    json_array_foreach(all, i, object) if (is_wanted(client, json_get_string(object, "name"),
+                                                   json_get_string(object, "state")))(void)
+            json_array_append(wanted, object);
     if (client_json(client))
         json_print(client, wanted);
     else

@@ -37,8 +37,8 @@ static int get_all_leases(Client *client, json_t *all)
     size_t i;
     json_t *row;
     int r = json_call_array(client, NULL, "ListNetworks", &networks);
-    json_array_foreach(networks, i, row)
-        if (r == EXIT_DONE && g_strcmp0(json_string_value(json_array_get(row, 1)), "running") == 0)
+    json_array_foreach(networks, i,
+            row) if (r == EXIT_DONE && g_strcmp0(json_string_value(json_array_get(row, 1)), "running") == 0)
             r = get_leases(client, json_string_value(json_array_get(row, 0)), all);
     return r;
 }
