@@ -303,7 +303,7 @@ typedef enum Verdict { GO_ON, ACCEPT, DROP, RETURN, JUMP, GOTO } Verdict;
 
 typedef struct Rule {
     Answer applies;
-    bool names_link;   /* asks for a link of the packet's by its name */
+    bool names_in;     /* asks for the link that it comes in by */
     bool tracks;       /* asks for the state of the connection, in iptables' way, which the text does not tell */
     Verdict verdict;
     const char *target;
@@ -369,7 +369,7 @@ static void read_expression(const RulesetPacket *packet, const json_t *expressio
     if ((found = json_object_get(expression, "match"))) {
         Answer answer = match(packet, found);
         const char *key = get_string(json_object_get(json_object_get(found, "left"), "meta"), "key");
-        rule->names_link |= key && answer == YES && (g_str_has_prefix(key, "iif") || g_str_has_prefix(key, "oif")) && g_strcmp0(get_string(found, "op"), "!=") != 0;
+        rule->names_in |= key && answer == YES && g_str_has_prefix(key, "iif") && g_strcmp0(get_string(found, "op"), "!=") != 0;
         rule->applies = MIN(rule->applies, answer);
     } else if ((found = json_object_get(expression, "vmap"))) {
         read_map(packet, found, rule);
@@ -382,8 +382,8 @@ static void read_expression(const RulesetPacket *packet, const json_t *expressio
     }
 }
 
-/* "-m conntrack --ctstate" is nearly always there to accept answers, or to drop what is invalid. Only where the rule is about the
- * packet's very link it may be meant to let in new ones. */
+/* "-m conntrack --ctstate" is nearly always there to accept answers, or to drop what is invalid. Only where the rule is about
+ * what comes in by this very link it may be meant to let in new ones. */
 static Rule read_rule_for(const RulesetPacket *packet, const json_t *expressions)
 {
     Rule rule = {.applies = YES};
@@ -394,7 +394,7 @@ static Rule read_rule_for(const RulesetPacket *packet, const json_t *expressions
     if (rule.tracks && rule.verdict == DROP)
         rule.applies = NO;
     else if (rule.tracks && !packet->established)
-        rule.applies = rule.names_link ? MIN(rule.applies, PERHAPS) : NO;
+        rule.applies = rule.names_in ? MIN(rule.applies, PERHAPS) : NO;
     return rule;
 }
 
