@@ -38,7 +38,7 @@ const Option options[] = {
     { "delete,network delete", "yes", 'y', OPTION_FLAG, AT(yes), NULL, NULL, "Do not ask" },
     { "list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|paused|stopping|saving|saved|failed", "Only VMs in this state" },
     { "network list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|stopping|failed", "Only networks in this state" },
-    { "list,status,network list", "full", 'l', OPTION_FLAG, AT(full), NULL, NULL, "Show more, and do not cut it to the terminal" },
+    { "list,status,doctor,network list", "full", 'l', OPTION_FLAG, AT(full), NULL, NULL, "Show more, and do not cut it to the terminal" },
     { "show,network show", "property", 'p', OPTION_NAMES, AT(properties), "NAME,...", NULL, "Only these properties" },
     { "show,ip,network show", "value", 0, OPTION_FLAG, AT(value), NULL, NULL, "Only the values" },
     { "show,network show", "settings", 0, OPTION_FLAG, AT(settings), NULL, NULL, "The settings that file and drop-ins come to, in place of properties" },

@@ -34,6 +34,7 @@ const Verb verbs[] = {
     { "console", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Attach the terminal to the serial console", verb_console },
     { "log", 1, VERB_ANY, VERB_NAMES, "NAME [-- JOURNALCTL-OPTION...]", "Show what the journal has on a VM", verb_log },
     { "explain", 1, 1, VERB_NAMES, "NAME", "Show the QEMU command line and where each part comes from", verb_explain },
+    { "doctor", 0, 1, VERB_ACTS | VERB_NAMES, "[NAME]", "Say why VMs have no network, and what mends it", verb_doctor },
     { "jobs", 0, 0, 0, "", "List what is under way", verb_jobs },
 
     { "Their settings" },

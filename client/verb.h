@@ -78,6 +78,7 @@ int verb_log(Client *client);
 int verb_enable(Client *client);
 int verb_disable(Client *client);
 int verb_explain(Client *client);
+int verb_doctor(Client *client);
 int verb_reload(Client *client);
 int verb_version(Client *client);
 int verb_show_help(Client *client);

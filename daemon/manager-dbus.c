@@ -9,6 +9,7 @@
 #include "change.h"
 #include "cleanup.h"
 #include "config.h"
+#include "doctor.h"
 #include "method.h"
 #include "name.h"
 #include "open-tap.h"
@@ -263,6 +264,36 @@ static bool method_list_networks(Manager *manager, sd_bus_message *m, uid_t call
     return send_array(reply, r, ret_error);
 }
 
+static void on_diagnosis(const GPtrArray *findings, void *userdata)
+{
+    LaterReply *later = userdata;
+    Manager *manager = later->manager;
+    g_autoptr(sd_bus_message) reply = NULL;
+    g_autoptr(Error) error = NULL;
+    int r = new_array(later->message, "(ssss)", &reply);
+    for (guint i = 0; r >= 0 && i < findings->len; i++) {
+        const Finding *finding = findings->pdata[i];
+        r = sd_bus_message_append(reply, "(ssss)", finding->thing, finding_level_to_string(finding->level), finding->text, finding->remedy);
+    }
+    if (!send_array(reply, r, &error))
+        reply_error(later->message, error);
+    reply_later_free(later);
+    manager_check_idle(manager);
+}
+
+static bool method_diagnose(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const char *name;
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    LaterReply *later = reply_later(manager, m);
+    if (doctor_run(manager, *name ? name : NULL, on_diagnosis, later, ret_error))
+        return true;
+    reply_later_free(later);
+    return false;
+}
+
 static void append_job(Job *job, void *userdata)
 {
     (void) sd_bus_message_append(userdata, "(ussoo)", job->id, job_type_to_string(job->type), job_state_to_string(job->state),
@@ -376,6 +407,15 @@ static bool check_name(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
     return r < 0 ? error_set(ret_error, ERROR_INVALID_NAME, NULL, NULL, "the name cannot be read") : name_check(name, ret_error);
 }
 
+static bool check_name_or_none(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
+{
+    const char *name;
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0)
+        return error_set(ret_error, ERROR_INVALID_NAME, NULL, NULL, "the name cannot be read");
+    return !*name || name_check(name, ret_error);
+}
+
 static bool choose_action(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
 {
     g_autoptr(SettingsChanges) changes = check_name(m, ret, ret_error) ? settings_changes_read(&vm_schema, m, ret_error) : NULL;
@@ -414,6 +454,7 @@ static const Method methods[] = {
     {"GetNetwork", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(network), ACTION_VIEW, check_network, method_get_network},
     {"ListNetworks", "", "a(sssso)", SD_BUS_PARAM(networks), ACTION_VIEW, NULL, method_list_networks},
     {"OpenTap", TAP, ACTION_USE_NETWORK, check_network, method_open_tap},
+    {"Diagnose", "s", "a(ssss)", SD_BUS_PARAM(vm) SD_BUS_PARAM(findings), ACTION_MANAGE_NETWORKS, check_name_or_none, method_diagnose},
     {"ListJobs", "", "a(ussoo)", SD_BUS_PARAM(jobs), ACTION_VIEW, NULL, method_list_jobs},
     {"ListQEMU", "", "a(sssas)", SD_BUS_PARAM(builds), ACTION_VIEW, NULL, method_list_qemu},
     {"Reload", "", "a(ss)", SD_BUS_PARAM(problems), ACTION_MANAGE, NULL, method_reload},

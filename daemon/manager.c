@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "doctor.h"
 #include "port.h"
 
 #define IDLE_USEC (60 * G_USEC_PER_SEC)
@@ -38,6 +39,7 @@ int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **
     manager->networks = g_hash_table_new(g_str_hash, g_str_equal);
     manager->ports = g_ptr_array_new();
     manager->server_calls = g_ptr_array_new();
+    manager->doctors = g_ptr_array_new();
     manager->idle_usec = IDLE_USEC;
     manager->io_uring = probe_io_uring();
     manager->dirs = dirs_new(user, ret_error);
@@ -72,6 +74,8 @@ static void free_networks(Manager *manager)
 {
     GHashTableIter iter;
     gpointer network;
+    doctors_free(manager);
+    g_ptr_array_unref(manager->doctors);
     ports_free(manager);
     g_hash_table_iter_init(&iter, manager->networks);
     while (g_hash_table_iter_next(&iter, NULL, &network)) {

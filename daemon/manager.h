@@ -38,6 +38,7 @@ struct Manager {
     GPtrArray *ports;     /* network/port.h */
     Links *links;
     Firewall *firewall;
+    GPtrArray *doctors;      /* network/doctor.c: looks at the host under way */
     GPtrArray *server_calls; /* network/server.c: calls to systemd under way */
     bool links_watched;
     struct Watch *watch;  /* files.c */

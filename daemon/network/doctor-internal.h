@@ -40,6 +40,7 @@ typedef struct Doctor {
     char uplink[IFNAMSIZ]; /* the link of the default route, or "" */
 
     GPtrArray *findings;
+    GHashTable *told; /* "BRIDGE CHAIN": drops that there is a finding of */
 } Doctor;
 
 /* Commands in `remedy` can be pasted into a root's shell. NULL: none is known. */

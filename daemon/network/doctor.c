@@ -87,6 +87,11 @@ static void listener_free(void *data)
     g_free(one);
 }
 
+static void slot_free(void *data)
+{
+    sd_bus_slot_unref(data);
+}
+
 static void doctor_free(void *data)
 {
     Doctor *doctor = data;
@@ -97,6 +102,7 @@ static void doctor_free(void *data)
     g_clear_pointer(&doctor->listeners, g_ptr_array_unref);
     g_hash_table_unref(doctor->managed);
     g_hash_table_unref(doctor->servers);
+    g_hash_table_unref(doctor->told);
     g_ptr_array_unref(doctor->networks);
     g_ptr_array_unref(doctor->ports);
     g_ptr_array_unref(doctor->findings);
@@ -112,11 +118,12 @@ static Doctor *doctor_new(Manager *manager, const char *vm, DoctorDone done, voi
         .vm_name = g_strdup(vm),
         .done = done,
         .userdata = userdata,
-        .slots = g_ptr_array_new_with_free_func((GDestroyNotify) sd_bus_slot_unref),
+        .slots = g_ptr_array_new_with_free_func(slot_free),
         .managed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
         .servers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
         .networks = g_ptr_array_new(),
         .ports = g_ptr_array_new(),
+        .told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
         .findings = g_ptr_array_new_with_free_func(finding_free),
     };
     return doctor;
