@@ -326,7 +326,8 @@ void ports_close_of_vm(Manager *manager, const char *vm)
 
 void ports_free(Manager *manager)
 {
-    links_unwatch(manager->links);
+    if (manager->links) /* a user's vmd has none */
+        links_unwatch(manager->links);
     for (guint i = 0; i < manager->ports->len; i++)
         port_free(manager->ports->pdata[i]);
     g_ptr_array_unref(manager->ports);
@@ -383,7 +384,7 @@ static void on_change(LinksChange what, int index, const char *name, bool gone, 
 void ports_watch(Manager *manager)
 {
     bool wanted = manager->ports->len > 0;
-    if (wanted == manager->links_watched)
+    if (wanted == manager->links_watched || !manager->links)
         return;
     manager->links_watched = wanted;
     if (!wanted) {
