@@ -26,7 +26,7 @@ const ObjectKind kind_vm = {
 };
 
 const ObjectKind kind_network = {
-        .word = "network",
+        .word = "Network",
         .thing = "network",
         .things = "networks",
         .group = " network",

@@ -67,6 +67,8 @@ int verb_tap(Client *client)
 
     if (!client_is_local(client))
         return report_usage("tap: a tap of another machine cannot be handed over; run vmctl there");
+    if (client->user)
+        return report_usage("tap: a user's own vmd has no networks; leave --user out, the system's has them");
     int r = client_new_call(client, NULL, MANAGER_INTERFACE, "OpenTap", &message);
     if (r != EXIT_DONE)
         return r;
@@ -85,7 +87,7 @@ int verb_tap(Client *client)
     /* A copy that the command inherits; the message's own is closed by exec. */
     int tap = fcntl(fd, F_DUPFD, 3);
     if (tap < 0)
-        return report_errno(errno, "network \"%s\": its tap cannot be handed on", network);
+        return report_errno(errno, "Network \"%s\": its tap cannot be handed on", network);
     r = execute(client, tap, link, mac);
     (void) close(tap);
     return r;
