@@ -222,23 +222,20 @@ static void print_problems(const json_t *manager)
 }
 
 /* "VMs: 3; 2 running, 1 stopped" */
-static int print_count(Client *client)
+static int print_count(Client *client, const ObjectKind *kind, const char *label)
 {
     static const char *const states[] = {
             "running", "paused", "starting", "stopping", "saving", "saved", "failed", "stopped"};
-    unsigned counts[G_N_ELEMENTS(states)] = {}, n = 0;
-    g_autoptr(sd_bus_message) reply = NULL;
-    const char *name, *state, *path;
-    int r = client_call(client, NULL, MANAGER_INTERFACE, "ListVMs", &reply, NULL);
+    unsigned counts[G_N_ELEMENTS(states)] = {};
+    g_autoptr(json_t) rows = NULL;
+    size_t n;
+    json_t *row;
+    int r = json_call_array(client, NULL, kind->list, &rows);
     if (r != EXIT_DONE)
         return r;
-    r = sd_bus_message_enter_container(reply, 'a', "(ssuo)");
-    while (r >= 0 && (r = sd_bus_message_read(reply, "(ssuo)", &name, &state, NULL, &path)) > 0) {
-        n++;
-        for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
-            counts[i] += strcmp(states[i], state) == 0;
-    }
-    printf(LABEL "%u", "VMs", n);
+    json_array_foreach(rows, n, row) for (size_t i = 0; i < G_N_ELEMENTS(states); i++) counts[i] +=
+            g_strcmp0(states[i], json_string_value(json_array_get(row, 1))) == 0;
+    printf(LABEL "%zu", label, json_array_size(rows));
     const char *separator = "; ";
     for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
         if (counts[i] > 0) {
@@ -267,7 +264,9 @@ static int status_manager(Client *client)
 
     print_styled(well ? STYLE_GOOD : STYLE_WARN, "●");
     printf(" vmd %s\n", json_get_string(manager, "Version"));
-    r = print_count(client);
+    r = print_count(client, &kind_vm, "VMs");
+    if (r == EXIT_DONE && !client->user)
+        r = print_count(client, &kind_network, "Networks");
     if (json_array_size(accelerators) > 0) {
         size_t i;
         json_t *word;

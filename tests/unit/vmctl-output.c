@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addresses.h"
 #include "json.h"
+#include "kind.h"
 #include "table.h"
 #include "terminal.h"
 #include "timestamp.h"
@@ -163,6 +165,44 @@ static void messages_become_json(void)
     sd_bus_message_unref(m);
 }
 
+/* Columns of the bus are members for scripts. */
+static void addresses_become_objects(void)
+{
+    sd_bus_message *m = message_new();
+    int r = 0;
+    g_assert_cmpint(sd_bus_message_append(m, "a(ssss)", 2, "lan", "52:54:00:00:00:01", "192.0.2.7", "lease",
+                            "up", "52:54:00:00:00:02", "", ""),
+            >=, 0);
+    message_seal(m);
+    g_autoptr(json_t) property = json_from_message(m, &r), addresses = addresses_to_json(property),
+                      none = addresses_to_json(NULL);
+    g_assert_cmpuint(json_array_size(addresses), ==, 2);
+    const json_t *first = json_array_get(addresses, 0);
+    g_assert_cmpstr(json_get_string(first, "interface"), ==, "lan");
+    g_assert_cmpstr(json_get_string(first, "mac"), ==, "52:54:00:00:00:01");
+    g_assert_cmpstr(json_get_string(first, "address"), ==, "192.0.2.7");
+    g_assert_cmpstr(json_get_string(first, "source"), ==, "lease");
+    g_assert_cmpstr(json_get_string(json_array_get(addresses, 1), "address"), ==, "");
+    g_assert_cmpuint(json_array_size(none), ==, 0);
+    sd_bus_message_unref(m);
+}
+
+static void objects_are_found_by_kind(void)
+{
+    static const struct {
+        const ObjectKind *kind;
+        const char *name, *path;
+    } cases[] = {
+            {&kind_vm, "web", "/org/vmd1/vm/web"},
+            {&kind_network, "web", "/org/vmd1/network/web"},
+            {&kind_network, "a-b.c", "/org/vmd1/network/a_2db_2ec"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *path = kind_object(cases[i].kind, cases[i].name);
+        g_assert_cmpstr(path, ==, cases[i].path);
+    }
+}
+
 int main(int argc, char **argv)
 {
     (void) unsetenv("SYSTEMD_COLORS");
@@ -174,5 +214,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmctl/output/empty-table", empty_table_says_so);
     g_test_add_func("/vmctl/output/times", times_read_as_systemd_writes_them);
     g_test_add_func("/vmctl/output/json", messages_become_json);
+    g_test_add_func("/vmctl/output/addresses", addresses_become_objects);
+    g_test_add_func("/vmctl/output/kinds", objects_are_found_by_kind);
     return g_test_run();
 }
