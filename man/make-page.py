@@ -208,6 +208,8 @@ class Page:
                 self.out += text(f'The default is {key["default"]}.')
             if key['required']:
                 self.out += text('Must be set.')
+            if key['live']:
+                self.out += text('A change holds at once, for a VM that runs too.')
             if key['option']:
                 self.out += ['With', '.Xr vmctl 1 :', f'.Fl \\-{key["option"].translate(LITERAL)} .']
             self.add_prose('key', f'{key["section"]}.{key["key"]}')

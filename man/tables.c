@@ -48,12 +48,12 @@ static json_t *keys(const Schema *schema)
     json_t *array = json_array();
     for (const SettingKey *k = schema->keys; k->section; k++)
         json_array_append_new(
-                array, json_pack("{ss ss ss ss so so so so sb so so ss}", "section", k->section, "key",
+                array, json_pack("{ss ss ss ss so so so so sb sb so so ss}", "section", k->section, "key",
                                k->key, "type", setting_type_to_string(k->type), "signature",
                                setting_type_to_signature(k->type), "default", text(k->default_value), "words",
                                text(k->words), "min", bound(k, k->min), "max", bound(k, k->max), "required",
-                               k->required, "option", text(k->option), "metavar", text(k->metavar), "summary",
-                               k->summary));
+                               k->required, "live", k->live, "option", text(k->option), "metavar",
+                               text(k->metavar), "summary", k->summary));
     return array;
 }
 
@@ -63,8 +63,8 @@ static json_t *schemas(void)
     json_t *object = json_object();
     for (const ObjectKind *const *kind = kinds; *kind; kind++)
         json_object_set_new(object, (*kind)->tag,
-                json_pack("{ss so so}", "page", (*kind)->schema->manual, "sections", sections((*kind)->schema),
-                        "keys", keys((*kind)->schema)));
+                json_pack("{ss so so}", "page", (*kind)->schema->manual, "sections",
+                        sections((*kind)->schema), "keys", keys((*kind)->schema)));
     return object;
 }
 

@@ -119,6 +119,7 @@ class Settings(Test):
                     for told in [key['default'], *(key['words'] or '').split('|')]:
                         if told:
                             self.assertIn(told, words, key['key'])
+                    self.assertEqual('A change holds at once' in words, key['live'], key['key'])
 
     def test_no_key_is_named_that_is_not_there(self):
         properties = set(re.findall(r'<property name="(\w+)"', read('dbus/org.vmd1.VM.xml')))
