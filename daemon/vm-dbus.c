@@ -13,6 +13,7 @@
 #include "addresses.h"
 #include "command.h"
 #include "file-methods.h"
+#include "hotplug.h"
 #include "instance.h"
 #include "method.h"
 #include "name.h"
@@ -164,6 +165,35 @@ METHOD_FILE(method_set_settings, file_set_settings)
 METHOD_FILE(method_get_files, file_get_files)
 METHOD_FILE(method_set_file, file_set_file)
 
+static bool method_attach_device(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const char *section;
+    int r = sd_bus_message_read(m, "s", &section);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    g_autoptr(SettingsChanges) changes = settings_changes_read_section(&vm_schema, m, section, ret_error);
+    if (!changes)
+        return false;
+    LaterReply *later = reply_later(manager, m);
+    if (vm_attach(object, section, changes, reply_done, later, ret_error))
+        return true;
+    reply_later_free(later);
+    return false;
+}
+
+static bool method_detach_device(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const char *section;
+    int r = sd_bus_message_read(m, "s", &section);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    LaterReply *later = reply_later(manager, m);
+    if (vm_detach(object, section, reply_done, later, ret_error))
+        return true;
+    reply_later_free(later);
+    return false;
+}
+
 static bool reply_explain(sd_bus_message *m, const Command *command, Error **ret_error)
 {
     g_autoptr(sd_bus_message) reply = NULL;
@@ -298,6 +328,31 @@ static bool choose_settings_action(sd_bus_message *m, ChangeActions *ret, Error 
     return changes != NULL;
 }
 
+/* A section without keys means something too: an interface on the default network. */
+static bool choose_attach_action(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
+{
+    const char *section;
+    if (sd_bus_message_read(m, "s", &section) < 0)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, NULL, NULL, "the arguments cannot be read");
+    g_autoptr(SettingsChanges) changes = settings_changes_read_section(&vm_schema, m, section, ret_error);
+    if (!changes)
+        return false;
+    const char *values[] = {"", NULL};
+    const SettingsChange whole = {.section = section, .key = "Network", .values = values};
+    change_actions(changes->n > 0 ? changes->items : &whole, MAX(changes->n, 1), ret);
+    return true;
+}
+
+static bool choose_detach_action(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
+{
+    const char *section;
+    if (sd_bus_message_read(m, "s", &section) < 0)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, NULL, NULL, "the arguments cannot be read");
+    const SettingsChange removal = {.section = section};
+    change_actions(&removal, 1, ret);
+    return true;
+}
+
 static bool choose_file_action(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
 {
     const char *expected, *text;
@@ -321,6 +376,8 @@ static const Method methods[] = {
     {"SetSettings", "a{sa{sv}}", "", SD_BUS_PARAM(settings), ACTION_MANAGE, choose_settings_action, method_set_settings},
     {"GetFiles", "", "a(ss)", SD_BUS_PARAM(files), ACTION_VIEW, NULL, method_get_files},
     {"SetFile", "ss", "", SD_BUS_PARAM(expected) SD_BUS_PARAM(text), ACTION_MANAGE, choose_file_action, method_set_file},
+    {"AttachDevice", "sa{sv}", "", SD_BUS_PARAM(section) SD_BUS_PARAM(settings), ACTION_MANAGE, choose_attach_action, method_attach_device},
+    {"DetachDevice", "s", "", SD_BUS_PARAM(section), ACTION_MANAGE, choose_detach_action, method_detach_device},
     {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_MANAGE, NULL, method_explain},
     {"OpenConsole", "", "h", SD_BUS_PARAM(console), ACTION_OPEN_CONSOLE, NULL, method_open_console},
     {NULL},

@@ -71,6 +71,8 @@ static bool add_card(Command *command, const MachineParts *parts, const MachineI
         return error_set(ret_error, ERROR_UNSUPPORTED, interface->section, "Choose another Model=", "%s has no %s", qemu_build_path(parts->build), type);
     g_autoptr(GString) device = g_string_new(NULL);
     g_string_append_printf(device, "%s,id=nic-%s,netdev=net-%s,mac=%s", type, interface->name, interface->name, interface->mac);
+    if (machine_is_pcie(parts))
+        g_string_append_printf(device, ",bus=port-%s", interface->name);
     /* A vector for each queue, both ways, one for changes of the configuration, one for the control queue. */
     if (interface->queues > 1)
         g_string_append_printf(device, ",mq=on,vectors=%u", 2 * interface->queues + 2);
@@ -88,6 +90,9 @@ bool machine_add_interfaces(Command *command, const MachineParts *parts, Error *
     for (guint i = 0; parts->interfaces && i < parts->interfaces->len; i++) {
         const MachineInterface *interface = parts->interfaces->pdata[i];
         const char *from = settings_section_origin(parts->settings, interface->section);
+        /* Behind a port of its own, so that it can go while the guest runs. */
+        if (machine_is_pcie(parts))
+            command_addf(command, from, "-device", "pcie-root-port,id=port-%s,chassis=%u", interface->name, MACHINE_SLOTS + i + 1);
         add_netdev(command, interface, settings_get_bool(parts->settings, interface->section, "User"), from);
         if (!add_card(command, parts, interface, from, ret_error))
             return false;

@@ -136,6 +136,25 @@ static void add_common_devices(Command *command, const MachineParts *parts)
     }
 }
 
+bool machine_type_is_pcie(const char *type)
+{
+    return strstr(type, "q35") || g_str_has_prefix(type, "virt");
+}
+
+bool machine_is_pcie(const MachineParts *parts)
+{
+    g_autoptr(Error) error = NULL;
+    const char *type = parts->machine ?: machine_type(parts->settings, parts->build, &error);
+    return type && machine_type_is_pcie(type) && qemu_build_has_device(parts->build, "pcie-root-port");
+}
+
+/* For what is attached while the guest runs. */
+static void add_slots(Command *command, const MachineParts *parts)
+{
+    for (unsigned i = 0; machine_is_pcie(parts) && i < MACHINE_SLOTS; i++)
+        command_addf(command, DEFAULT, "-device", "pcie-root-port,id=" MACHINE_SLOT "%u,chassis=%u", i, i + 1);
+}
+
 static void add_serial_bus(Command *command, const MachineParts *parts)
 {
     command_add(command, DEFAULT, "-device", "virtio-serial-pci,id=serial0", NULL);
@@ -328,6 +347,7 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     add_serial_bus(command, parts);
     add_console(command, parts);
     add_common_devices(command, parts);
+    add_slots(command, parts);
     add_kernel(command, parts);
     if (!add_disks(command, parts, ret_error) || !machine_add_interfaces(command, parts, ret_error))
         return NULL;

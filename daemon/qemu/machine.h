@@ -23,6 +23,10 @@ typedef struct MachineDisk {
 
 #define MACHINE_QUEUES_MAX 64U
 
+/* Slots that devices can come into while a machine runs: buses MACHINE_SLOT and a number. */
+#define MACHINE_SLOTS 4U
+#define MACHINE_SLOT "slot"
+
 /* A network card; behind it a tap. */
 typedef struct MachineInterface {
     char *section;   /* "Network lan" */
@@ -53,6 +57,9 @@ Command *machine_command(const MachineParts *parts, Error **ret_error);
 /* The full name of the machine type that the settings ask for ("pc-q35-7.2"); static or the build's. NULL
  * and an Error where this QEMU has none such. */
 const char *machine_type(const Settings *settings, const QemuBuild *build, Error **ret_error);
+
+/* Whether its devices are on PCI Express, where only what is behind a port comes and goes. `type`: the full name. */
+bool machine_type_is_pcie(const char *type);
 
 /* Whether [Disk NAME] is a CD-ROM: Type=, or a name that ends in .iso. */
 bool machine_disk_is_cdrom(const Settings *settings, const char *section);

@@ -90,6 +90,8 @@ void vm_instance_ended(VM *vm)
 
     Start *start = instance->start;
     Stop *stop = instance->stop;
+    if (instance->hotplug)
+        hotplug_ended(g_steal_pointer(&instance->hotplug));
     GArray *waiters = instance_take_waiters(instance);
     vm->instance = NULL;
     vm->needs_restart = false;

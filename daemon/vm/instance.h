@@ -69,6 +69,7 @@ struct Instance {
     Start *start;          /* while it starts */
     struct Stop *stop;     /* while it stops or reboots */
     struct Save *save;     /* while it saves */
+    struct Hotplug *hotplug; /* while a device comes or goes */
     bool terminating;      /* on purpose */
     bool orphan;           /* systemd has no scope for the cgroup, so it is removed by us */
     GArray *waiters;       /* Waiter: told when it has ended */

@@ -80,6 +80,8 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
     /* A step under way sees an event first and may keep it to itself. */
     if (instance->start)
         return start_event(instance->start, name, data);
+    if (instance->hotplug && hotplug_event(instance->hotplug, name, data))
+        return;
     if (instance->save && save_event(instance->save, name, data))
         return;
     if (instance->stop && stop_event(instance->stop, name, data))

@@ -8,6 +8,7 @@
 
 typedef struct Stop Stop;
 typedef struct Save Save;
+typedef struct Hotplug Hotplug;
 
 /* start.c */
 void start_monitor_ready(Start *start);
@@ -26,6 +27,10 @@ void stop_ended(Stop *stop);
 bool save_event(Save *save, const char *name, const json_t *data);
 /* Frees the Save; true when the state was saved. */
 bool save_ended(Save *save);
+
+/* hotplug.c */
+bool hotplug_event(Hotplug *hotplug, const char *name, const json_t *data);
+void hotplug_ended(Hotplug *hotplug); /* frees it and answers its caller */
 
 /* Whether vmd went away while it saved: the half file is removed, and the guest should go on. */
 bool save_was_interrupted(const VM *vm);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Hotplug: devices that come and go, in the settings file and, where the VM runs, in its machine. One at a time for each VM.
+ *
+ * So far of [Network NAME] while it runs. All or nothing: where QEMU or the guest does not follow, the file stays as it is. */
+
+#include "settings-dbus.h"
+#include "vm.h"
+
+/* Adds the section with these keys. ERROR_EXISTS: there is one of this name. */
+bool vm_attach(VM *vm, const char *section, const SettingsChanges *changes, VMDone done, void *userdata, Error **ret_error);
+
+/* Removes it; done when the guest has let go of the device. ERROR_NO_SUCH_DEVICE: there is none; ERROR_GUEST_UNRESPONSIVE: the guest
+ * did not let go of it in time, and may yet. */
+bool vm_detach(VM *vm, const char *section, VMDone done, void *userdata, Error **ret_error);
