@@ -121,9 +121,9 @@ void doctor_check_subnets(Doctor *doctor)
         for (guint a = 0; a < run->addresses->len; a++) {
             const Address *own = &g_array_index(run->addresses, Address, a);
             g_autofree char *who = NULL, *text = address_to_string(own), *thing = g_strdup_printf("Network \"%s\"", network->name);
-            g_autofree char *remedy = g_strdup_printf("End its VMs, then give it other addresses: vmctl network set %s --address=ADDRESS/PREFIX", network->name);
+            g_autofree char *remedy = g_strdup_printf("vmctl network set %s -p Network.Address=; vmctl network stop %s", network->name, network->name);
             if (links_find_collision(doctor->manager->links, own, run->index, &who, NULL) && who)
-                doctor_find(doctor, FINDING_ERROR, thing, remedy, "its subnet, that of %s, overlaps with %s: one of them is not reached", text, who);
+                doctor_find(doctor, FINDING_ERROR, thing, remedy, "its subnet, that of %s, overlaps with %s, and one of them is not reached; when its VMs have ended it can have one that is free", text, who);
         }
     }
 }

@@ -43,7 +43,7 @@ typedef struct Doctor {
     GHashTable *told; /* "BRIDGE CHAIN": drops that there is a finding of */
 } Doctor;
 
-/* Commands in `remedy` can be pasted into a root's shell. NULL: none is known. */
+/* `remedy`: one line that can be pasted into a root's shell; NULL: there is none. */
 void doctor_find(Doctor *doctor, FindingLevel level, const char *thing, const char *remedy, const char *format, ...) G_GNUC_PRINTF(5, 6);
 
 bool network_has_family(const NetworkRun *run, int family);

@@ -102,9 +102,9 @@ void doctor_check_servers(Doctor *doctor)
         if (!network->run->dhcp || is_served(doctor, network) || !*server_state(doctor, network))
             continue;
         g_autofree char *thing = network_thing(network), *unit = network_unit(network);
-        g_autofree char *remedy = g_strdup_printf("'journalctl -u %s' says why. End the network's VMs, then start it anew: vmctl network stop %s; vmctl network start %s",
-            unit, network->name, network->name);
-        doctor_find(doctor, FINDING_ERROR, thing, remedy, "its server of addresses and names does not run: %s is %s", unit, server_state(doctor, network));
+        g_autofree char *remedy = g_strdup_printf("journalctl -n 20 -u %s; vmctl network stop %s", unit, network->name);
+        doctor_find(doctor, FINDING_ERROR, thing, remedy, "its server of addresses and names does not run: %s is %s; the journal says why, and when its VMs have ended and it is stopped the next one starts it anew",
+            unit, server_state(doctor, network));
     }
 }
 
@@ -136,10 +136,10 @@ static char *listener_remedy(const DoctorListener *one)
 {
     const Listener *listener = &one->listener;
     if (!one->unit)
-        return g_strdup_printf("See who it is, and have it listen elsewhere: ss -Hlnp%c 'sport = :%u'", listener->udp ? 'u' : 't', listener->port);
+        return g_strdup_printf("ss -lnp%c 'sport = :%u'", listener->udp ? 'u' : 't', listener->port);
     if (g_str_equal(one->unit, "dnsmasq.service"))
         return g_strdup("printf 'bind-dynamic\\nexcept-interface=vmbr-*\\n' > /etc/dnsmasq.d/vmd.conf; systemctl restart dnsmasq");
-    return g_strdup_printf("Have it listen on other links only, or stop it: systemctl disable --now %s", one->unit);
+    return g_strdup_printf("systemctl disable --now %s", one->unit);
 }
 
 /* One that is there beside a server that works can be that server itself, unless its unit says no. It matters for requests for addresses,
@@ -152,7 +152,9 @@ static void look_at_listener(Doctor *doctor, const DoctorListener *one, const Ne
         return;
     g_autofree char *thing = g_strdup_printf("port %u (%s)", listener->port, listener->udp ? "UDP" : "TCP"), *remedy = listener_remedy(one);
     g_autofree char *who = one->unit ? g_strdup(one->unit) : g_strdup("another program");
-    doctor_find(doctor, served ? FINDING_WARNING : FINDING_ERROR, thing, remedy, served ? "%s has it, too, and may answer guests of network \"%s\"" : "%s has it, and the server of network \"%s\" needs it",
+    doctor_find(doctor, served ? FINDING_WARNING : FINDING_ERROR, thing, remedy, 
+        served ? "%s has it, too, and may answer guests of network \"%s\"; it should listen on other links only, or be stopped" :
+                 "%s has it, and the server of network \"%s\" needs it; it should listen on other links only, or be stopped",
         who, network->name);
 }
 
@@ -183,9 +185,9 @@ static void look_at_bridge(Doctor *doctor, const char *bridge, const char *netwo
 {
     Link link;
     g_autofree char *thing = g_strdup_printf("link %s", bridge), *up = g_strdup_printf("ip link set dev %s up", bridge);
-    g_autofree char *anew = network ? g_strdup_printf("End the network's VMs, then start it anew: vmctl network stop %s; vmctl network start %s", network, network) : NULL;
+    g_autofree char *anew = network ? g_strdup_printf("vmctl network stop %s", network) : NULL;
     if (links_get(doctor->manager->links, bridge, &link) < 0)
-        doctor_find(doctor, FINDING_ERROR, thing, anew, "it is gone, and guests were on it");
+        doctor_find(doctor, FINDING_ERROR, thing, anew, "it is gone, and guests were on it; when they have ended and it is stopped the next one makes it anew");
     else if (!link.up)
         doctor_find(doctor, FINDING_ERROR, thing, up, "it is down");
 }
@@ -299,8 +301,8 @@ void doctor_check_leases(Doctor *doctor)
             continue;
         if (!vm || vm->state != VM_RUNNING || now < vm->since + LEASE_AFTER_USEC)
             continue;
-        g_autofree char *thing = vm_thing(port->vm), *remedy = g_strdup_printf("See in the guest whether it asks for one (DHCP): vmctl console %s", port->vm);
-        doctor_find(doctor, FINDING_WARNING, thing, remedy, "its interface \"%s\" has been up for %u s and has got no address", port->section,
+        g_autofree char *thing = vm_thing(port->vm), *remedy = g_strdup_printf("vmctl console %s", port->vm);
+        doctor_find(doctor, FINDING_WARNING, thing, remedy, "its interface \"%s\" has been up for %u s and has got no address; see in the guest whether it asks for one (DHCP)", port->section,
             (unsigned) ((now - vm->since) / USEC_PER_SEC));
     }
 }

@@ -16,7 +16,7 @@ typedef struct Finding {
     char *thing;  /* what it is about: "table ip filter, chain FORWARD"; of FINDING_OK the check's name */
     FindingLevel level;
     char *text;   /* what was found; one line */
-    char *remedy; /* commands with ";" between them, or a step in words; "" where there is none */
+    char *remedy; /* commands that mend it or say more, one line for a shell; "" where there are none */
 } Finding;
 
 const char *finding_level_to_string(FindingLevel level);
