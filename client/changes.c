@@ -288,6 +288,31 @@ static int append_entry(const Entry *entry, sd_bus_message *m)
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+unsigned changes_count(const Changes *changes)
+{
+    return changes->sections->len;
+}
+
+const char *changes_first(const Changes *changes)
+{
+    return ((const Section *) changes->sections->pdata[0])->name;
+}
+
+static int append_section(const Section *section, sd_bus_message *m)
+{
+    int r = sd_bus_message_append(m, "s", section->name);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'a', "{sv}");
+    for (guint j = 0; r >= 0 && j < section->entries->len; j++)
+        r = append_entry(section->entries->pdata[j], m);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int changes_append_section(const Changes *changes, sd_bus_message *m)
+{
+    return append_section(changes->sections->pdata[0], m);
+}
+
 int changes_append(const Changes *changes, sd_bus_message *m)
 {
     int r = sd_bus_message_open_container(m, 'a', "{sa{sv}}");
@@ -295,13 +320,7 @@ int changes_append(const Changes *changes, sd_bus_message *m)
         const Section *section = changes->sections->pdata[i];
         r = sd_bus_message_open_container(m, 'e', "sa{sv}");
         if (r >= 0)
-            r = sd_bus_message_append(m, "s", section->name);
-        if (r >= 0)
-            r = sd_bus_message_open_container(m, 'a', "{sv}");
-        for (guint j = 0; r >= 0 && j < section->entries->len; j++)
-            r = append_entry(section->entries->pdata[j], m);
-        if (r >= 0)
-            r = sd_bus_message_close_container(m);
+            r = append_section(section, m);
         if (r >= 0)
             r = sd_bus_message_close_container(m);
     }

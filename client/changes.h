@@ -22,5 +22,12 @@ bool changes_is_empty(const Changes *changes);
 /* Whether an option makes a section with a name of its own. */
 bool changes_add_devices(const Client *client);
 
+/* How many sections they are about; the name of the first. */
+unsigned changes_count(const Changes *changes);
+const char *changes_first(const Changes *changes);
+
+/* Appends the first section alone: its name, and its a{sv}. Returns a negative errno. */
+int changes_append_section(const Changes *changes, sd_bus_message *m);
+
 /* Appends the a{sa{sv}}. Returns a negative errno. */
 int changes_append(const Changes *changes, sd_bus_message *m);

@@ -22,7 +22,7 @@ const Option options[] = {
     { NULL, "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, NULL, "Print nothing that is not asked for" },
     { NULL, "no-ask-password", 0, OPTION_FLAG, AT(no_ask_password), NULL, NULL, "Do not ask for authorisation" },
 
-    { "create,run,set", "property", 'p', OPTION_CHANGE, 0, "SECTION.KEY=VALUE", NULL, "Set any key of vmd.vm(5); without a section one of [VM] or [Scope]" },
+    { "create,run,set,attach", "property", 'p', OPTION_CHANGE, 0, "SECTION.KEY=VALUE", NULL, "Set any key of vmd.vm(5); without a section one of [VM] or [Scope]" },
     { "network create,network set", "property", 'p', OPTION_CHANGE, 0, "SECTION.KEY=VALUE", NULL, "Set any key of vmd.net(5); without a section one of [Network]" },
     { "create,run,set", "cdrom", 0, OPTION_CDROM, AT(cdroms), "PATH", NULL, "A CD-ROM image: makes a [Disk cdrom0], [Disk cdrom1], ..." },
     { "create,network create", "start", 0, OPTION_FLAG, AT(now), NULL, NULL, "Start it, too" },

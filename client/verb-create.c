@@ -10,6 +10,7 @@
 #include "json.h"
 #include "name.h"
 #include "report.h"
+#include "sections.h"
 #include "verb.h"
 
 /* METHOD(name, settings), or METHOD(settings) on the object itself. */
@@ -86,39 +87,13 @@ int verb_run(Client *client)
     return client->wait ? attach_wait(client, name) : EXIT_DONE;
 }
 
-/* The sections that it has: --disk= adds one more. */
-static int get_sections(Client *client, const char *name, char ***ret)
-{
-    g_autoptr(sd_bus_message) reply = NULL;
-    g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(g_free);
-    const char *section;
-    int r = client_call(client, name, client_kind(client)->interface, "GetSettings", &reply, NULL);
-    if (r != EXIT_DONE)
-        return r;
-    r = sd_bus_message_enter_container(reply, 'a', "{sa{sv}}");
-    while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sa{sv}")) > 0) {
-        r = sd_bus_message_read(reply, "s", &section);
-        if (r >= 0)
-            g_ptr_array_add(sections, g_strdup(section));
-        if (r >= 0)
-            r = sd_bus_message_skip(reply, "a{sv}");
-        if (r >= 0)
-            r = sd_bus_message_exit_container(reply);
-    }
-    if (r < 0)
-        return report_errno(r, "vmd: cannot read its answer");
-    g_ptr_array_add(sections, NULL);
-    *ret = (char **) g_ptr_array_steal(sections, NULL);
-    return EXIT_DONE;
-}
-
 int verb_set(Client *client)
 {
     const char *name = client->arguments[0];
     g_auto(GStrv) taken = NULL;
     int r = check_name(name);
     if (r == EXIT_DONE && changes_add_devices(client))
-        r = get_sections(client, name, &taken);
+        r = sections_get(client, name, &taken);
     if (r != EXIT_DONE)
         return r;
 

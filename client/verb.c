@@ -41,6 +41,8 @@ const Verb verbs[] = {
     { "cat", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show settings files and drop-ins", verb_cat },
     { "edit", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Open the settings file in an editor", verb_edit },
     { "set", 1, 1, VERB_ACTS | VERB_NAMES | VERB_SETTINGS, "NAME OPTIONS...", "Change settings", verb_set },
+    { "attach", 1, 1, VERB_ACTS | VERB_NAMES | VERB_SETTINGS, "NAME OPTIONS...", "Add a device, also while the VM runs", verb_attach },
+    { "detach", 2, 2, VERB_ACTS | VERB_NAMES, "NAME SECTION", "Remove a device, also while the VM runs", verb_detach },
 
     { "Networks" },
     { "network create", 1, 1, VERB_ACTS | VERB_SETTINGS, "NAME [OPTIONS...]", "Define a network", verb_create, &kind_network },
@@ -70,11 +72,14 @@ const Verb verbs[] = {
 static const struct {
     const char *theirs, *ours;
 } synonyms[] = {
-        {"attach", "console"},
+        {"attach-device", "attach"},
+        {"attach-interface", "attach"},
         {"autostart", "enable"},
         {"config", "cat"},
         {"define", "create"},
         {"destroy", "kill"},
+        {"detach-device", "detach"},
+        {"detach-interface", "detach"},
         {"domifaddr", "ip"},
         {"dumpxml", "cat"},
         {"info", "status"},
