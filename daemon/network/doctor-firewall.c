@@ -69,32 +69,60 @@ static bool is_own(const RulesetDrop *drop)
     return g_str_equal(drop->table, "vmd");
 }
 
-/* Whether it is told for the first time. One exception for a bridge mends all that a chain does to it. */
-static bool tell(Doctor *doctor, const char *bridge, const char *chain)
+/* ---- questions ---- */
+
+static void drop_free(void *data)
 {
-    return g_hash_table_add(doctor->told, g_strdup_printf("%s %s", bridge, chain));
+    DoctorDrop *drop = data;
+    g_free(drop->chain);
+    g_free(drop->reason);
+    g_free(drop->remedy);
+    g_free(drop);
 }
 
-/* ---- what is routed ---- */
-
-typedef struct Question {
-    RulesetPacket packet;
-    const char *what; /* as the object of "drops" */
-} Question;
-
-static void ask_rules(Doctor *doctor, const Network *network, const Question *questions, size_t n)
+static void question_free(void *data)
 {
-    for (size_t q = 0; q < n; q++) {
-        g_autoptr(GArray) drops = ruleset_find_drops(doctor->rules, &questions[q].packet);
-        for (guint i = 0; i < drops->len; i++) {
-            const RulesetDrop *drop = &g_array_index(drops, RulesetDrop, i);
-            Maker maker = find_maker(doctor->rules, drop);
-            g_autofree char *thing = chain_thing(maker, drop), *reason = drop_reason(drop), *remedy = make_remedy(maker, drop, network->run->bridge);
-            if (is_own(drop) || !tell(doctor, network->run->bridge, thing))
-                continue;
-            doctor_find(doctor, drop->maybe ? FINDING_WARNING : FINDING_ERROR, thing, remedy, "it drops %s%s network \"%s\" (%s)",
-                drop->maybe ? "some of " : "", questions[q].what, network->name, reason);
-        }
+    DoctorQuestion *question = data;
+    g_free(question->network);
+    g_free(question->bridge);
+    g_free(question->uplink);
+    g_ptr_array_unref(question->drops);
+    g_free(question);
+}
+
+/* `packet` without links: that of `bridge` is the one it comes in by, or where `back` the one it leaves by. */
+static void add_question(GPtrArray *questions, const char *what, const char *network, const char *bridge, const char *uplink, bool back, const RulesetPacket *packet)
+{
+    DoctorQuestion *question = g_new(DoctorQuestion, 1);
+    *question = (DoctorQuestion){
+        .packet = *packet,
+        .network = g_strdup(network),
+        .bridge = g_strdup(bridge),
+        .uplink = g_strdup(uplink),
+        .what = what,
+        .drops = g_ptr_array_new_with_free_func(drop_free),
+    };
+    question->packet.in = back ? question->uplink : question->bridge;
+    question->packet.out = back ? question->bridge : question->uplink;
+    g_ptr_array_add(questions, question);
+}
+
+void doctor_answer(DoctorQuestion *question, const Ruleset *rules)
+{
+    g_autoptr(GArray) drops = ruleset_find_drops(rules, &question->packet);
+    for (guint i = 0; i < drops->len; i++) {
+        const RulesetDrop *found = &g_array_index(drops, RulesetDrop, i);
+        Maker maker = find_maker(rules, found);
+        if (is_own(found))
+            continue;
+        DoctorDrop *drop = g_new(DoctorDrop, 1);
+        *drop = (DoctorDrop){
+            .chain = chain_thing(maker, found),
+            .reason = drop_reason(found),
+            .remedy = make_remedy(maker, found, question->bridge),
+            .maybe = found->maybe,
+        };
+        g_ptr_array_add(question->drops, drop);
     }
 }
 
@@ -110,58 +138,126 @@ static bool is_reached_from_beyond(const Doctor *doctor, const Network *network)
     return false;
 }
 
-static void look_at_family(Doctor *doctor, const Network *network, const Address *own)
+static void ask_about_family(const Doctor *doctor, const Network *network, const Address *own, GPtrArray *questions)
 {
     const NetworkRun *run = network->run;
     const char *uplink = *doctor->uplink ? doctor->uplink : NULL;
-    const Address unknown = {.family = AF_UNSPEC}, nobody = {.family = AF_INET, .prefix = 32};
-    const Address all = {.family = AF_INET, .prefix = 32, .v4.s_addr = INADDR_BROADCAST};
+    const Address nobody = {.family = AF_INET, .prefix = 32}, all = {.family = AF_INET, .prefix = 32, .v4.s_addr = INADDR_BROADCAST};
     Address subnet = *own;
     (void) address_nth(own, 0, &subnet);
-    Question questions[5];
-    size_t n = 0;
+    const RulesetPacket out = {.hook = "forward", .family = own->family, .source = subnet, .protocol = "tcp"};
+    const RulesetPacket back = {.hook = "forward", .family = own->family, .destination = subnet, .established = true, .protocol = "tcp"};
+    const RulesetPacket in = {.hook = "forward", .family = own->family, .destination = subnet, .protocol = "tcp"};
+    const RulesetPacket dhcp = {.hook = "input", .family = AF_INET, .source = nobody, .destination = all, .protocol = "udp", .port = 67};
+    const RulesetPacket dns = {.hook = "input", .family = own->family, .source = subnet, .destination = *own, .protocol = "udp", .port = 53};
     if (network_goes_out(run)) {
-        questions[n++] = (Question){{"forward", own->family, run->bridge, uplink, subnet, unknown, false, "tcp", 0}, "what is sent by guests of"};
-        questions[n++] = (Question){{"forward", own->family, uplink, run->bridge, unknown, subnet, true, "tcp", 0}, "the answers to guests of"};
+        add_question(questions, "what is sent by guests of", network->name, run->bridge, uplink, false, &out);
+        add_question(questions, "the answers to guests of", network->name, run->bridge, uplink, true, &back);
         if (is_reached_from_beyond(doctor, network))
-            questions[n++] = (Question){{"forward", own->family, uplink, run->bridge, unknown, subnet, false, "tcp", 0}, "connections to guests of"};
+            add_question(questions, "connections to guests of", network->name, run->bridge, uplink, true, &in);
     }
     if (run->dhcp && own->family == AF_INET)
-        questions[n++] = (Question){{"input", AF_INET, run->bridge, NULL, nobody, all, false, "udp", 67}, "requests for an address from guests of"};
+        add_question(questions, "requests for an address from guests of", network->name, run->bridge, NULL, false, &dhcp);
     if (run->dhcp)
-        questions[n++] = (Question){{"input", own->family, run->bridge, NULL, subnet, *own, false, "udp", 53}, "questions for names from guests of"};
-    ask_rules(doctor, network, questions, n);
+        add_question(questions, "questions for names from guests of", network->name, run->bridge, NULL, false, &dns);
+}
+
+static void ask_about_network(const Doctor *doctor, const Network *network, GPtrArray *questions)
+{
+    const GArray *addresses = network->run->addresses;
+    bool done[2] = {false, false};
+    for (guint a = 0; a < addresses->len; a++) {
+        const Address *own = &g_array_index(addresses, Address, a);
+        bool six = own->family == AF_INET6;
+        if (!done[six])
+            ask_about_family(doctor, network, own, questions);
+        done[six] = true;
+    }
+}
+
+static bool is_one(const char *sysctl)
+{
+    g_autofree char *value = sysctl_read(sysctl);
+    return value && g_str_equal(value, "1");
+}
+
+/* Of those that have ports, ours or the host's, while br_netfilter sends frames through the rules for packets. */
+static void ask_about_bridges(const Doctor *doctor, GPtrArray *questions)
+{
+    g_autoptr(GHashTable) bridges = g_hash_table_new(g_str_hash, g_str_equal);
+    const RulesetPacket four = {.hook = "forward", .family = AF_INET, .protocol = "tcp"}, six = {.hook = "forward", .family = AF_INET6, .protocol = "tcp"};
+    bool has_four = is_one("net/bridge/bridge-nf-call-iptables"), has_six = is_one("net/bridge/bridge-nf-call-ip6tables");
+    for (guint i = 0; i < doctor->ports->len; i++) {
+        const Port *port = doctor->ports->pdata[i];
+        if (port->macvtap || !g_hash_table_add(bridges, port->bridge))
+            continue;
+        if (has_four)
+            add_question(questions, NULL, NULL, port->bridge, port->bridge, false, &four);
+        if (has_six)
+            add_question(questions, NULL, NULL, port->bridge, port->bridge, false, &six);
+    }
+}
+
+GPtrArray *doctor_questions(const Doctor *doctor)
+{
+    GPtrArray *questions = g_ptr_array_new_with_free_func(question_free);
+    for (guint i = 0; i < doctor->networks->len; i++)
+        ask_about_network(doctor, doctor->networks->pdata[i], questions);
+    ask_about_bridges(doctor, questions);
+    return questions;
+}
+
+/* ---- findings ---- */
+
+/* Whether it is told for the first time. One exception for a bridge mends all that a chain does to it. */
+static bool tell(Doctor *doctor, const DoctorQuestion *question, const DoctorDrop *drop)
+{
+    return g_hash_table_add(doctor->told, g_strdup_printf("%s %s", question->bridge, drop->chain));
+}
+
+static void tell_routed(Doctor *doctor, const DoctorQuestion *question, const DoctorDrop *drop)
+{
+    doctor_find(doctor, drop->maybe ? FINDING_WARNING : FINDING_ERROR, drop->chain, drop->remedy, "it drops %s%s network \"%s\" (%s)",
+        drop->maybe ? "some of " : "", question->what, question->network, drop->reason);
+}
+
+static void tell_bridged(Doctor *doctor, const DoctorQuestion *question, const DoctorDrop *drop)
+{
+    bool six = question->packet.family == AF_INET6;
+    doctor_find(doctor, drop->maybe ? FINDING_WARNING : FINDING_ERROR, "br_netfilter",
+        six ? "sysctl -w net.bridge.bridge-nf-call-ip6tables=0" : "sysctl -w net.bridge.bridge-nf-call-iptables=0",
+        "it sends what is bridged in %s through %s, which drops %sit", question->bridge, drop->chain, drop->maybe ? "some of " : "");
+}
+
+static void tell_all(Doctor *doctor, bool bridged, void (*each)(Doctor *, const DoctorQuestion *, const DoctorDrop *))
+{
+    for (guint i = 0; doctor->questions && i < doctor->questions->len; i++) {
+        const DoctorQuestion *question = doctor->questions->pdata[i];
+        for (guint j = 0; bridged == !question->network && j < question->drops->len; j++)
+            if (tell(doctor, question, question->drops->pdata[j]))
+                each(doctor, question, question->drops->pdata[j]);
+    }
 }
 
 void doctor_check_firewalls(Doctor *doctor)
 {
-    if (!doctor->rules) {
-        g_autofree char *message = doctor->rules_error ? error_message(doctor->rules_error) : g_strdup("it is not known why");
+    g_autofree char *message = doctor->rules_error ? error_message(doctor->rules_error) : NULL;
+    if (message)
         doctor_find(doctor, FINDING_WARNING, "firewalls", "nft list ruleset", "the rules cannot be read: %s", message);
-        return;
-    }
-    for (guint i = 0; i < doctor->networks->len; i++) {
-        const Network *network = doctor->networks->pdata[i];
-        const GArray *addresses = network->run->addresses;
-        bool done[2] = {false, false};
-        for (guint a = 0; a < addresses->len; a++) {
-            const Address *own = &g_array_index(addresses, Address, a);
-            bool six = own->family == AF_INET6;
-            if (!done[six])
-                look_at_family(doctor, network, own);
-            done[six] = true;
-        }
-    }
+    tell_all(doctor, false, tell_routed);
+}
+
+void doctor_check_bridged(Doctor *doctor)
+{
+    tell_all(doctor, true, tell_bridged);
 }
 
 /* Nobody else takes them away on purpose but who empties all tables: "nft flush ruleset", a restart of nftables.service. */
 void doctor_check_own_rules(Doctor *doctor)
 {
-    for (guint i = 0; doctor->rules && i < doctor->networks->len; i++) {
+    for (guint i = 0; doctor->questions && !doctor->has_own_rules && i < doctor->networks->len; i++) {
         const Network *network = doctor->networks->pdata[i];
         g_autofree char *thing = g_strdup_printf("Network \"%s\"", network->name);
-        if (ruleset_has(doctor->rules, "inet", "vmd", NULL))
-            continue;
         doctor_find(doctor, FINDING_ERROR, thing, "systemctl restart vmd",
             "vmd's table inet vmd is gone, and with it the way out; somebody has removed all rules (nft flush ruleset)");
     }
@@ -188,40 +284,4 @@ void doctor_check_old_iptables(Doctor *doctor)
         return;
     look_at_old(doctor, "/proc/net/ip_tables_names", "iptables");
     look_at_old(doctor, "/proc/net/ip6_tables_names", "ip6tables");
-}
-
-/* ---- what is bridged ---- */
-
-static bool is_one(const char *sysctl)
-{
-    g_autofree char *value = sysctl_read(sysctl);
-    return value && g_str_equal(value, "1");
-}
-
-static void look_at_bridge(Doctor *doctor, const char *bridge, int family)
-{
-    const char *sysctl = family == AF_INET ? "net.bridge.bridge-nf-call-iptables" : "net.bridge.bridge-nf-call-ip6tables";
-    const RulesetPacket packet = {.hook = "forward", .family = family, .in = bridge, .out = bridge, .protocol = "tcp"};
-    g_autoptr(GArray) drops = ruleset_find_drops(doctor->rules, &packet);
-    for (guint i = 0; i < drops->len; i++) {
-        const RulesetDrop *drop = &g_array_index(drops, RulesetDrop, i);
-        g_autofree char *chain = chain_thing(find_maker(doctor->rules, drop), drop), *remedy = g_strdup_printf("sysctl -w %s=0", sysctl);
-        if (!is_own(drop) && tell(doctor, bridge, chain))
-            doctor_find(doctor, drop->maybe ? FINDING_WARNING : FINDING_ERROR, "br_netfilter", remedy,
-                "it sends what is bridged in %s through %s, which drops %sit", bridge, chain, drop->maybe ? "some of " : "");
-    }
-}
-
-void doctor_check_bridged(Doctor *doctor)
-{
-    g_autoptr(GHashTable) bridges = g_hash_table_new(g_str_hash, g_str_equal);
-    for (guint i = 0; doctor->rules && i < doctor->ports->len; i++) {
-        const Port *port = doctor->ports->pdata[i];
-        if (port->macvtap || !g_hash_table_add(bridges, port->bridge))
-            continue;
-        if (is_one("net/bridge/bridge-nf-call-iptables"))
-            look_at_bridge(doctor, port->bridge, AF_INET);
-        if (is_one("net/bridge/bridge-nf-call-ip6tables"))
-            look_at_bridge(doctor, port->bridge, AF_INET6);
-    }
 }

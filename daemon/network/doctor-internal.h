@@ -16,6 +16,22 @@ typedef struct DoctorListener {
     char *unit; /* or NULL */
 } DoctorListener;
 
+/* A base chain that drops what a question is about. */
+typedef struct DoctorDrop {
+    char *chain;  /* "table ip filter, chain FORWARD (Docker)" */
+    char *reason, *remedy;
+    bool maybe;   /* not all of it, or perhaps not */
+} DoctorDrop;
+
+/* What others' rules do with one kind of packet: asked on the loop, answered in the thread, since a host may have many rules. */
+typedef struct DoctorQuestion {
+    RulesetPacket packet;
+    char *network;  /* NULL: what is bridged */
+    char *bridge, *uplink; /* the packet's in and out */
+    const char *what; /* as the object of "drops" */
+    GPtrArray *drops; /* DoctorDrop */
+} DoctorQuestion;
+
 typedef struct Doctor {
     Manager *manager;
     VM *vm; /* NULL: all */
@@ -28,13 +44,14 @@ typedef struct Doctor {
     GPtrArray *slots; /* sd_bus_slot: questions on the bus */
 
     /* Answers. */
-    Ruleset *rules;      /* NULL: see rules_error */
+    GPtrArray *questions; /* DoctorQuestion, answered; NULL: see rules_error */
     Error *rules_error;
+    bool has_own_rules;
     GPtrArray *listeners; /* DoctorListener */
     GHashTable *managed;  /* names of links that NetworkManager manages */
     GHashTable *servers;  /* name of a network to its server's ActiveState */
 
-    /* Filled when all answers are there: what is looked at. */
+    /* What is looked at; found out before the questions, and again when all answers are there. */
     GPtrArray *networks; /* Network: those that run, not of Mode=bridge */
     GPtrArray *ports;    /* Port */
     char uplink[IFNAMSIZ]; /* the link of the default route, or "" */
@@ -49,7 +66,9 @@ void doctor_find(Doctor *doctor, FindingLevel level, const char *thing, const ch
 bool network_has_family(const NetworkRun *run, int family);
 bool network_goes_out(const NetworkRun *run); /* nat, routed */
 
-/* doctor-firewall.c */
+/* doctor-firewall.c: what is to be asked; the answer to one of it, in the thread; what follows from them all. */
+GPtrArray *doctor_questions(const Doctor *doctor);
+void doctor_answer(DoctorQuestion *question, const Ruleset *rules);
 void doctor_check_own_rules(Doctor *doctor);
 void doctor_check_firewalls(Doctor *doctor);
 void doctor_check_old_iptables(Doctor *doctor);

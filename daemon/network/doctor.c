@@ -97,7 +97,7 @@ static void doctor_free(void *data)
     Doctor *doctor = data;
     task_abandon(doctor->task);
     g_ptr_array_unref(doctor->slots);
-    ruleset_free(doctor->rules);
+    g_clear_pointer(&doctor->questions, g_ptr_array_unref);
     error_free(doctor->rules_error);
     g_clear_pointer(&doctor->listeners, g_ptr_array_unref);
     g_hash_table_unref(doctor->managed);
@@ -153,6 +153,9 @@ static void choose_what_to_look_at(Doctor *doctor)
     int index;
     Link link;
     g_autofree Network **networks = manager_list_networks(manager, &n);
+    g_ptr_array_set_size(doctor->ports, 0);
+    g_ptr_array_set_size(doctor->networks, 0);
+    doctor->uplink[0] = '\0';
     doctor->vm = doctor->vm_name ? manager_find_vm(manager, doctor->vm_name) : NULL;
     for (guint i = 0; i < manager->ports->len; i++) {
         const Port *port = manager->ports->pdata[i];
@@ -198,16 +201,17 @@ static void answered(Doctor *doctor)
 /* ---- questions to the kernel, in a thread ---- */
 
 typedef struct Look {
-    Ruleset *rules;
-    Error *error;
+    GPtrArray *questions;
+    Error *error; /* the questions have no answers */
+    bool has_own_rules;
     GPtrArray *listeners;
 } Look;
 
 static void look_free(void *data)
 {
     Look *look = data;
-    ruleset_free(look->rules);
     error_free(look->error);
+    g_ptr_array_unref(look->questions);
     g_ptr_array_unref(look->listeners);
     g_free(look);
 }
@@ -223,12 +227,23 @@ static void look_for_listeners(Look *look, bool udp, uint16_t port)
     }
 }
 
+static void look_at_rules(Look *look)
+{
+    g_autofree char *json = NULL;
+    if (!nft_run("list ruleset", &json, &look->error))
+        return;
+    g_autoptr(Ruleset) rules = ruleset_parse(json, strlen(json), &look->error);
+    if (!rules)
+        return;
+    look->has_own_rules = ruleset_has(rules, "inet", "vmd", NULL);
+    for (guint i = 0; i < look->questions->len; i++)
+        doctor_answer(look->questions->pdata[i], rules);
+}
+
 static void look_in_thread(void *data)
 {
     Look *look = data;
-    g_autofree char *json = NULL;
-    if (nft_run("list ruleset", &json, &look->error))
-        look->rules = ruleset_parse(json, strlen(json), &look->error);
+    look_at_rules(look);
     look_for_listeners(look, true, 67);
     look_for_listeners(look, true, 53);
     look_for_listeners(look, false, 53);
@@ -240,8 +255,9 @@ static void on_look(void *data, void *userdata)
     Look *look = data;
     doctor->task = NULL;
     if (look) {
-        doctor->rules = g_steal_pointer(&look->rules);
+        doctor->questions = look->error ? NULL : g_ptr_array_ref(look->questions);
         doctor->rules_error = g_steal_pointer(&look->error);
+        doctor->has_own_rules = look->has_own_rules;
         doctor->listeners = g_ptr_array_ref(look->listeners);
         look_free(look);
     } else {
@@ -254,6 +270,7 @@ static bool ask_kernel(Doctor *doctor, Error **ret_error)
 {
     static const TaskSpec spec = {.run = look_in_thread, .done = on_look, .free_data = look_free, .timeout_usec = LOOK_USEC};
     Look *look = g_new0(Look, 1);
+    look->questions = doctor_questions(doctor);
     look->listeners = g_ptr_array_new_with_free_func(listener_free);
     int r = task_new(doctor->manager->event, &spec, look, doctor, &doctor->task);
     if (r < 0) {
@@ -391,6 +408,7 @@ bool doctor_run(Manager *manager, const char *vm, DoctorDone done, void *userdat
     if (manager->doctors->len >= DOCTORS_MAX)
         return error_set(ret_error, ERROR_BUSY, NULL, "Try again in a moment", "%u others are being answered", manager->doctors->len);
     Doctor *doctor = doctor_new(manager, vm, done, userdata);
+    choose_what_to_look_at(doctor);
     if (!ask_kernel(doctor, ret_error)) {
         doctor_free(doctor);
         return false;
