@@ -49,6 +49,11 @@ Port *port_find_by_mac(Manager *manager, const struct ether_addr *mac, const Net
     return NULL;
 }
 
+unsigned port_mtu(const Port *port)
+{
+    return port && port->network && port->network->run ? port->network->run->mtu : 0;
+}
+
 bool port_address6(const Port *port, Address *ret)
 {
     const GArray *addresses = port->network && port->network->run ? port->network->run->addresses : NULL;

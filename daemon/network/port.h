@@ -80,6 +80,9 @@ void ports_free(Manager *manager); /* at vmd's end: all stays in the kernel */
 Port *port_find_by_link(Manager *manager, const char *link);
 Port *port_find_by_mac(Manager *manager, const struct ether_addr *mac, const Network *network);
 
+/* The MTU that the network's settings have; 0: none, also where there is no port. */
+unsigned port_mtu(const Port *port);
+
 /* The guest's IPv6 address in a network that has one, as it makes it by itself. */
 bool port_address6(const Port *port, Address *ret);
 

@@ -66,7 +66,6 @@ static bool add_card(Command *command, const MachineParts *parts, const MachineI
     const char *model = settings_get_string(s, interface->section, "Model");
     bool virtio = is_virtio(s, interface->section);
     const char *type = virtio ? "virtio-net-pci" : model;
-    uint64_t mtu = settings_get_number(s, interface->section, "MTU");
     if (!qemu_build_has_device(parts->build, type))
         return error_set(ret_error, ERROR_UNSUPPORTED, interface->section, "Choose another Model=", "%s has no %s", qemu_build_path(parts->build), type);
     g_autoptr(GString) device = g_string_new(NULL);
@@ -76,8 +75,8 @@ static bool add_card(Command *command, const MachineParts *parts, const MachineI
     /* A vector for each queue, both ways, one for changes of the configuration, one for the control queue. */
     if (interface->queues > 1)
         g_string_append_printf(device, ",mq=on,vectors=%u", 2 * interface->queues + 2);
-    if (virtio && mtu > 0)
-        g_string_append_printf(device, ",host_mtu=%" G_GUINT64_FORMAT, mtu);
+    if (virtio && interface->mtu > 0)
+        g_string_append_printf(device, ",host_mtu=%u", interface->mtu);
     /* Nobody boots from it where there is a kernel. */
     if (parts->kernel_fd >= 0)
         g_string_append(device, ",romfile=");

@@ -32,6 +32,7 @@ typedef struct MachineInterface {
     char *section;   /* "Network lan" */
     char *name;      /* "lan" */
     char *mac;
+    unsigned mtu;    /* what the guest is told; 0: nothing */
     unsigned queues;
     int fds[MACHINE_QUEUES_MAX], vhost_fds[MACHINE_QUEUES_MAX]; /* owned; vhost -1: none */
 } MachineInterface;

@@ -206,6 +206,9 @@ static int add_card(Hotplug *hotplug)
     /* Without an address QEMU takes a second device behind a port, where no guest sees it. */
     if (machine_type_is_pcie(hotplug->vm->instance->machine))
         (void) json_object_update_new(arguments, json_pack("{ss ss}", "bus", slot, "addr", "0"));
+    unsigned set = (unsigned) settings_get_number(hotplug->settings, hotplug->section, "MTU"), mtu = set > 0 ? set : port_mtu(hotplug->port);
+    if (virtio && mtu > 0)
+        json_object_set_new(arguments, "host_mtu", json_integer(mtu));
     if (hotplug->tap.queues > 1) {
         json_object_set_new(arguments, "mq", json_true());
         json_object_set_new(arguments, "vectors", json_integer(2 * hotplug->tap.queues + 2));

@@ -12,6 +12,7 @@ typedef struct Opening {
     bool open;
     Tap tap;
     struct ether_addr mac;
+    unsigned mtu;
 } Opening;
 
 struct Interfaces {
@@ -121,6 +122,8 @@ static void on_port(Port *port, Tap *tap, const Error *error, void *userdata)
     if (tap) {
         one->tap = *tap;
         one->open = true;
+        if (one->mtu == 0)
+            one->mtu = port_mtu(port);
     }
     if (error && !all->error)
         all->error = error_copy(error);
@@ -142,6 +145,7 @@ static bool begin(Interfaces *all, VM *vm, const char *uuid, const Settings *set
     one->section = g_strdup(section);
     one->name = g_steal_pointer(&name);
     one->mac = wish.mac;
+    one->mtu = wish.mtu;
     wish.vm = vm->name;
     wish.section = one->name;
     wish.owner = vm->owner;
@@ -185,6 +189,7 @@ void interfaces_take(Interfaces *interfaces, MachineParts *parts)
         Opening *one = interfaces->list->pdata[i];
         MachineInterface *part = new_part(one->section, one->name, &one->mac);
         part->queues = one->tap.queues;
+        part->mtu = one->mtu;
         memcpy(part->fds, one->tap.fds, part->queues * sizeof *part->fds);
         memcpy(part->vhost_fds, one->tap.vhost_fds, part->queues * sizeof *part->vhost_fds);
         one->open = false;
@@ -204,6 +209,7 @@ bool interfaces_preview(const char *uuid, const Settings *settings, MachineParts
             return false;
         MachineInterface *part = new_part(sections[i], name, &wish.mac);
         part->queues = wish.queues;
+        part->mtu = wish.mtu;
         for (unsigned j = 0; j < part->queues; j++)
             part->fds[j] = part->vhost_fds[j] = -1;
         g_ptr_array_add(parts->interfaces, part);
