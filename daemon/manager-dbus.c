@@ -270,6 +270,12 @@ static void on_diagnosis(const GPtrArray *findings, void *userdata)
     Manager *manager = later->manager;
     g_autoptr(sd_bus_message) reply = NULL;
     g_autoptr(Error) error = NULL;
+    if (!findings) {
+        error_set(&error, ERROR_CANCELLED, NULL, "Ask again", "vmd has ended meanwhile");
+        reply_error(later->message, error);
+        reply_later_free(later);
+        return;
+    }
     int r = new_array(later->message, "(ssss)", &reply);
     for (guint i = 0; r >= 0 && i < findings->len; i++) {
         const Finding *finding = findings->pdata[i];

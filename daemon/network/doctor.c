@@ -131,8 +131,11 @@ static Doctor *doctor_new(Manager *manager, const char *vm, DoctorDone done, voi
 
 void doctors_free(Manager *manager)
 {
-    for (guint i = 0; i < manager->doctors->len; i++)
-        doctor_free(manager->doctors->pdata[i]);
+    for (guint i = 0; i < manager->doctors->len; i++) {
+        Doctor *doctor = manager->doctors->pdata[i];
+        doctor->done(NULL, doctor->userdata);
+        doctor_free(doctor);
+    }
     g_ptr_array_set_size(manager->doctors, 0);
 }
 

@@ -21,12 +21,12 @@ typedef struct Finding {
 
 const char *finding_level_to_string(FindingLevel level);
 
-/* GPtrArray of Finding, the worst first, then a FINDING_OK for each check that found nothing. */
+/* GPtrArray of Finding, the worst first, then a FINDING_OK for each check that found nothing. NULL: vmd ends. */
 typedef void (*DoctorDone)(const GPtrArray *findings, void *userdata);
 
 /* `vm`: only what concerns this VM, beside the host; NULL: all of them. `done` comes once, perhaps before this returns. False and
  * an Error: it will not come. */
 bool doctor_run(Manager *manager, const char *vm, DoctorDone done, void *userdata, Error **ret_error);
 
-/* At vmd's end: no `done` comes any more. */
+/* At vmd's end: those that are under way are told. */
 void doctors_free(Manager *manager);
