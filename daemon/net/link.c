@@ -327,6 +327,11 @@ bool links_add_macvtap(Links *links, const char *parent, const char *name, const
     return true;
 }
 
+bool links_remove_tap(Links *links, int index, Error **ret_error)
+{
+    return remove_ours(links, index, "tun", LINK_ALIAS_TAP, ret_error);
+}
+
 bool links_remove_macvtap(Links *links, int index, Error **ret_error)
 {
     return remove_ours(links, index, "macvtap", LINK_ALIAS_TAP, ret_error);

@@ -74,6 +74,9 @@ typedef struct PortSpec {
 /* Makes a tap a port of a bridge, and sets it up. ERROR_INVALID_SETTINGS: the bridge is no bridge; ERROR_FAILED: it is not there. */
 bool links_enslave(Links *links, const PortSpec *spec, Error **ret_error);
 
+/* For a tap that outlived its QEMU: who has its descriptor can make it persistent. Refused and gone: as links_remove_bridge(). */
+bool links_remove_tap(Links *links, int index, Error **ret_error);
+
 /* IFF_UP of a tap: what the guest sees as its cable, together with QEMU's set_link. */
 bool links_set_up(Links *links, const char *name, bool up, Error **ret_error);
 

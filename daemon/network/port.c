@@ -271,13 +271,18 @@ static bool has_rules(const Port *port)
     return port->filter || port->forwards->len > 0;
 }
 
+/* A tap goes by itself, unless a QEMU that was taken over has made it stay. */
 static void forget_record(const Port *port)
 {
     g_autofree char *path = port->link ? g_build_filename(port->manager->dirs->ports, port->link, NULL) : NULL;
     if (path)
         (void) unlink(path);
-    if (port->macvtap && port->index > 0)
+    if (port->index <= 0)
+        return;
+    if (port->macvtap)
         (void) links_remove_macvtap(port->manager->links, port->index, NULL);
+    else
+        (void) links_remove_tap(port->manager->links, port->index, NULL);
 }
 
 Port *port_add(Manager *manager, Network *network, const PortWish *wish, Tap *tap, Error **ret_error)

@@ -73,8 +73,8 @@ static void recover_port(Manager *manager, const char *name)
     Link link;
     bool there = port_read_record(port, name, &error) && links_get(manager->links, name, &link) >= 0 && link.index == port->index &&
         g_str_has_prefix(link.alias, LINK_ALIAS_TAP);
-    /* A macvtap is there until it is removed: its VM says whether it is used. */
-    if (there && port->macvtap) {
+    /* A macvtap is there until it is removed, and so is a tap that was made to stay: its VM says whether it is used. */
+    if (there && *port->section) {
         const VM *vm = manager_find_vm(manager, port->vm);
         there = vm && vm->instance;
     }
