@@ -57,8 +57,22 @@ void firewall_filter_free(FirewallFilter *filter)
     g_free(filter);
 }
 
+/* What all threads share: one that was given up may still be at work, and must not have the last word. */
+typedef struct Turn {
+    GMutex lock;  /* of who talks to the kernel */
+    int newest;   /* atomic: the number of the last text; a thread that was given up before its turn came leaves it */
+} Turn;
+
+static void turn_clear(void *data)
+{
+    Turn *turn = data;
+    g_mutex_clear(&turn->lock);
+}
+
 /* In the thread: a text, and what came of it. */
 typedef struct Run {
+    Turn *turn; /* a reference */
+    int number;
     char *text;
     Error *error;
 } Run;
@@ -66,6 +80,7 @@ typedef struct Run {
 static void run_free(void *data)
 {
     Run *run = data;
+    g_atomic_rc_box_release_full(run->turn, turn_clear);
     g_free(run->text);
     error_free(run->error);
     g_free(run);
@@ -74,7 +89,10 @@ static void run_free(void *data)
 static void apply_in_thread(void *data)
 {
     Run *run = data;
-    (void) nft_run(run->text, NULL, &run->error);
+    g_mutex_lock(&run->turn->lock);
+    if (g_atomic_int_get(&run->turn->newest) == run->number)
+        (void) nft_run(run->text, NULL, &run->error);
+    g_mutex_unlock(&run->turn->lock);
 }
 
 typedef struct Waiter {
@@ -86,6 +104,7 @@ struct Firewall {
     sd_event *event;
     sd_event_source *soon;
     Task *task;
+    Turn *turn;
     char *wanted, *running, *installed; /* texts: asked for last; in the thread; in the kernel, NULL: unknown */
     GQueue waiting, told; /* Waiter: for `wanted`; for what has an outcome, or is under way */
     bool again; /* whatever is in the kernel */
@@ -104,6 +123,8 @@ Firewall *firewall_new(sd_event *event)
 {
     Firewall *firewall = g_new0(Firewall, 1);
     firewall->event = sd_event_ref(event);
+    firewall->turn = g_atomic_rc_box_new0(Turn);
+    g_mutex_init(&firewall->turn->lock);
     firewall->n_ref = 1;
     return firewall;
 }
@@ -112,6 +133,7 @@ static bool unref(Firewall *firewall)
 {
     if (--firewall->n_ref > 0)
         return false;
+    g_atomic_rc_box_release_full(firewall->turn, turn_clear);
     g_free(firewall);
     return true;
 }
@@ -185,7 +207,7 @@ static void start(Firewall *firewall)
     firewall->again = false;
     firewall->running = g_steal_pointer(&firewall->wanted);
     Run *run = g_new(Run, 1);
-    *run = (Run){.text = g_strdup(firewall->running)};
+    *run = (Run){.turn = g_atomic_rc_box_acquire(firewall->turn), .number = g_atomic_int_add(&firewall->turn->newest, 1) + 1, .text = g_strdup(firewall->running)};
     int r = task_new(firewall->event, &spec, run, firewall, &firewall->task);
     if (r < 0) {
         g_autoptr(Error) error = NULL;

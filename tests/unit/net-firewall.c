@@ -39,6 +39,10 @@ static const char client[] =
     "try:\n"
     "  s.connect(a[4]); s.send(b'x') if k == 'udp' else 0; print(s.recv(99).decode().replace('::ffff:', ''))\n"
     "except OSError as e: print('no')\n";
+/* The frame as it stands, out of eth0. */
+static const char sender[] =
+    "import socket, sys\n"
+    "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('eth0', 0)); s.send(bytes.fromhex(sys.argv[1]))\n";
 static char *dir;
 
 /* What the server at the other end says to `who` ("" is the host), or "no". */
