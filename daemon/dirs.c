@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config.h"
 
@@ -67,4 +68,15 @@ void dirs_free(Dirs *dirs)
     g_free(dirs->saved);
     g_free(dirs->cache);
     g_free(dirs);
+}
+
+void dirs_remove(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *file = g_build_filename(path, name, NULL);
+        (void) unlink(file);
+    }
+    (void) rmdir(path);
 }

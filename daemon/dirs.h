@@ -22,4 +22,6 @@ typedef struct Dirs {
 /* Also makes those that are missing, with their modes. */
 Dirs *dirs_new(bool user, Error **ret_error);
 void dirs_free(Dirs *dirs);
+/* Removes a folder of run-time files with all files in it; not those of folders in it. One that is not there is fine. */
+void dirs_remove(const char *path);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Dirs, dirs_free)

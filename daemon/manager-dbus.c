@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* org.vmd1.Manager on the bus, and all objects' places there. */
+/* org.vmd1.Manager on the bus. */
 
 #include <errno.h>
 #include <string.h>
@@ -12,14 +12,11 @@
 #include "doctor.h"
 #include "method.h"
 #include "name.h"
+#include "manager-networks.h"
 #include "open-tap.h"
 #include "settings-dbus.h"
 #include "steps.h"
 
-#define MANAGER_PATH "/org/vmd1"
-#define VM_PREFIX "/org/vmd1/vm"
-#define NETWORK_PREFIX "/org/vmd1/network"
-#define JOB_PREFIX "/org/vmd1/job"
 
 #define OWNER_VMS_MAX 100U
 
@@ -174,130 +171,18 @@ static bool method_get_vm(Manager *manager, sd_bus_message *m, uid_t caller, voi
     return true;
 }
 
-/* Opens the reply's array; the rows follow; send_array() closes and sends it. */
-static int new_array(sd_bus_message *m, const char *contents, sd_bus_message **ret)
-{
-    int r = sd_bus_message_new_method_return(m, ret);
-    return r < 0 ? r : sd_bus_message_open_container(*ret, 'a', contents);
-}
-
-static bool send_array(sd_bus_message *reply, int r, Error **ret_error)
-{
-    if (r >= 0)
-        r = sd_bus_message_close_container(reply);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    return r >= 0 || error_set_errno(ret_error, r, NULL, "the reply cannot be sent");
-}
-
 static bool method_list_vms(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     size_t n;
     g_autofree VM **vms = manager_list_vms(manager, &n);
     g_autoptr(sd_bus_message) reply = NULL;
-    int r = new_array(m, "(ssuo)", &reply);
+    int r = reply_array_new(m, "(ssuo)", &reply);
     for (size_t i = 0; r >= 0 && i < n; i++) {
         g_autofree char *path = vm_object_path(vms[i]);
         r = sd_bus_message_append(reply, "(ssuo)", vms[i]->name, vm_state_to_string(vms[i]->state),
             vms[i]->instance ? (uint32_t) vms[i]->instance->guard : 0, path);
     }
-    return send_array(reply, r, ret_error);
-}
-
-static bool method_create_network(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
-{
-    const char *name;
-    int r = sd_bus_message_read(m, "s", &name);
-    if (r < 0)
-        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
-    g_autofree char *thing = g_strdup_printf("Network \"%s\"", name);
-    if (manager->user)
-        return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Ask the administrator for one: 'vmctl network create'", "a user's vmd has no networks of its own");
-    if (manager_find_network(manager, name))
-        return error_set(ret_error, ERROR_EXISTS, thing, "Choose another name, or delete it first", "there is one of this name");
-    g_autofree char *path = g_strdup_printf("%s/%s.net", manager->dirs->settings, name);
-    g_autoptr(SettingsChanges) changes = settings_changes_read(&network_schema, m, ret_error);
-    g_autofree char *text = changes ? settings_edit(&network_schema, "", changes->items, changes->n, thing, ret_error) : NULL;
-    const Network wanted = {.manager = manager, .name = (char *) name};
-    if (!text || !network_check_text(&wanted, text, thing, ret_error))
-        return false;
-    r = settings_write(path, text, 0644, true);
-    if (r == -EEXIST)
-        return error_set(ret_error, ERROR_EXISTS, path, "Mend or delete that file", "there is such a file");
-    if (r < 0)
-        return error_set_errno(ret_error, r, path, "it cannot be written");
-    manager_read_network_file(manager, name);
-    const Network *network = manager_find_network(manager, name);
-    if (!network)
-        return error_set(ret_error, ERROR_FAILED, path, NULL, "it was written but cannot be read back");
-    g_autofree char *object_path = network_object_path(network);
-    (void) sd_bus_reply_method_return(m, "o", object_path);
-    return true;
-}
-
-static bool method_get_network(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
-{
-    const char *name;
-    int r = sd_bus_message_read(m, "s", &name);
-    if (r < 0)
-        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
-    const Network *network = manager_find_network_or_error(manager, name, ret_error);
-    if (!network)
-        return false;
-    g_autofree char *path = network_object_path(network);
-    (void) sd_bus_reply_method_return(m, "o", path);
-    return true;
-}
-
-static bool method_list_networks(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
-{
-    size_t n;
-    g_autofree Network **networks = manager_list_networks(manager, &n);
-    g_autoptr(sd_bus_message) reply = NULL;
-    int r = new_array(m, "(sssso)", &reply);
-    for (size_t i = 0; r >= 0 && i < n; i++) {
-        const Network *network = networks[i];
-        g_autofree char *path = network_object_path(network);
-        r = sd_bus_message_append(reply, "(sssso)", network->name, network_state_to_string(network->state),
-            network_mode_to_string(network->run ? network->run->mode : network->mode), network->run ? network->run->bridge : "", path);
-    }
-    return send_array(reply, r, ret_error);
-}
-
-static void on_diagnosis(const GPtrArray *findings, void *userdata)
-{
-    LaterReply *later = userdata;
-    Manager *manager = later->manager;
-    g_autoptr(sd_bus_message) reply = NULL;
-    g_autoptr(Error) error = NULL;
-    if (!findings) {
-        error_set(&error, ERROR_CANCELLED, NULL, "Ask again", "vmd has ended meanwhile");
-        reply_error(later->message, error);
-        reply_later_free(later);
-        return;
-    }
-    int r = new_array(later->message, "(ssss)", &reply);
-    for (guint i = 0; r >= 0 && i < findings->len; i++) {
-        const Finding *finding = findings->pdata[i];
-        r = sd_bus_message_append(reply, "(ssss)", finding->thing, finding_level_to_string(finding->level), finding->text, finding->remedy);
-    }
-    if (!send_array(reply, r, &error))
-        reply_error(later->message, error);
-    reply_later_free(later);
-    manager_check_idle(manager);
-}
-
-static bool method_diagnose(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
-{
-    const char *name;
-    int r = sd_bus_message_read(m, "s", &name);
-    if (r < 0)
-        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
-    LaterReply *later = reply_later(manager, m);
-    if (doctor_run(manager, *name ? name : NULL, on_diagnosis, later, ret_error))
-        return true;
-    reply_later_free(later);
-    return false;
+    return reply_array_send(reply, r, ret_error);
 }
 
 static void append_job(Job *job, void *userdata)
@@ -309,10 +194,10 @@ static void append_job(Job *job, void *userdata)
 static bool method_list_jobs(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     g_autoptr(sd_bus_message) reply = NULL;
-    int r = new_array(m, "(ussoo)", &reply);
+    int r = reply_array_new(m, "(ussoo)", &reply);
     if (r >= 0)
         jobs_foreach(manager->jobs, append_job, reply);
-    return send_array(reply, r, ret_error);
+    return reply_array_send(reply, r, ret_error);
 }
 
 /* What a build can do, in words, for people and for programs that choose one. */
@@ -338,7 +223,7 @@ static bool method_list_qemu(Manager *manager, sd_bus_message *m, uid_t caller, 
 {
     g_autofree QemuBuild **builds = qemu_builds_list(manager->builds);
     g_autoptr(sd_bus_message) reply = NULL;
-    int r = new_array(m, "(sssas)", &reply);
+    int r = reply_array_new(m, "(sssas)", &reply);
     for (size_t i = 0; r >= 0 && builds && builds[i]; i++) {
         r = sd_bus_message_open_container(reply, 'r', "sssas");
         if (r >= 0)
@@ -348,7 +233,7 @@ static bool method_list_qemu(Manager *manager, sd_bus_message *m, uid_t caller, 
         if (r >= 0)
             r = sd_bus_message_close_container(reply);
     }
-    return send_array(reply, r, ret_error);
+    return reply_array_send(reply, r, ret_error);
 }
 
 static int append_problems(sd_bus_message *reply, Manager *manager)
@@ -430,22 +315,6 @@ static bool choose_action(sd_bus_message *m, ChangeActions *ret, Error **ret_err
     return changes != NULL;
 }
 
-static bool check_network(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
-{
-    const char *name;
-    if (sd_bus_message_read(m, "s", &name) < 0)
-        return error_set(ret_error, ERROR_INVALID_NAME, NULL, NULL, "the name cannot be read");
-    return device_name_is_valid(name) || error_set(ret_error, ERROR_INVALID_NAME, NULL,
-        "Allowed are 1 to 32 characters from A-Z, a-z, 0-9, \"_\" and \"-\", the first one a letter or a digit",
-        "\"%.64s\" cannot be the name of a network", name);
-}
-
-static bool check_new_network(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
-{
-    g_autoptr(SettingsChanges) changes = check_network(m, ret, ret_error) ? settings_changes_read(&network_schema, m, ret_error) : NULL;
-    return changes != NULL;
-}
-
 #define NAME_AND_SETTINGS "sa{sa{sv}}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(vm)
 
 #define NETWORK_AND_SETTINGS "sa{sa{sv}}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(network)
@@ -489,87 +358,3 @@ const Interface manager_interface = {
     .find = find,
     .details = details,
 };
-
-/* ---- the objects' places ---- */
-
-static int find_vm(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error)
-{
-    g_autofree char *name = NULL;
-    int r = sd_bus_path_decode(path, VM_PREFIX, &name);
-    *ret_found = r > 0 ? manager_find_vm(userdata, name) : NULL;
-    return *ret_found ? 1 : 0;
-}
-
-static int find_network(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error)
-{
-    g_autofree char *name = NULL;
-    int r = sd_bus_path_decode(path, NETWORK_PREFIX, &name);
-    *ret_found = r > 0 ? manager_find_network(userdata, name) : NULL;
-    return *ret_found ? 1 : 0;
-}
-
-static int find_job(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error)
-{
-    Manager *manager = userdata;
-    *ret_found = job_find_by_path(manager->jobs, path);
-    return *ret_found ? 1 : 0;
-}
-
-static int list_vm_nodes(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
-{
-    size_t n;
-    g_autofree VM **vms = manager_list_vms(userdata, &n);
-    /* sd-bus frees these with free(), which GLib's allocator is. */
-    char **nodes = g_new0(char *, n + 1);
-    for (size_t i = 0; i < n; i++)
-        nodes[i] = vm_object_path(vms[i]);
-    *ret_nodes = nodes;
-    return 0;
-}
-
-static int list_network_nodes(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
-{
-    size_t n;
-    g_autofree Network **networks = manager_list_networks(userdata, &n);
-    char **nodes = g_new0(char *, n + 1);
-    for (size_t i = 0; i < n; i++)
-        nodes[i] = network_object_path(networks[i]);
-    *ret_nodes = nodes;
-    return 0;
-}
-
-static void add_job_node(Job *job, void *userdata)
-{
-    g_ptr_array_add(userdata, g_strdup(job->path));
-}
-
-static int list_job_nodes(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
-{
-    Manager *manager = userdata;
-    GPtrArray *nodes = g_ptr_array_new();
-    jobs_foreach(manager->jobs, add_job_node, nodes);
-    g_ptr_array_add(nodes, NULL);
-    *ret_nodes = (char **) g_ptr_array_free(nodes, FALSE);
-    return 0;
-}
-
-int manager_export(Manager *manager)
-{
-    sd_bus *bus = manager->bus;
-    int r = sd_bus_add_object_vtable(bus, NULL, MANAGER_PATH, manager_interface.name, interface_vtable(&manager_interface), manager);
-    if (r >= 0)
-        r = sd_bus_add_fallback_vtable(bus, NULL, VM_PREFIX, vm_interface.name, interface_vtable(&vm_interface), find_vm, manager);
-    if (r >= 0)
-        r = sd_bus_add_fallback_vtable(bus, NULL, JOB_PREFIX, job_interface.name, interface_vtable(&job_interface), find_job, manager);
-    if (r >= 0)
-        r = sd_bus_add_node_enumerator(bus, NULL, VM_PREFIX, list_vm_nodes, manager);
-    if (r >= 0)
-        r = sd_bus_add_fallback_vtable(bus, NULL, NETWORK_PREFIX, network_interface.name, interface_vtable(&network_interface), find_network, manager);
-    if (r >= 0)
-        r = sd_bus_add_node_enumerator(bus, NULL, NETWORK_PREFIX, list_network_nodes, manager);
-    if (r >= 0)
-        r = sd_bus_add_node_enumerator(bus, NULL, JOB_PREFIX, list_job_nodes, manager);
-    if (r >= 0)
-        r = sd_bus_add_object_manager(bus, NULL, MANAGER_PATH);
-    return r;
-}

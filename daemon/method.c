@@ -206,3 +206,18 @@ void reply_done(const Error *error, void *later_reply)
     reply_later_free(later);
     manager_check_idle(manager);
 }
+
+int reply_array_new(sd_bus_message *m, const char *contents, sd_bus_message **ret)
+{
+    int r = sd_bus_message_new_method_return(m, ret);
+    return r < 0 ? r : sd_bus_message_open_container(*ret, 'a', contents);
+}
+
+bool reply_array_send(sd_bus_message *reply, int r, Error **ret_error)
+{
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    return r >= 0 || error_set_errno(ret_error, r, NULL, "the reply cannot be sent");
+}

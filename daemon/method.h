@@ -46,6 +46,11 @@ const sd_bus_vtable *interface_vtable(const Interface *interface);
 /* Replies with the error, under its D-Bus name. */
 void reply_error(sd_bus_message *m, const Error *error);
 
+/* For handlers that answer with an array: a reply with the array open, whose rows follow; it is closed and sent, unless `r` says
+ * that something failed. */
+int reply_array_new(sd_bus_message *m, const char *contents, sd_bus_message **ret);
+bool reply_array_send(sd_bus_message *reply, int r, Error **ret_error);
+
 /* For handlers that answer later. */
 typedef struct LaterReply {
     Manager *manager;

@@ -40,17 +40,6 @@ static void tell(GArray **waiters, const Error *error)
     }
 }
 
-static void remove_dir(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *file = g_build_filename(path, name, NULL);
-        (void) unlink(file);
-    }
-    (void) rmdir(path);
-}
-
 static void on_unneeded(const Error *error, void *userdata)
 {
 }
@@ -67,7 +56,7 @@ void network_take_away(Network *network)
         g_autofree char *message = error_message(error);
         g_warning("%s", message);
     }
-    remove_dir(dir);
+    dirs_remove(dir);
     if (run->dhcp)
         network_server_remove_files(network);
     g_clear_pointer(&network->run, network_run_free);
@@ -164,7 +153,7 @@ static bool make_all(Network *network, const Settings *settings, Error **ret_err
     network->run = network_plan(network, settings, ret_error);
     if (!network->run)
         return false;
-    remove_dir(dir);
+    dirs_remove(dir);
     if (mkdir(dir, 0755) < 0)
         return error_set_errno(ret_error, errno, dir, "the run-time folder cannot be made");
     if (!network_write_record(network, ret_error))

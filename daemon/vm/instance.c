@@ -27,21 +27,10 @@
 
 #define RECORD_GROUP "Instance"
 
-static void remove_dir(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *file = g_build_filename(path, name, NULL);
-        (void) unlink(file);
-    }
-    (void) rmdir(path);
-}
-
 Instance *instance_new(VM *vm, Error **ret_error)
 {
     g_autofree char *dir = vm_instance_dir(vm);
-    remove_dir(dir);
+    dirs_remove(dir);
     if (mkdir(dir, 0700) < 0) {
         error_set_errno(ret_error, errno, dir, "the run-time folder cannot be made");
         return NULL;
@@ -62,7 +51,7 @@ void instance_free(Instance *instance, bool remove)
         return;
     if (remove) {
         ports_close_of_vm(instance->vm->manager, instance->vm->name);
-        remove_dir(instance->dir);
+        dirs_remove(instance->dir);
     }
     sd_event_source_disable_unref(instance->guard_end);
     sd_event_source_disable_unref(instance->kill_timer);
