@@ -39,10 +39,16 @@ static const char client[] =
     "try:\n"
     "  s.connect(a[4]); s.send(b'x') if k == 'udp' else 0; print(s.recv(99).decode().replace('::ffff:', ''))\n"
     "except OSError as e: print('no')\n";
-/* The frame as it stands, out of eth0. */
+
+/* Twenty times the frame as it stands, but for the checksum of IPv4, out of eth0. */
 static const char sender[] =
     "import socket, sys\n"
-    "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('eth0', 0)); s.send(bytes.fromhex(sys.argv[1]))\n";
+    "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('eth0', 0))\n"
+    "f = bytearray.fromhex(sys.argv[1])\n"
+    "if f[12:15] == b'\\x08\\x00\\x45':\n"
+    "  n = sum(int.from_bytes(f[i:i + 2], 'big') for i in range(14, 34, 2)); n = (n & 0xffff) + (n >> 16); n = (n & 0xffff) + (n >> 16)\n"
+    "  f[24:26] = (0xffff - n).to_bytes(2, 'big')\n"
+    "for i in range(20): s.send(f)\n";
 static char *dir;
 
 /* What the server at the other end says to `who` ("" is the host), or "no". */
@@ -287,6 +293,83 @@ static bool reach(const char *whom)
     return sh("ip netns exec ga ip neigh flush dev eth0; ip netns exec ga ping -qc1 -W1 %s >/dev/null", whom);
 }
 
+#define OWN "52540000000a"
+#define OTHER "52540000000b"
+#define OWN_V6 "fd000071000000000000000000000002"
+#define OWN_LOCAL "fe80000000000000505400fffe00000a"
+#define HOST_V6 "fd000071000000000000000000000001"
+#define PEER_V6 "fd000071000000000000000000000003"
+#define FAR_V6 "fd000072000000000000000000000003"
+#define ARP "ffffffffffff" OWN "08060001080006040001"
+#define TO_ALL "333300000001" OWN
+#define SIX(length, next, from) "86dd60000000" length next "ff" from "ff020000000000000000000000000001"
+#define NA(of) TO_ALL SIX("0020", "3a", OWN_V6) "8800000020000000" of "0201" OWN
+#define UDP4(from, ports, to) "0800450000240000000040110000" from to ports "00100000" "0000000000000000"
+
+static unsigned counted(const char *family)
+{
+    unsigned n = 0;
+    g_autofree char *count = g_strdup_printf("nft list chain %s watch c | grep -o 'packets [0-9]*'", family);
+    FILE *f = popen(count, "r");
+    g_assert_true(f && fscanf(f, "packets %u", &n) == 1);
+    pclose(f);
+    return n;
+}
+
+/* Whether the guest's frame comes as far as where `family`'s table "watch" counts; some of a guest's own may be among them. */
+static bool passes(const char *family, const char *frame)
+{
+    unsigned before = counted(family);
+    g_assert_true(sh("ip netns exec ga python3 %s/sender %s", dir, frame));
+    return counted(family) - before >= 20;
+}
+
+/* What a port sends is its own, and no server's or router's. Seen where the bridge hands frames on to the neighbour, so it makes no
+ * difference what anybody's kernel thinks of them; without the filter all of them pass. */
+static void frames(void)
+{
+    static const struct {
+        const char *what, *frame;
+        bool passes;
+    } all[] = {
+        {"own ARP", ARP OWN "0a470002" "000000000000" "0a470003", true}, {"ARP with another's IPv4", ARP OWN "0a470003" "000000000000" "0a470003", false},
+        {"ARP with the host's IPv4", ARP OWN "0a470001" "000000000000" "0a470003", false}, {"ARP with another's MAC", ARP OTHER "0a470002" "000000000000" "0a470003", false},
+        {"own UDP", "ffffffffffff" OWN UDP4("0a470002", "10001000", "ffffffff"), true}, {"another's UDP", "ffffffffffff" OWN UDP4("0a470003", "10001000", "ffffffff"), false},
+        {"another's MAC", "ffffffffffff" OTHER UDP4("0a470002", "10001000", "ffffffff"), false}, {"a DHCP server", "ffffffffffff" OWN UDP4("0a470002", "00430044", "ffffffff"), false},
+        {"own UDP in a VLAN", "ffffffffffff" OWN "81000005" UDP4("0a470002", "10001000", "ffffffff"), false},
+        {"a DHCP server in a VLAN", "ffffffffffff" OWN "81000005" UDP4("0a470002", "00430044", "ffffffff"), false}, {"QinQ", "ffffffffffff" OWN "88a8000581000006" UDP4("0a470002", "10001000", "ffffffff"), false},
+        {"an unknown protocol", "ffffffffffff" OWN "88b5" "00000000000000000000", false}, {"own advertisement", NA(OWN_V6), true}, {"own link-local advertisement", NA(OWN_LOCAL), true},
+        {"the host's advertisement", NA(HOST_V6), false}, {"an advertisement of no prefix of here", NA(FAR_V6), false},
+        {"UDP of IPv6", TO_ALL SIX("0010", "11", OWN_V6) "1000100000100000" "0000000000000000", true}, {"a DHCPv6 server", TO_ALL SIX("0010", "11", OWN_LOCAL) "0223022200100000" "0000000000000000", false},
+        {"a router's advertisement", TO_ALL SIX("0010", "3a", OWN_LOCAL) "86000000" "40000708" "0000000000000000", false},
+        {"a redirect", TO_ALL SIX("0028", "3a", OWN_LOCAL) "8900000000000000" OWN_LOCAL PEER_V6, false}, {"the host as a sender", TO_ALL SIX("0010", "11", HOST_V6) "1000100000100000" "0000000000000000", false},
+    };
+    g_autoptr(FirewallState) state = state_new(), open = state_new();
+    add_filter(state, "vga", GUEST_MAC, addresses("10.71.0.2", "fd00:71::/64"));
+    g_assert_true(sh("nft 'table bridge watch { chain c { type filter hook postrouting priority 0; oifname \"vgb\" counter; }; }'"));
+    for (unsigned filtered = 0; filtered < 2; filtered++) {
+        apply(filtered ? state : open);
+        for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
+            g_test_message("%s", all[i].what);
+            g_assert_true(passes("bridge", all[i].frame) == (!filtered || all[i].passes));
+        }
+    }
+    g_assert_true(sh("nft delete table bridge watch"));
+}
+
+/* A bridge has route_localnet: what is of a host's loopback, or for it, ends before anything else sees it, whatever a guest may reach. */
+static void loopback(void)
+{
+    g_autoptr(FirewallState) state = state_new();
+    ((FirewallNetwork *) state->networks->pdata[0])->host_access = true;
+    apply(state);
+    g_assert_true(sh("nft 'table inet watch { chain c { type filter hook prerouting priority -250; iifname \"brn\" counter; }; }'"));
+    g_assert_true(passes("inet", "ffffffffffff" OWN UDP4("0a470002", "10001000", "0a470001")));
+    g_assert_false(passes("inet", "ffffffffffff" OWN UDP4("0a470002", "10001000", "7f000001")));
+    g_assert_false(passes("inet", "ffffffffffff" OWN UDP4("7f000001", "10001000", "0a470001")));
+    g_assert_true(sh("nft delete table inet watch"));
+}
+
 static void filters(void)
 {
     g_autoptr(FirewallState) state = state_new();
@@ -362,10 +445,10 @@ static bool make_guest(const char *name, const char *bridge, const char *v4, con
 
 static bool make_world(void)
 {
-    g_autofree char *tool = g_find_program_in_path("nft"), *s = g_build_filename(dir, "server", NULL), *c = g_build_filename(dir, "client", NULL);
+    g_autofree char *tool = g_find_program_in_path("nft"), *s = g_build_filename(dir, "server", NULL), *c = g_build_filename(dir, "client", NULL), *r = g_build_filename(dir, "sender", NULL);
     if (!tool || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0)
         return false;
-    g_assert_true(g_file_set_contents(s, server, -1, NULL) && g_file_set_contents(c, client, -1, NULL));
+    g_assert_true(g_file_set_contents(s, server, -1, NULL) && g_file_set_contents(c, client, -1, NULL) && g_file_set_contents(r, sender, -1, NULL));
     return sh("for b in n:71 i:72 r:73; do n=br${b%%:*} a=${b#*:}; ip link add $n type bridge && ip link set $n up && ip addr add 10.$a.0.1/24 dev $n && "
               "ip addr add fd00:$a::1/64 dev $n nodad && echo 1 >/proc/sys/net/ipv4/conf/$n/route_localnet || exit 1; done") &&
         sh("echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding") &&
@@ -405,6 +488,8 @@ int main(int argc, char *argv[])
     g_test_add_func("/net-firewall/networks", networks);
     g_test_add_func("/net-firewall/forwards", forwards);
     g_test_add_func("/net-firewall/many", many);
+    g_test_add_func("/net-firewall/loopback", loopback);
+    g_test_add_func("/net-firewall/frames", frames);
     g_test_add_func("/net-firewall/filters", filters);
     int r = g_test_run();
     firewall_free(firewall);
