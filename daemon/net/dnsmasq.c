@@ -99,7 +99,8 @@ char *dnsmasq_config(const DnsmasqSpec *spec)
     if (spec->dhcp) {
         /* A guest has the name and the address that its VM has here, whatever it asks for. */
         g_string_append_printf(s, "dhcp-leasefile=%s\ndhcp-hostsfile=%s\n", spec->lease_file, spec->hosts_file);
-        g_string_append(s, "dhcp-authoritative\ndhcp-no-override\ndhcp-ignore-names\n");
+        g_string_append(s, "dhcp-authoritative\ndhcp-no-override\ndhcp-ignore-names\n"
+            "dhcp-ignore-clid\n"); /* guests say what they like, and clones of one image say the same */
         append_v4(s, spec);
         append_v6(s, spec);
     }

@@ -183,7 +183,7 @@ static void serves(void)
 
     /* A stranger: one of the range, never another's, and no name. */
     g_assert_true(sh("ip -n gd link set eth0 down && ip -n gd link set eth0 address " STRANGE_MAC " && ip -n gd link set eth0 up"));
-    g_autofree char *strange = dhcp("-x hostname:evil -F evil.t.internal -r 10.71.0.2");
+    g_autofree char *strange = dhcp("-x hostname:evil -F evil.t.internal -r 10.71.0.2 -x 61:0152540000000a");
     unsigned last = 0;
     g_assert_cmpint(sscanf(strange, "ip=10.71.0.%u ", &last), ==, 1);
     g_assert_true(last >= 100 && last <= 110);
