@@ -127,6 +127,10 @@ def fd_recipes(words):
         if option == "-chardev" and (match := re.search(r"\bfd=(\d+)", value)):
             listens = "server=on" in value
             recipes[match.group(1)] = "monitor" if listens and "id=monitor," in value else "listen" if listens else "pair"
+        elif option == "-netdev" and (match := re.search(r"^tap,.*\bfd=(\d+)", value)):
+            recipes[match.group(1)] = f"tap:{TAP}"
+            if match := re.search(r"\bvhostfd=(\d+)", value):
+                recipes[match.group(1)] = f"open:{os.O_RDWR:o}:/dev/vhost-net"
         elif option == "-add-fd":
             fd, number = re.fullmatch(r"fd=(\d+),set=(\d+)", value).groups()
             sets.setdefault(number, []).append(fd)
@@ -147,6 +151,7 @@ def fd_recipes(words):
 
 
 MIB = 1024 * 1024
+TAP = "bench-start"  # there already
 DISK, HALT_DISK = "/var/tmp/bench.qcow2", "/var/tmp/halt.img"
 
 

@@ -5,11 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -120,6 +123,15 @@ static int make_pair(Qemu *qemu)
     return raise_fd(pair[0]);
 }
 
+/* Of one that is there, and stays. */
+static int make_tap(const char *name)
+{
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+    (void) snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+    int fd = raise_fd(open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    return fd >= 0 && ioctl(fd, TUNSETIFF, &request) < 0 ? -errno : fd;
+}
+
 static int make_fd(const char *recipe, Qemu *qemu)
 {
     if (strcmp(recipe, "monitor") == 0)
@@ -128,6 +140,8 @@ static int make_fd(const char *recipe, Qemu *qemu)
         return make_listener(NULL);
     if (strcmp(recipe, "pair") == 0)
         return make_pair(qemu);
+    if (strncmp(recipe, "tap:", 4) == 0)
+        return make_tap(recipe + 4);
     char *path = NULL;
     if (strncmp(recipe, "open:", 5) != 0)
         return -EINVAL;

@@ -5,8 +5,8 @@
  *
  * A template is such a command line and how to make each descriptor that it names again. It is a file of
  * strings, a NUL behind each: the recipes, an empty string, the words. A recipe is "FD=monitor" or
- * "FD=listen" (a listening socket; QMP is spoken on the first), "FD=pair" (one end of a socket pair) or
- * "FD=open:FLAGS:PATH". */
+ * "FD=listen" (a listening socket; QMP is spoken on the first), "FD=pair" (one end of a socket pair),
+ * "FD=open:FLAGS:PATH" or "FD=tap:LINK". */
 
 #include <sys/types.h>
 
