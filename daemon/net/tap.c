@@ -140,6 +140,10 @@ static bool open_macvtap_queues(Tap *tap, unsigned queues, bool vhost, Error **r
         if (r == -ENOENT || r == -ENXIO || r == -ENODEV)
             return error_set(ret_error, ERROR_BUSY, path, "udev makes it, see 'systemctl status systemd-udevd'",
                 "the device node of the macvtap \"%s\" is not there yet", tap->name);
+        /* The device policy of vmd's unit names macvtap, whose number systemd reads when the unit starts. */
+        if (r == -EPERM)
+            return error_set(ret_error, ERROR_UNSUPPORTED, path, "Run 'systemctl restart vmd.service', which no VM minds; load the kernel's module \"macvtap\" at boot",
+                "vmd's sandbox does not let it open the macvtap \"%s\", since the kernel had no macvtap when vmd started", tap->name);
         if (r >= 0)
             r = set_queue(fd, tap->name, queues, NULL);
         if (r < 0)
