@@ -142,6 +142,7 @@ static int run(const Arguments *arguments, Error **ret_error)
     manager_scan_files(manager);
     manager_recover(manager);
     networks_recover(manager);
+    manager_wait_for_monitors(manager);
 
     r = manager_export(manager);
     if (r >= 0)

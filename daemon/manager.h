@@ -86,5 +86,7 @@ void manager_check_idle(Manager *manager);
 /* Puts the objects on the bus. */
 int manager_export(Manager *manager);
 
-/* vm/recover.c: VMs that ran when vmd was away. */
+/* vm/recover.c: VMs that ran when vmd was away; then waits a moment for their monitors, so that what is asked of them first need
+ * not be asked again. Before there is a bus to serve. */
 void manager_recover(Manager *manager);
+void manager_wait_for_monitors(Manager *manager);

@@ -14,6 +14,7 @@
 #include "name.h"
 #include "steps.h"
 
+#define MONITORS_USEC (100 * 1000)
 #define QUERY_USEC (30 * G_USEC_PER_SEC)
 
 static bool attach(VM *vm, Instance *instance)
@@ -84,6 +85,27 @@ void manager_recover(Manager *manager)
     while (dir && (name = g_dir_read_name(dir)))
         if (name_is_valid(name))
             recover_one(manager, name);
+}
+
+static bool awaits_monitor(const Manager *manager)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, manager->vms);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const VM *vm = value;
+        if (vm->instance && vm->instance->qmp && !vm->instance->monitor_ready)
+            return true;
+    }
+    return false;
+}
+
+void manager_wait_for_monitors(Manager *manager)
+{
+    gint64 deadline = g_get_monotonic_time() + MONITORS_USEC, now;
+    while (awaits_monitor(manager) && (now = g_get_monotonic_time()) < deadline)
+        if (sd_event_run(manager->event, (uint64_t) (deadline - now)) < 0 || sd_event_get_state(manager->event) == SD_EVENT_FINISHED)
+            return;
 }
 
 /* QEMU's run states (QAPI RunState) in ours. */
