@@ -26,6 +26,20 @@ bool file_set_settings(const SettingsFile *file, sd_bus_message *m, Error **ret_
 bool file_get_files(const SettingsFile *file, sd_bus_message *m, Error **ret_error);
 bool file_set_file(const SettingsFile *file, sd_bus_message *m, Error **ret_error);
 
+/* Defines method_get_settings, method_set_settings, method_get_files and method_set_file, handlers as method.h has them, of the object
+ * whose SettingsFile `file_of` gives. */
+#define FILE_METHODS(file_of)                                                                                          \
+    FILE_METHOD(method_get_settings, file_of, file_get_settings)                                                       \
+    FILE_METHOD(method_set_settings, file_of, file_set_settings)                                                       \
+    FILE_METHOD(method_get_files, file_of, file_get_files)                                                             \
+    FILE_METHOD(method_set_file, file_of, file_set_file)
+#define FILE_METHOD(name, file_of, function)                                                                           \
+    static bool name(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)               \
+    {                                                                                                                  \
+        g_auto(SettingsFile) file = file_of(object);                                                                   \
+        return function(&file, m, ret_error);                                                                          \
+    }
+
 /* SetFile's arguments, borrowed from the message; too long ones are refused. */
 bool file_read_texts(sd_bus_message *m, const char **ret_expected, const char **ret_text, Error **ret_error);
 

@@ -93,16 +93,7 @@ static SettingsFile file_of(Network *network)
     };
 }
 
-#define METHOD_FILE(name, function)                                                                                    \
-    static bool name(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)               \
-    {                                                                                                                  \
-        g_auto(SettingsFile) file = file_of(object);                                                                   \
-        return function(&file, m, ret_error);                                                                          \
-    }
-METHOD_FILE(method_get_settings, file_get_settings)
-METHOD_FILE(method_set_settings, file_set_settings)
-METHOD_FILE(method_get_files, file_get_files)
-METHOD_FILE(method_set_file, file_set_file)
+FILE_METHODS(file_of)
 
 static int append_lease(sd_bus_message *reply, const Network *network, const Lease *lease)
 {
@@ -113,15 +104,6 @@ static int append_lease(sd_bus_message *reply, const Network *network, const Lea
     return sd_bus_message_append(reply, "(ssst)", mac, address, port ? port->vm : lease->name, lease->expires * G_USEC_PER_SEC);
 }
 
-static bool send_reply(sd_bus_message *reply, int r, Error **ret_error)
-{
-    if (r >= 0)
-        r = sd_bus_message_close_container(reply);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    return r >= 0 || error_set_errno(ret_error, r, NULL, "the reply cannot be sent");
-}
-
 static bool method_get_leases(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     const Network *network = object;
@@ -129,12 +111,10 @@ static bool method_get_leases(Manager *manager, sd_bus_message *m, uid_t caller,
     g_autoptr(sd_bus_message) reply = NULL;
     if (!network->run)
         return error_set(ret_error, ERROR_NOT_RUNNING, thing, NULL, "it does not run");
-    int r = sd_bus_message_new_method_return(m, &reply);
-    if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'a', "(ssst)");
+    int r = reply_array_new(m, "(ssst)", &reply);
     for (guint i = 0; r >= 0 && i < network->run->leases->len; i++)
         r = append_lease(reply, network, &g_array_index(network->run->leases, Lease, i));
-    return send_reply(reply, r, ret_error);
+    return reply_array_send(reply, r, ret_error);
 }
 
 static int append_port(sd_bus_message *reply, const Port *port)
@@ -147,15 +127,13 @@ static int append_port(sd_bus_message *reply, const Port *port)
 static bool method_get_ports(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     g_autoptr(sd_bus_message) reply = NULL;
-    int r = sd_bus_message_new_method_return(m, &reply);
-    if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'a', "(ssss)");
+    int r = reply_array_new(m, "(ssss)", &reply);
     for (guint i = 0; r >= 0 && i < manager->ports->len; i++) {
         const Port *port = manager->ports->pdata[i];
         if (port->network == object)
             r = append_port(reply, port);
     }
-    return send_reply(reply, r, ret_error);
+    return reply_array_send(reply, r, ret_error);
 }
 
 /* ---- properties ---- */

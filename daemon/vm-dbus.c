@@ -154,16 +154,7 @@ static SettingsFile file_of(VM *vm)
     };
 }
 
-#define METHOD_FILE(name, function)                                                                                    \
-    static bool name(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)               \
-    {                                                                                                                  \
-        g_auto(SettingsFile) file = file_of(object);                                                                   \
-        return function(&file, m, ret_error);                                                                          \
-    }
-METHOD_FILE(method_get_settings, file_get_settings)
-METHOD_FILE(method_set_settings, file_set_settings)
-METHOD_FILE(method_get_files, file_get_files)
-METHOD_FILE(method_set_file, file_set_file)
+FILE_METHODS(file_of)
 
 static bool method_attach_device(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
