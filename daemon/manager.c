@@ -134,21 +134,24 @@ VM *manager_find_vm_or_error(Manager *manager, const char *name, Error **ret_err
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp((*(VM *const *) a)->name, (*(VM *const *) b)->name);
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* The values of a table whose keys are their names, sorted by these; g_free. */
+static gpointer *list_sorted(GHashTable *table, size_t *ret_n)
+{
+    guint n;
+    gpointer *list = g_hash_table_get_keys_as_array(table, &n);
+    qsort(list, n, sizeof *list, compare_names);
+    for (guint i = 0; i < n; i++)
+        list[i] = g_hash_table_lookup(table, list[i]);
+    *ret_n = n;
+    return list;
 }
 
 VM **manager_list_vms(Manager *manager, size_t *ret_n)
 {
-    size_t n = 0;
-    VM **vms = g_new(VM *, g_hash_table_size(manager->vms) + 1);
-    GHashTableIter iter;
-    gpointer vm;
-    g_hash_table_iter_init(&iter, manager->vms);
-    while (g_hash_table_iter_next(&iter, NULL, &vm))
-        vms[n++] = vm;
-    qsort(vms, n, sizeof *vms, compare_names);
-    *ret_n = n;
-    return vms;
+    return (VM **) list_sorted(manager->vms, ret_n);
 }
 
 VM *manager_add_vm(Manager *manager, const char *name, bool transient)
@@ -187,24 +190,9 @@ Network *manager_find_network_or_error(Manager *manager, const char *name, Error
     return network;
 }
 
-static int compare_network_names(const void *a, const void *b)
-{
-    return strcmp((*(Network *const *) a)->name, (*(Network *const *) b)->name);
-}
-
 Network **manager_list_networks(Manager *manager, size_t *ret_n)
 {
-    guint n;
-    Network **networks = (Network **) g_hash_table_get_keys_as_array(manager->networks, &n);
-    GHashTableIter iter;
-    gpointer network;
-    size_t i = 0;
-    g_hash_table_iter_init(&iter, manager->networks);
-    while (g_hash_table_iter_next(&iter, NULL, &network))
-        networks[i++] = network;
-    qsort(networks, n, sizeof *networks, compare_network_names);
-    *ret_n = n;
-    return networks;
+    return (Network **) list_sorted(manager->networks, ret_n);
 }
 
 bool manager_has_active_network(const Manager *manager)
@@ -304,4 +292,13 @@ void manager_check_idle(Manager *manager)
     restart_clock(manager, &manager->trim, TRIM_USEC, on_trim);
     if (manager->idle_usec > 0)
         restart_clock(manager, &manager->idle, manager->idle_usec, on_idle);
+}
+
+void manager_emit_changed(Manager *manager, const char *path, const char *interface, const char *property, va_list ap)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (const char *name = property; name; name = va_arg(ap, const char *))
+        g_ptr_array_add(names, (gpointer) name);
+    g_ptr_array_add(names, NULL);
+    (void) sd_bus_emit_properties_changed_strv(manager->bus, path, interface, (char **) names->pdata);
 }

@@ -83,6 +83,9 @@ void manager_read_network_file(Manager *manager, const char *name);
  * nothing runs for manager->idle_usec. */
 void manager_check_idle(Manager *manager);
 
+/* PropertiesChanged of an object, for vm_changed() and network_changed(): `property` and those in `ap`, up to NULL. */
+void manager_emit_changed(Manager *manager, const char *path, const char *interface, const char *property, va_list ap);
+
 /* Puts the objects on the bus. */
 int manager_export(Manager *manager);
 

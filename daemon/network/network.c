@@ -125,14 +125,10 @@ void network_read_settings(Network *network)
 void network_changed(Network *network, const char *property, ...)
 {
     g_autofree char *path = network_object_path(network);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
     va_list ap;
     va_start(ap, property);
-    for (const char *name = property; name; name = va_arg(ap, const char *))
-        g_ptr_array_add(names, (gpointer) name);
+    manager_emit_changed(network->manager, path, NETWORK_INTERFACE, property, ap);
     va_end(ap);
-    g_ptr_array_add(names, NULL);
-    (void) sd_bus_emit_properties_changed_strv(network->manager->bus, path, NETWORK_INTERFACE, (char **) names->pdata);
 }
 
 void network_set_state(Network *network, NetworkState state, const char *message)

@@ -229,14 +229,10 @@ void vm_read_settings(VM *vm)
 void vm_changed(VM *vm, const char *property, ...)
 {
     g_autofree char *path = vm_object_path(vm);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
     va_list ap;
     va_start(ap, property);
-    for (const char *name = property; name; name = va_arg(ap, const char *))
-        g_ptr_array_add(names, (gpointer) name);
+    manager_emit_changed(vm->manager, path, VM_INTERFACE, property, ap);
     va_end(ap);
-    g_ptr_array_add(names, NULL);
-    (void) sd_bus_emit_properties_changed_strv(vm->manager->bus, path, VM_INTERFACE, (char **) names->pdata);
 }
 
 /* What the journal says of a change; a message ID for those that a program may wait for. */
