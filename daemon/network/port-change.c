@@ -13,10 +13,8 @@
 
 typedef struct Change {
     Manager *manager;
-    PortWish wish;
+    PortWish *wish;
     char *link; /* the port may go meanwhile */
-    char *target, *vm, *section;
-    char **forwards;
     NetworkDone done;
     void *userdata;
 } Change;
@@ -26,10 +24,7 @@ static void finish(Change *change, const Error *error)
     NetworkDone done = change->done;
     void *userdata = change->userdata;
     g_free(change->link);
-    g_free(change->target);
-    g_free(change->vm);
-    g_free(change->section);
-    g_strfreev(change->forwards);
+    port_wish_free(change->wish);
     g_free(change);
     done(error, userdata);
 }
@@ -111,7 +106,7 @@ static void plug(Change *change, Port *port, Network *network)
 {
     Network *left = port->network;
     g_autoptr(Error) error = NULL;
-    if (!plug_into(port, network, &change->wish, &error)) {
+    if (!plug_into(port, network, change->wish, &error)) {
         if (network)
             network_check_wanted(network);
         return finish(change, error);
@@ -128,7 +123,7 @@ static void plug(Change *change, Port *port, Network *network)
 static void on_network(const Error *error, void *userdata)
 {
     Change *change = userdata;
-    Network *network = manager_find_network(change->manager, change->target);
+    Network *network = manager_find_network(change->manager, change->wish->target);
     Port *port = port_find_by_link(change->manager, change->link);
     if (error || !port || !network)
         return finish(change, error);
@@ -144,15 +139,7 @@ void port_change(Port *port, const PortWish *wish, NetworkDone done, void *userd
     change->done = done;
     change->userdata = userdata;
     change->link = g_strdup(port->link);
-    change->target = g_strdup(wish->target);
-    change->vm = g_strdup(wish->vm);
-    change->section = g_strdup(wish->section);
-    change->forwards = g_strdupv((char **) wish->forwards);
-    change->wish = *wish;
-    change->wish.target = change->target;
-    change->wish.vm = change->vm;
-    change->wish.section = change->section;
-    change->wish.forwards = (const char *const *) change->forwards;
+    change->wish = port_wish_copy(wish);
 
     if (port->macvtap || wish->kind == PORT_MACVTAP) {
         error_set(&error, ERROR_UNSUPPORTED, wish->section, "Restart the VM", "a macvtap cannot be changed while the guest runs");

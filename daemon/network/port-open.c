@@ -14,9 +14,7 @@
 
 struct PortOpening {
     Manager *manager;
-    PortWish wish;
-    char *target, *vm, *section;
-    char **forwards;
+    PortWish *wish;
     PortDone done;
     void *userdata;
     sd_event_source *begin;
@@ -31,10 +29,7 @@ static void opening_free(PortOpening *opening)
     sd_event_source_disable_unref(opening->begin);
     borrow_cancel(opening->borrow);
     passt_cancel(opening->passt);
-    g_free(opening->target);
-    g_free(opening->vm);
-    g_free(opening->section);
-    g_strfreev(opening->forwards);
+    port_wish_free(opening->wish);
     g_free(opening);
 }
 
@@ -60,7 +55,7 @@ static void on_rules(const Error *error, void *userdata)
 static void make(PortOpening *opening, Network *network)
 {
     g_autoptr(Error) error = NULL;
-    opening->port = port_add(opening->manager, network, &opening->wish, &opening->tap, &error);
+    opening->port = port_add(opening->manager, network, opening->wish, &opening->tap, &error);
     if (opening->port && (opening->port->filter || opening->port->forwards->len > 0))
         return networks_apply_rules(opening->manager, on_rules, opening);
     finish(opening, error);
@@ -69,10 +64,10 @@ static void make(PortOpening *opening, Network *network)
 static void on_network(const Error *error, void *userdata)
 {
     PortOpening *opening = userdata;
-    Network *network = manager_find_network(opening->manager, opening->target);
+    Network *network = manager_find_network(opening->manager, opening->wish->target);
     g_autoptr(Error) gone = NULL;
     if (!error && !network)
-        error_set(&gone, ERROR_NO_SUCH_NETWORK, opening->target, NULL, "it has been deleted meanwhile");
+        error_set(&gone, ERROR_NO_SUCH_NETWORK, opening->wish->target, NULL, "it has been deleted meanwhile");
     if (error || gone)
         return finish(opening, error ? error : gone);
     make(opening, network);
@@ -95,23 +90,23 @@ static int on_begin(sd_event_source *source, void *userdata)
     Manager *manager = opening->manager;
     g_autoptr(Error) error = NULL;
     opening->begin = sd_event_source_disable_unref(opening->begin);
-    if (opening->wish.kind == PORT_USER) {
-        opening->passt = passt_open(manager, &opening->wish, on_borrowed, opening, &error);
+    if (opening->wish->kind == PORT_USER) {
+        opening->passt = passt_open(manager, opening->wish, on_borrowed, opening, &error);
         if (!opening->passt)
             finish(opening, error);
         return 0;
     }
     if (manager->user) {
-        opening->borrow = borrow_tap(manager, &opening->wish, on_borrowed, opening, &error);
+        opening->borrow = borrow_tap(manager, opening->wish, on_borrowed, opening, &error);
         if (!opening->borrow)
             finish(opening, error);
         return 0;
     }
-    if (opening->wish.kind != PORT_NETWORK) {
+    if (opening->wish->kind != PORT_NETWORK) {
         make(opening, NULL);
         return 0;
     }
-    Network *network = manager_find_network_or_error(manager, opening->target, &error);
+    Network *network = manager_find_network_or_error(manager, opening->wish->target, &error);
     if (network)
         network_start(network, false, on_network, opening);
     else
@@ -125,15 +120,7 @@ PortOpening *port_open(Manager *manager, const PortWish *wish, PortDone done, vo
     opening->manager = manager;
     opening->done = done;
     opening->userdata = userdata;
-    opening->target = g_strdup(wish->target);
-    opening->vm = g_strdup(wish->vm);
-    opening->section = g_strdup(wish->section);
-    opening->forwards = g_strdupv((char **) wish->forwards);
-    opening->wish = *wish;
-    opening->wish.target = opening->target;
-    opening->wish.vm = opening->vm;
-    opening->wish.section = opening->section;
-    opening->wish.forwards = (const char *const *) opening->forwards;
+    opening->wish = port_wish_copy(wish);
     if (sd_event_add_defer(manager->event, &opening->begin, on_begin, opening) < 0)
         g_error("out of memory");
     return opening;
@@ -144,7 +131,7 @@ void port_open_cancel(PortOpening *opening)
     if (!opening)
         return;
     Manager *manager = opening->manager;
-    Network *network = opening->manager->user ? NULL : manager_find_network(manager, opening->target);
+    Network *network = opening->manager->user ? NULL : manager_find_network(manager, opening->wish->target);
     if (network)
         network_start_forget(network, opening);
     networks_forget_rules(manager, opening);

@@ -29,11 +29,42 @@ Port *port_new(Manager *manager)
     return port;
 }
 
+PortWish *port_wish_copy(const PortWish *wish)
+{
+    PortWish *copy = g_memdup2(wish, sizeof *wish);
+    copy->target = g_strdup(wish->target);
+    copy->vm = g_strdup(wish->vm);
+    copy->section = g_strdup(wish->section);
+    copy->forwards = (const char *const *) g_strdupv((char **) wish->forwards);
+    return copy;
+}
+
+void port_wish_free(PortWish *wish)
+{
+    if (!wish)
+        return;
+    g_free((char *) wish->target);
+    g_free((char *) wish->vm);
+    g_free((char *) wish->section);
+    g_strfreev((char **) wish->forwards);
+    g_free(wish);
+}
+
 Port *port_find_by_link(Manager *manager, const char *link)
 {
     for (guint i = 0; i < manager->ports->len; i++) {
         Port *port = manager->ports->pdata[i];
         if (g_str_equal(port->link, link))
+            return port;
+    }
+    return NULL;
+}
+
+Port *port_find_of_vm(Manager *manager, const char *vm, const char *section)
+{
+    for (guint i = 0; i < manager->ports->len; i++) {
+        Port *port = manager->ports->pdata[i];
+        if (g_str_equal(port->vm, vm) && g_str_equal(port->section, section))
             return port;
     }
     return NULL;
@@ -77,7 +108,7 @@ static bool is_taken(const Network *network, const Address *address, const struc
     }
     for (guint i = 0; i < network->manager->ports->len; i++) {
         const Port *port = network->manager->ports->pdata[i];
-        if (port->network == network && memcmp(&port->mac, mac, sizeof *mac) != 0 && port->address.family == AF_INET && port->address.v4.s_addr == address->v4.s_addr)
+        if (port->network == network && port->address.family == AF_INET && port->address.v4.s_addr == address->v4.s_addr)
             return true;
     }
     for (guint i = 0; i < run->leases->len; i++) {
@@ -198,7 +229,7 @@ bool port_plug(Port *port, const PortWish *wish, Error **ret_error)
         .link = port->link,
         .bridge = port->bridge,
         .alias = alias,
-        .mtu = wish->mtu ? wish->mtu : port->network ? port->network->run->mtu : 0,
+        .mtu = wish->mtu ? wish->mtu : port_mtu(port),
         .isolated = port->isolated,
     };
     if (!links_enslave(links, &spec, ret_error))
@@ -326,8 +357,6 @@ void port_close(Port *port)
 void ports_close_of_vm(Manager *manager, const char *vm)
 {
     for (guint i = manager->ports->len; i > 0; i--) {
-        if (i > manager->ports->len)
-            continue;
         Port *port = manager->ports->pdata[i - 1];
         if (*port->section && g_str_equal(port->vm, vm))
             port_close(port);
@@ -362,8 +391,6 @@ static void close_those_gone(Manager *manager)
 {
     for (guint i = manager->ports->len; i > 0; i--) {
         Link link;
-        if (i > manager->ports->len)
-            continue;
         Port *port = manager->ports->pdata[i - 1];
         if (links_get(manager->links, port->link, &link) < 0 || link.index != port->index)
             port_close(port);

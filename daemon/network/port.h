@@ -49,6 +49,10 @@ typedef struct PortWish {
     const char *const *forwards; /* may be NULL; ports that the owner could not bind are refused */
 } PortWish;
 
+/* A copy of its own, with all strings; NULL is fine to free. */
+PortWish *port_wish_copy(const PortWish *wish);
+void port_wish_free(PortWish *wish);
+
 /* `tap` is the callee's to close; both NULL with an error. PORT_USER has no port, and a stream in place of a tap (passt.h). */
 typedef void (*PortDone)(Port *port, Tap *tap, const Error *error, void *userdata);
 typedef struct PortOpening PortOpening;
@@ -78,6 +82,7 @@ void ports_close_of_vm(Manager *manager, const char *vm);
 void ports_free(Manager *manager); /* at vmd's end: all stays in the kernel */
 
 Port *port_find_by_link(Manager *manager, const char *link);
+Port *port_find_of_vm(Manager *manager, const char *vm, const char *section);
 Port *port_find_by_mac(Manager *manager, const struct ether_addr *mac, const Network *network);
 
 /* The MTU that the network's settings have; 0: none, also where there is no port. */

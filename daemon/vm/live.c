@@ -26,21 +26,11 @@ static void set_cable(const Instance *instance, const char *section, bool up)
     (void) qmp_call(instance->qmp, "set_link", json_pack("{ss sb}", "name", card, "up", (int) up), -1, 0, NULL, NULL);
 }
 
-static Port *find_port(Manager *manager, const char *vm, const char *section)
-{
-    for (guint i = 0; i < manager->ports->len; i++) {
-        Port *port = manager->ports->pdata[i];
-        if (g_str_equal(port->vm, vm) && g_str_equal(port->section, section))
-            return port;
-    }
-    return NULL;
-}
-
 static int on_plug_in(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Moved *moved = userdata;
     const VM *vm = manager_find_vm(moved->manager, moved->vm);
-    const Port *port = find_port(moved->manager, moved->vm, moved->section);
+    const Port *port = port_find_of_vm(moved->manager, moved->vm, moved->section);
     if (vm && vm->instance && vm->instance->qmp && port && port->link_up)
         set_cable(vm->instance, moved->section, true);
     moved_free(moved);
@@ -71,7 +61,7 @@ static void apply(VM *vm, const Settings *settings, const char *section)
     PortWish wish;
     if (!settings_section_split(&vm_schema, section, &kind, &name, NULL))
         return;
-    Port *port = find_port(vm->manager, vm->name, name);
+    Port *port = port_find_of_vm(vm->manager, vm->name, name);
     if (!port)
         return; /* a new section waits for the next start */
     if (!interface_wish(sd_id128_to_uuid_string(vm->uuid, uuid), settings, section, &wish, &error)) {
