@@ -20,13 +20,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "config.h"
 #include "guard.h"
+#include "guard-argv.h"
 #include "instance.h"
 #include "interfaces.h"
 #include "machine.h"
@@ -345,73 +345,6 @@ static void on_scope(const Error *error, void *userdata)
     go(start);
 }
 
-static char *fd_option(const char *name, int fd)
-{
-    return g_strdup_printf("--%s=%d", name, fd);
-}
-
-static void add_option(GPtrArray *argv, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void add_option(GPtrArray *argv, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    g_ptr_array_add(argv, g_strdup_vprintf(format, ap));
-    va_end(ap);
-}
-
-/* The group that may open /dev/kvm is the only one that QEMU is in. */
-static gid_t kvm_group(void)
-{
-    struct stat st;
-    return stat("/dev/kvm", &st) < 0 || !(st.st_mode & S_IWGRP) ? 0 : st.st_gid;
-}
-
-static void add_binds(GPtrArray *argv, const Settings *settings)
-{
-    static const char *const keys[][2] = {{"BindPaths", "bind"}, {"BindReadOnlyPaths", "bind-read-only"}};
-    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
-        const char *const *paths = settings_get_words(settings, "QEMU", keys[i][0]);
-        for (size_t j = 0; paths && paths[j]; j++)
-            add_option(argv, "--%s=%s", keys[i][1], paths[j]);
-    }
-}
-
-static GPtrArray *guard_argv(const Start *start, int go_read_fd)
-{
-    const Instance *instance = start->instance;
-    GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_add(argv, g_strdup(GUARD_PATH));
-    add_option(argv, "--name=%s", start->vm->name);
-    g_ptr_array_add(argv, fd_option("status", start->opened.status_fd));
-    g_ptr_array_add(argv, fd_option("qmp", start->opened.guard_qmp_fd));
-    if (instance->console) {
-        g_ptr_array_add(argv, fd_option("console", start->opened.guard_console_fd));
-        g_ptr_array_add(argv, fd_option("console-listen", start->opened.console_listen_fd));
-        g_ptr_array_add(argv, fd_option("console-log", start->opened.console_log_fd));
-        add_option(argv, "--log-size=%" G_GUINT64_FORMAT, settings_get_number(start->settings, "Console", "LogSize"));
-    }
-    if (go_read_fd >= 0)
-        g_ptr_array_add(argv, fd_option("go", go_read_fd));
-    add_option(argv, "--press-interval=%" G_GUINT64_FORMAT, instance->press_interval);
-    if (instance->uid != (uid_t) -1) {
-        unsigned guard_uid = instance->uid - GUARD_QEMU_UIDS + GUARD_OWN_UIDS;
-        add_option(argv, "--uid=%u", instance->uid);
-        add_option(argv, "--gid=%u", instance->uid);
-        add_option(argv, "--guard-uid=%u", guard_uid);
-        add_option(argv, "--guard-gid=%u", guard_uid);
-        gid_t kvm = instance->kvm ? kvm_group() : 0;
-        if (kvm > 0)
-            add_option(argv, "--groups=%u", kvm);
-    }
-    add_binds(argv, start->settings);
-    g_ptr_array_add(argv, g_strdup("--"));
-    g_autofree char **qemu = command_argv(start->command);
-    for (size_t i = 0; qemu[i]; i++)
-        g_ptr_array_add(argv, g_strdup(qemu[i]));
-    g_ptr_array_add(argv, NULL);
-    return argv;
-}
-
 static void on_spawned(pid_t pid, int pidfd, int error, void *userdata);
 
 static void spawn_guard(Start *start, int cgroup, int go_read_fd)
@@ -423,7 +356,7 @@ static void spawn_guard(Start *start, int cgroup, int go_read_fd)
         if (own[i] >= 0)
             g_array_append_val(fds, own[i]);
 
-    g_autoptr(GPtrArray) argv = guard_argv(start, go_read_fd);
+    g_autoptr(GPtrArray) argv = guard_argv(start->instance, &start->opened, start->settings, start->command, go_read_fd);
     start->opened.journal_fd = sd_journal_stream_fd("qemu", LOG_INFO, true);
     start->opened.cgroup_fd = cgroup;
     start->opened.go_read_fd = go_read_fd;
