@@ -15,5 +15,6 @@ const char *machine_origin(const MachineParts *parts, const char *section, const
 /* The same of a machine that is to be, and that this QEMU has such ports. */
 bool machine_is_pcie(const MachineParts *parts);
 
-/* machine-interface.c */
+/* machine-disk.c, machine-interface.c */
+bool machine_add_disks(Command *command, const MachineParts *parts, Error **ret_error);
 bool machine_add_interfaces(Command *command, const MachineParts *parts, Error **ret_error);

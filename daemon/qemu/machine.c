@@ -2,32 +2,14 @@
 #include "machine.h"
 #include "machine-internal.h"
 
-#include <jansson.h>
 #include <string.h>
 
 #define PLUMBING "vmd"
-
-void machine_disk_free(MachineDisk *disk)
-{
-    if (!disk)
-        return;
-    g_free(disk->section);
-    g_free(disk->name);
-    image_free(disk->image);
-    g_free(disk);
-}
 
 bool machine_is_x86(const QemuBuild *build)
 {
     const char *target = qemu_build_target(build);
     return g_str_equal(target, "x86_64") || g_str_equal(target, "i386");
-}
-
-/* QEMU's own rule: a comma in a value of a key=value list is written twice. */
-static char *escape(const char *value)
-{
-    g_auto(GStrv) parts = g_strsplit(value, ",", -1);
-    return g_strjoinv(",,", parts);
 }
 
 const char *machine_origin(const MachineParts *parts, const char *section, const char *key)
@@ -184,155 +166,6 @@ static void add_kernel(Command *command, const MachineParts *parts)
     command_add(command, machine_origin(parts, "Boot", "CommandLine"), "-append", set ? set : console, NULL);
 }
 
-/* Two descriptors of a writable image go into one set: QEMU picks the one whose access mode it wants. */
-static void add_image_fds(Command *command, const char *from, const Image *image, unsigned set)
-{
-    int fds[] = {image->fd, image->read_fd};
-    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
-        if (fds[i] < 0)
-            continue;
-        command_addf(command, from, "-add-fd", "fd=%d,set=%u", fds[i], set);
-        command_add_fd(command, fds[i]);
-    }
-}
-
-static bool cache_is(const MachineParts *parts, const MachineDisk *disk, const char *mode)
-{
-    const char *set = settings_get_string(parts->settings, disk->section, "Cache");
-    return set && g_str_equal(set, mode);
-}
-
-/* Cache=: none is direct, unsafe leaves out the guest's flushes; writethrough is the device's (add_disk_device()). */
-static json_t *cache_options(const MachineParts *parts, const MachineDisk *disk, const Image *image)
-{
-    return json_pack("{sb sb}", "direct", image->direct, "no-flush", cache_is(parts, disk, "unsafe"));
-}
-
-static json_t *file_node(const MachineParts *parts, const MachineDisk *disk, const Image *image, const char *node, unsigned set, bool discard)
-{
-    char file[32];
-    (void) g_snprintf(file, sizeof file, "/dev/fdset/%u", set);
-    const char *aio = parts->io_uring ? "io_uring" : "threads";
-    return json_pack("{ss ss ss ss ss sb so}", "driver", image->block_device ? "host_device" : "file", "node-name", node,
-        "filename", file, "aio", aio, "discard", discard ? "unmap" : "ignore", "read-only", image->read_only, "cache",
-        cache_options(parts, disk, image));
-}
-
-/* One -blockdev per file and format of the chain, the last file first, since each names the next. */
-static void add_chain(Command *command, const MachineParts *parts, const MachineDisk *disk, const Image *image, unsigned depth,
-    unsigned *set)
-{
-    const Settings *s = parts->settings;
-    const char *from = machine_origin(parts, disk->section, "Source");
-    bool discard = settings_get_bool(s, disk->section, "Discard") && !image->read_only;
-    if (image->backing)
-        add_chain(command, parts, disk, image->backing, depth + 1, set);
-
-    g_autofree char *file = g_strdup_printf("%s-file%u", disk->name, depth);
-    g_autofree char *node = g_strdup_printf("%s-node%u", disk->name, depth);
-    g_autofree char *next = g_strdup_printf("%s-node%u", disk->name, depth + 1);
-    unsigned mine = (*set)++;
-    add_image_fds(command, from, image, mine);
-
-    json_t *below = file_node(parts, disk, image, file, mine, discard);
-    g_autofree char *below_text = json_dumps(below, JSON_COMPACT);
-    json_decref(below);
-    command_add(command, from, "-blockdev", below_text, NULL);
-
-    json_t *above = json_pack("{ss ss ss sb ss so}", "driver", image_format_to_string(image->format), "node-name", node, "file", file,
-        "read-only", image->read_only, "discard", discard ? "unmap" : "ignore", "cache", cache_options(parts, disk, image));
-    if (discard)
-        json_object_set_new(above, "detect-zeroes", json_string("unmap"));
-    if (image->format == IMAGE_QCOW2)
-        json_object_set_new(above, "backing", image->backing ? json_string(next) : json_null());
-    g_autofree char *above_text = json_dumps(above, JSON_COMPACT);
-    json_decref(above);
-    command_add(command, from, "-blockdev", above_text, NULL);
-}
-
-/* Firmware and guest find all three on every machine: virtio for speed, sata because any installer has it. */
-typedef enum DiskBus { BUS_VIRTIO, BUS_SCSI, BUS_SATA, _BUS_MAX } DiskBus;
-static const char *const disk_buses[_BUS_MAX] = {[BUS_VIRTIO] = "virtio", [BUS_SCSI] = "scsi", [BUS_SATA] = "sata"};
-
-static DiskBus disk_bus(const MachineParts *parts, const MachineDisk *disk)
-{
-    const char *set = settings_get_string(parts->settings, disk->section, "Bus");
-    for (DiskBus bus = 0; set && bus < _BUS_MAX; bus++)
-        if (g_str_equal(set, disk_buses[bus]))
-            return bus;
-    return !disk->cdrom ? BUS_VIRTIO : machine_is_x86(parts->build) ? BUS_SATA : BUS_SCSI;
-}
-
-typedef struct DiskSlots {
-    unsigned set;      /* next fdset */
-    unsigned sata;     /* next port */
-    bool scsi, iothread;
-} DiskSlots;
-
-static bool add_disk_device(Command *command, const MachineParts *parts, const MachineDisk *disk, DiskSlots *slots, Error **ret_error)
-{
-    const Settings *s = parts->settings;
-    const char *from = machine_origin(parts, disk->section, "Source");
-    g_autoptr(GString) device = g_string_new(NULL);
-
-    switch (disk_bus(parts, disk)) {
-    case BUS_VIRTIO:
-        if (disk->cdrom)
-            return error_set(ret_error, ERROR_INVALID_SETTINGS, disk->section, "Use Bus=sata or Bus=scsi",
-                "a CD-ROM cannot be on the bus virtio");
-        if (!slots->iothread)
-            command_add(command, DEFAULT, "-object", "iothread,id=io0", NULL);
-        slots->iothread = true;
-        g_string_append(device, "virtio-blk-pci,iothread=io0");
-        break;
-    case BUS_SCSI:
-        if (!slots->scsi)
-            command_add(command, from, "-device", "virtio-scsi-pci,id=scsi0", NULL);
-        slots->scsi = true;
-        g_string_append_printf(device, "%s,bus=scsi0.0", disk->cdrom ? "scsi-cd" : "scsi-hd");
-        break;
-    case BUS_SATA:
-        if (!machine_is_x86(parts->build)) {
-            return error_set(ret_error, ERROR_UNSUPPORTED, disk->section, "Use Bus=virtio or Bus=scsi", "this machine has no sata bus");
-        }
-        g_string_append_printf(device, "%s,bus=ide.%u", disk->cdrom ? "ide-cd" : "ide-hd", slots->sata++);
-        break;
-    case _BUS_MAX:
-        g_assert_not_reached();
-    }
-
-    g_string_append_printf(device, ",id=disk-%s,drive=%s-node0", disk->name, disk->name);
-    uint64_t order = settings_get_number(s, disk->section, "BootOrder");
-    if (order > 0)
-        g_string_append_printf(device, ",bootindex=%" G_GUINT64_FORMAT, order);
-    const char *serial = settings_get_string(s, disk->section, "Serial");
-    if (serial) {
-        g_autofree char *escaped = escape(serial);
-        g_string_append_printf(device, ",serial=%s", escaped);
-    }
-    if (cache_is(parts, disk, "writethrough") && !disk->cdrom)
-        g_string_append(device, ",write-cache=off");
-    command_add(command, from, "-device", device->str, NULL);
-    return true;
-}
-
-#define SATA_PORTS 6
-
-static bool add_disks(Command *command, const MachineParts *parts, Error **ret_error)
-{
-    DiskSlots slots = {.set = 1};
-    for (guint i = 0; i < parts->disks->len; i++) {
-        const MachineDisk *disk = parts->disks->pdata[i];
-        add_chain(command, parts, disk, disk->image, 0, &slots.set);
-        if (!add_disk_device(command, parts, disk, &slots, ret_error))
-            return false;
-        if (slots.sata > SATA_PORTS)
-            return error_set(ret_error, ERROR_UNSUPPORTED, disk->section, "Use Bus=virtio or Bus=scsi", "a machine has %d sata ports only",
-                SATA_PORTS);
-    }
-    return true;
-}
-
 Command *machine_command(const MachineParts *parts, Error **ret_error)
 {
     g_autoptr(Command) command = command_new();
@@ -349,7 +182,7 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     add_common_devices(command, parts);
     add_slots(command, parts);
     add_kernel(command, parts);
-    if (!add_disks(command, parts, ret_error) || !machine_add_interfaces(command, parts, ret_error))
+    if (!machine_add_disks(command, parts, ret_error) || !machine_add_interfaces(command, parts, ret_error))
         return NULL;
     if (parts->incoming)
         command_add(command, "saved state", "-incoming", "defer", NULL);
@@ -357,11 +190,4 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     if (extra && extra[0])
         command_add_strv(command, machine_origin(parts, "QEMU", "Arguments"), extra);
     return g_steal_pointer(&command);
-}
-
-bool machine_disk_is_cdrom(const Settings *settings, const char *section)
-{
-    const char *type = settings_get_string(settings, section, "Type");
-    const char *source = settings_get_string(settings, section, "Source");
-    return type ? g_str_equal(type, "cdrom") : source && g_str_has_suffix(source, ".iso");
 }

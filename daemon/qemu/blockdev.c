@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "blockdev.h"
+
+#include <glib.h>
+
+char *blockdev_file_name(const char *name, unsigned depth)
+{
+    return g_strdup_printf("%s-file%u", name, depth);
+}
+
+char *blockdev_node_name(const char *name, unsigned depth)
+{
+    return g_strdup_printf("%s-node%u", name, depth);
+}
+
+static json_t *cache(const Image *image, const BlockdevOptions *options)
+{
+    return json_pack("{sb sb}", "direct", image->direct, "no-flush", options->no_flush);
+}
+
+static const char *discard(const Image *image, const BlockdevOptions *options)
+{
+    return options->discard && !image->read_only ? "unmap" : "ignore";
+}
+
+json_t *blockdev_file(const Image *image, const char *name, unsigned depth, unsigned set, const BlockdevOptions *options)
+{
+    g_autofree char *node = blockdev_file_name(name, depth), *file = g_strdup_printf("/dev/fdset/%u", set);
+    return json_pack("{ss ss ss ss ss sb so}", "driver", image->block_device ? "host_device" : "file", "node-name", node,
+        "filename", file, "aio", options->io_uring ? "io_uring" : "threads", "discard", discard(image, options), "read-only",
+        image->read_only, "cache", cache(image, options));
+}
+
+json_t *blockdev_format(const Image *image, const char *name, unsigned depth, const BlockdevOptions *options)
+{
+    g_autofree char *node = blockdev_node_name(name, depth), *file = blockdev_file_name(name, depth);
+    g_autofree char *next = blockdev_node_name(name, depth + 1);
+    json_t *format = json_pack("{ss ss ss sb ss so}", "driver", image_format_to_string(image->format), "node-name", node, "file", file,
+        "read-only", image->read_only, "discard", discard(image, options), "cache", cache(image, options));
+    if (options->discard && !image->read_only)
+        json_object_set_new(format, "detect-zeroes", json_string("unmap"));
+    if (image->format == IMAGE_QCOW2)
+        json_object_set_new(format, "backing", image->backing ? json_string(next) : json_null());
+    return format;
+}
