@@ -200,24 +200,55 @@ static char *leading_bits(const Address *a, unsigned n)
     return g_strdup_printf("0x%.*s", (int) (2 * length), digits);
 }
 
-/* Addresses of our bridges that are in a network whose addresses the guest chooses itself are the host's. */
-static void put_host_addresses(Text *text, const Address *within)
+static Address link_local(const struct ether_addr *mac)
 {
-    for (guint i = 0; i < text->state->networks->len; i++) {
-        const FirewallNetwork *n = network_at(text->state, i);
-        for (guint k = 0; k < n->addresses->len; k++) {
-            const Address *a = &g_array_index(n->addresses, Address, k);
-            if (a->family != AF_INET6 || !address_contains(within, a))
-                continue;
-            g_autofree char *bare = address_to_string_bare(a), *bits = leading_bits(a, 128);
-            g_string_append_printf(text->s, "\t\tip6 saddr %s drop\n\t\ticmpv6 type nd-neighbor-advert @th,64,128 %s drop\n", bare, bits);
-        }
+    static const Address prefix = {.family = AF_INET6, .v6.s6_addr = {0xfe, 0x80}, .prefix = 64};
+    Address a = prefix;
+    (void) address_eui64(&prefix, mac, &a);
+    return a;
+}
+
+/* An address of the host's on a bridge: nobody has it, says so, or finds out whether somebody has. */
+static void put_host_address(GString *s, const Address *a)
+{
+    g_autofree char *bare = address_to_string_bare(a);
+    if (a->family == AF_INET) {
+        g_string_append_printf(s, "\t\tarp saddr ip %s drop\n\t\tip saddr %s drop\n", bare, bare);
+        return;
     }
+    g_autofree char *bits = leading_bits(a, 128);
+    g_string_append_printf(s, "\t\tip6 saddr %s drop\n\t\ticmpv6 type nd-neighbor-advert @th,64,128 %s drop\n"
+                              "\t\tip6 saddr :: icmpv6 type nd-neighbor-solicit @th,64,128 %s drop\n", bare, bits, bits);
+}
+
+/* What is the host's own on a bridge of ours comes from no port. */
+static void put_gateway(Text *text, guint i)
+{
+    const FirewallNetwork *n = network_at(text->state, i);
+    const Address own = link_local(&n->mac);
+    g_autofree char *mac = mac_to_string(&n->mac);
+    g_string_append_printf(text->s, "\tchain gateway%u {\n\t\tether saddr %s drop\n", i, mac);
+    put_host_address(text->s, &own);
+    for (guint k = 0; k < n->addresses->len; k++)
+        put_host_address(text->s, &g_array_index(n->addresses, Address, k));
+    g_string_append(text->s, "\t}\n");
+}
+
+static bool knows_v4(const FirewallFilter *f)
+{
+    for (guint i = 0; i < f->addresses->len; i++)
+        if (g_array_index(f->addresses, Address, i).family == AF_INET)
+            return true;
+    return false;
 }
 
 static void put_clean_v4(Text *text, const FirewallFilter *f, const char *mac)
 {
     GString *s = text->s;
+    if (!knows_v4(f)) {
+        g_string_append_printf(s, "\t\tether type arp arp htype 1 arp ptype ip arp saddr ether %s accept\n\t\tether type ip accept\n", mac);
+        return;
+    }
     g_string_append_printf(s, "\t\tether type arp arp htype 1 arp ptype ip arp saddr ether %s arp saddr ip 0.0.0.0 accept\n", mac);
     for (guint i = 0; i < f->addresses->len; i++) {
         const Address *a = &g_array_index(f->addresses, Address, i);
@@ -239,8 +270,6 @@ static void put_clean_v6(Text *text, const FirewallFilter *f)
         if (a->family != AF_INET6)
             continue;
         g_autofree char *net = network_text(a), *bits = a->prefix > 0 ? leading_bits(a, a->prefix) : NULL;
-        if (a->prefix < 128)
-            put_host_addresses(text, a);
         if (bits)
             g_string_append_printf(targets, " @th,64,%u != %s", a->prefix, bits);
         g_string_append_printf(sources, "\t\tether type ip6 ip6 saddr %s accept\n", net);
@@ -249,14 +278,31 @@ static void put_clean_v6(Text *text, const FirewallFilter *f)
     g_string_append(s, "\t\tether type ip6 ip6 saddr fe80::/10 accept\n\t\tether type ip6 ip6 saddr :: accept\n");
 }
 
+/* In `*ret` the number of the network whose bridge this is; false of bridges of others. */
+static bool find_network(const FirewallState *state, const char *bridge, guint *ret)
+{
+    for (guint i = 0; bridge && i < state->networks->len; i++)
+        if (g_str_equal(network_at(state, i)->bridge, bridge)) {
+            *ret = i;
+            return true;
+        }
+    return false;
+}
+
 static void put_filter(Text *text, guint i)
 {
     const FirewallFilter *f = text->state->filters->pdata[i];
+    guint network;
+    bool ours = find_network(text->state, f->bridge, &network);
     g_autofree char *mac = mac_to_string(&f->mac);
     g_string_append_printf(text->s, "\tchain port%u {\n\t\tether saddr != %s drop\n", i, mac);
-    if (f->addresses->len == 0)
-        g_string_append_printf(text->s, "\t\tether type arp arp saddr ether != %s drop\n", mac);
-    else {
+    if (ours)
+        g_string_append_printf(text->s, "\t\tjump gateway%u\n", network);
+    if (!ours && f->addresses->len == 0) {
+        /* Where it stands, whatever the frame says of its kind: some believe ARP of others than Ethernet. */
+        const uint8_t *o = f->mac.ether_addr_octet;
+        g_string_append_printf(text->s, "\t\tether type arp @nh,64,48 != 0x%02x%02x%02x%02x%02x%02x drop\n", o[0], o[1], o[2], o[3], o[4], o[5]);
+    } else {
         g_string_append(text->s, "\t\tjump servers\n");
         put_clean_v4(text, f, mac);
         put_clean_v6(text, f);
@@ -265,17 +311,54 @@ static void put_filter(Text *text, guint i)
     g_string_append(text->s, "\t}\n");
 }
 
+/* Those that a filtered port is on. */
+static void put_gateways(Text *text)
+{
+    for (guint i = 0; i < text->state->networks->len; i++) {
+        bool wanted = false;
+        for (guint k = 0; !wanted && k < text->state->filters->len; k++)
+            wanted = g_strcmp0(((const FirewallFilter *) text->state->filters->pdata[k])->bridge, network_at(text->state, i)->bridge) == 0;
+        if (wanted)
+            put_gateway(text, i);
+    }
+}
+
 static void put_filters(Text *text)
 {
     const GPtrArray *filters = text->state->filters;
-    g_string_append(text->s, "table bridge vmd {\n\tchain servers {\n\t\tether type ip udp sport 67 drop\n\t\tether type ip6 udp sport 547 drop\n"
+    g_string_append(text->s, "\tchain servers {\n\t\tether type ip udp sport 67 drop\n\t\tether type ip6 udp sport 547 drop\n"
                              "\t\ticmpv6 type { nd-router-advert, nd-redirect } drop\n\t}\n");
+    put_gateways(text);
     for (guint i = 0; i < filters->len; i++)
         put_filter(text, i);
     g_string_append(text->s, "\tchain prerouting {\n\t\ttype filter hook prerouting priority -300; policy accept;\n\t\tiifname vmap {");
     for (guint i = 0; i < filters->len; i++)
         g_string_append_printf(text->s, "%s \"%s\" : jump port%u", i > 0 ? "," : "", ((const FirewallFilter *) filters->pdata[i])->tap, i);
-    g_string_append(text->s, " }\n\t}\n}\n");
+    g_string_append(text->s, " }\n\t}\n");
+}
+
+/* A port in hairpin mode would hear its own broadcasts, and take its addresses for taken. */
+static void put_hairpins(Text *text)
+{
+    const GPtrArray *forwards = text->state->forwards;
+    g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
+    g_string_append(text->s, "\tchain forward {\n\t\ttype filter hook forward priority -300; policy accept;\n\t\tmeta pkttype { broadcast, multicast } iifname . oifname {");
+    for (guint i = 0; i < forwards->len; i++) {
+        char *tap = ((const FirewallForward *) forwards->pdata[i])->tap;
+        if (g_hash_table_add(known, tap))
+            g_string_append_printf(text->s, "%s \"%s\" . \"%s\"", g_hash_table_size(known) > 1 ? "," : "", tap, tap);
+    }
+    g_string_append(text->s, " } drop\n\t}\n");
+}
+
+static void put_bridge(Text *text)
+{
+    g_string_append(text->s, "table bridge vmd {\n");
+    if (text->state->filters->len > 0)
+        put_filters(text);
+    if (text->state->forwards->len > 0)
+        put_hairpins(text);
+    g_string_append(text->s, "}\n");
 }
 
 char *firewall_text(const FirewallState *state)
@@ -288,9 +371,13 @@ char *firewall_text(const FirewallState *state)
         const FirewallFilter *f = state->filters->pdata[i];
         g_assert(link_name_is_valid(f->tap) && !strchr(f->tap, '*'));
     }
+    for (guint i = 0; i < state->forwards->len; i++) {
+        const FirewallForward *f = state->forwards->pdata[i];
+        g_assert(link_name_is_valid(f->tap) && !strchr(f->tap, '*'));
+    }
     if (state->networks->len > 0)
         put_networks(&text);
-    if (state->filters->len > 0)
-        put_filters(&text);
+    if (state->filters->len > 0 || state->forwards->len > 0)
+        put_bridge(&text);
     return g_string_free(text.s, FALSE);
 }

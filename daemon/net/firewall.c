@@ -45,6 +45,7 @@ void firewall_forward_free(FirewallForward *forward)
     if (!forward)
         return;
     g_free(forward->bridge);
+    g_free(forward->tap);
     g_free(forward);
 }
 
@@ -53,6 +54,7 @@ void firewall_filter_free(FirewallFilter *filter)
     if (!filter)
         return;
     g_free(filter->tap);
+    g_free(filter->bridge);
     g_clear_pointer(&filter->addresses, g_array_unref);
     g_free(filter);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Firewall: the two tables of ours, `table inet vmd` and, where a port is filtered, `table bridge vmd`, as one text that nft
+/* Firewall: the two tables of ours, `table inet vmd` and, where a port is filtered or has forwards, `table bridge vmd`, as one text that nft
  * replaces atomically. Always the whole of it, made from what is there now, so that nothing can be left over in it.
  *
  * libnftables is loaded when it is needed first: a vmd whose VMs have no network does not pay for it, and where it is
@@ -19,6 +19,7 @@ typedef struct FirewallNetwork {
     char *bridge;
     FirewallMode mode;
     GArray *addresses; /* Address: the bridge's own, with prefixes */
+    struct ether_addr mac; /* the bridge's, of which its link-local address is made */
     bool host_access;  /* VMs reach the host's services; else only DHCP, DNS, router discovery and echo */
 } FirewallNetwork;
 
@@ -28,15 +29,16 @@ typedef struct FirewallForward {
     Address listen;      /* family AF_UNSPEC: any address of the host, of both families */
     uint16_t first, last; /* ports of the host; last >= first */
     uint16_t to;          /* the guest's first port; the range is as long */
-    char *bridge;
+    char *bridge, *tap;
     Address to_v4, to_v6; /* the guest's; AF_UNSPEC where it has none */
 } FirewallForward;
 
 /* A port that sends clean traffic only: its own MAC and addresses. On bridges of ours and of others. */
 typedef struct FirewallFilter {
-    char *tap;
+    char *tap, *bridge;
     struct ether_addr mac;
-    GArray *addresses; /* Address, bare; empty: not known, then any address with this MAC */
+    GArray *addresses; /* Address, bare, or the network that it chooses from. Without IPv4 on a bridge of ours: any but the host's;
+                        * none at all on a bridge of others: any with this MAC */
 } FirewallFilter;
 
 typedef struct FirewallState {

@@ -122,12 +122,12 @@ static int set_up(Links *links, int index, bool up)
     return link_request(links, message, NULL, NULL, NULL);
 }
 
-/* The host has no business on a guest's cable: no address of its own there. A kernel without IPv6 has none anyway. */
-static void give_no_address(Links *links, int index)
+/* How the kernel makes a link's own IPv6 address, whatever the host's default is. A kernel without IPv6 makes none anyway. */
+static void set_address_mode(Links *links, int index, uint8_t mode)
 {
     g_autoptr(NlMessage) message = link_message_for(RTM_NEWLINK, 0, index);
     struct nlattr *families = link_nest(message, IFLA_AF_SPEC), *six = link_nest(message, AF_INET6);
-    link_put_u8(message, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+    link_put_u8(message, IFLA_INET6_ADDR_GEN_MODE, mode);
     nla_nest_end(message, six);
     nla_nest_end(message, families);
     (void) link_request(links, message, NULL, NULL, NULL);
@@ -179,6 +179,8 @@ static bool fill_bridge(Links *links, const BridgeSpec *spec, int index, Error *
     if (r < 0)
         return link_fail(links, r, spec->name, "the new bridge cannot be set up", ret_error);
     believe_nothing(spec->name);
+    /* Of its MAC: that no guest takes this address is a rule of the firewall's, which does not look for it. */
+    set_address_mode(links, index, IN6_ADDR_GEN_MODE_EUI64);
     for (size_t i = 0; i < spec->n_addresses; i++) {
         r = add_address(links, index, &spec->addresses[i]);
         if (r < 0) {
@@ -242,14 +244,15 @@ static bool find_bridge(Links *links, const char *name, Link *ret, Error **ret_e
 }
 
 /* Needs its master; sets it up in the same call, so that there is no moment without. */
-static int set_port(Links *links, int index, bool isolated)
+static int set_port(Links *links, int index, const PortSpec *spec)
 {
     const struct ifinfomsg head = {.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
     g_autoptr(NlMessage) message = link_message(RTM_NEWLINK, 0, &head, sizeof head);
     struct nlattr *info = link_nest(message, IFLA_LINKINFO);
     link_put_string(message, IFLA_INFO_SLAVE_KIND, "bridge");
     struct nlattr *data = link_nest(message, IFLA_INFO_SLAVE_DATA);
-    link_put_u8(message, IFLA_BRPORT_ISOLATED, isolated);
+    link_put_u8(message, IFLA_BRPORT_ISOLATED, spec->isolated);
+    link_put_u8(message, IFLA_BRPORT_MODE, spec->hairpin);
     nla_nest_end(message, data);
     nla_nest_end(message, info);
     return link_request(links, message, NULL, NULL, NULL);
@@ -263,10 +266,11 @@ bool links_enslave(Links *links, const PortSpec *spec, Error **ret_error)
     int r = links_get(links, spec->link, &tap);
     if (r < 0)
         return link_fail(links, r, spec->link, "the tap device cannot be found", ret_error);
-    give_no_address(links, tap.index);
+    /* The host has no business on a guest's cable. */
+    set_address_mode(links, tap.index, IN6_ADDR_GEN_MODE_NONE);
     r = change_link(links, tap.index, spec->mtu ? spec->mtu : bridge.mtu, spec->alias, bridge.index);
     if (r >= 0)
-        r = set_port(links, tap.index, spec->isolated);
+        r = set_port(links, tap.index, spec);
     if (r >= 0)
         return true;
     g_autofree char *cause = g_strdup_printf("it cannot be made a port of the bridge \"%s\"", spec->bridge);
@@ -314,7 +318,8 @@ bool links_add_macvtap(Links *links, const char *parent, const char *name, const
         g_autofree char *cause = g_strdup_printf("the kernel makes no macvtap over \"%s\"", parent);
         return link_fail(links, r, name, cause, ret_error);
     }
-    give_no_address(links, link.index);
+    /* The host has no business on a guest's cable. */
+    set_address_mode(links, link.index, IN6_ADDR_GEN_MODE_NONE);
     r = change_link(links, link.index, 0, alias, 0);
     if (r >= 0)
         r = set_up(links, link.index, true);

@@ -69,6 +69,7 @@ typedef struct PortSpec {
     const char *alias;
     unsigned mtu;       /* 0: the bridge's */
     bool isolated;      /* IFLA_BRPORT_ISOLATED: reaches no other isolated port */
+    bool hairpin;       /* IFLA_BRPORT_MODE: hears what it sends, where that is for it. The firewall keeps the rest off it */
 } PortSpec;
 
 /* Makes a tap a port of a bridge, and sets it up. ERROR_INVALID_SETTINGS: the bridge is no bridge; ERROR_FAILED: it is not there. */

@@ -90,6 +90,12 @@ char *network_dir(const Network *network)
     return g_build_filename(network->manager->dirs->networks, network->name, NULL);
 }
 
+struct ether_addr network_bridge_mac(const Network *network)
+{
+    g_autofree char *seed = g_strconcat("bridge ", network->name, NULL);
+    return mac_derive(seed);
+}
+
 Settings *network_load_settings(const Network *network, Error **ret_error)
 {
     g_autofree char *path = network_settings_path(network);

@@ -79,6 +79,9 @@ char *network_object_path(const Network *network);
 char *network_unit(const Network *network);
 char *network_dir(const Network *network); /* /run/vmd/network/NAME */
 
+/* The MAC of its bridge, always the same; not of Mode=bridge. */
+struct ether_addr network_bridge_mac(const Network *network);
+
 /* Reads the file again and fills in what is shown. */
 void network_read_settings(Network *network);
 Settings *network_load_settings(const Network *network, Error **ret_error);

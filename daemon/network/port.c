@@ -207,6 +207,11 @@ static bool take_forwards(Port *port, const char *const *forwards, Error **ret_e
 static bool check_mac(const Port *port, Error **ret_error)
 {
     const Port *other = port_find_by_mac(port->manager, &port->mac, port->network);
+    Link bridge;
+    if (links_get(port->manager->links, port->bridge, &bridge) >= 0 && memcmp(&bridge.mac, &port->mac, sizeof port->mac) == 0) {
+        g_autofree char *mac = mac_to_string(&port->mac);
+        return error_set(ret_error, ERROR_IN_USE, mac, "Give the interface another MAC=", "%s itself has this MAC address", port->bridge);
+    }
     if (!other || other == port || (!port->network && !g_str_equal(other->bridge, port->bridge)))
         return true;
     g_autofree char *mac = mac_to_string(&port->mac);
@@ -231,6 +236,8 @@ bool port_plug(Port *port, const PortWish *wish, Error **ret_error)
         .alias = alias,
         .mtu = wish->mtu ? wish->mtu : port_mtu(port),
         .isolated = port->isolated,
+        /* With br_netfilter the bridge turns its own forward around, which else ends at the port that it came from. */
+        .hairpin = port->forwards->len > 0,
     };
     if (!links_enslave(links, &spec, ret_error))
         return false;

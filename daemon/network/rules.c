@@ -16,6 +16,7 @@ static void add_network(FirewallState *state, const Network *network)
         return;
     FirewallNetwork *one = g_new0(FirewallNetwork, 1);
     one->bridge = g_strdup(run->bridge);
+    one->mac = network_bridge_mac(network);
     one->mode = modes[run->mode];
     one->addresses = g_array_copy(run->addresses);
     one->host_access = run->host_access;
@@ -26,6 +27,7 @@ static void add_filter(FirewallState *state, const Port *port)
 {
     FirewallFilter *filter = g_new0(FirewallFilter, 1);
     filter->tap = g_strdup(port->link);
+    filter->bridge = g_strdup(port->bridge);
     filter->mac = port->mac;
     filter->addresses = g_array_new(FALSE, FALSE, sizeof(Address));
     if (port->address.family == AF_INET) {
@@ -50,6 +52,7 @@ static void add_forwards(FirewallState *state, const Port *port)
             continue;
         }
         forward->bridge = g_strdup(port->network->run->bridge);
+        forward->tap = g_strdup(port->link);
         forward->to_v4 = port->address;
         if (!port_address6(port, &forward->to_v6))
             forward->to_v6 = (Address){.family = AF_UNSPEC};
@@ -74,7 +77,6 @@ static FirewallState *make_state(Manager *manager)
     }
     return state;
 }
-
 
 /* To find out from the kernel would need libnftables at each start of a vmd. */
 static char *mark_path(const Manager *manager)

@@ -135,11 +135,11 @@ static bool set_sysctls(const NetworkRun *run, Error **ret_error)
 static bool make_bridge(Network *network, Error **ret_error)
 {
     NetworkRun *run = network->run;
-    g_autofree char *alias = g_strconcat(LINK_ALIAS_BRIDGE, network->name, NULL), *seed = g_strconcat("bridge ", network->name, NULL);
+    g_autofree char *alias = g_strconcat(LINK_ALIAS_BRIDGE, network->name, NULL);
     const BridgeSpec spec = {
         .name = run->bridge,
         .alias = alias,
-        .mac = mac_derive(seed),
+        .mac = network_bridge_mac(network),
         .mtu = run->mtu,
         .addresses = (const Address *) run->addresses->data,
         .n_addresses = run->addresses->len,

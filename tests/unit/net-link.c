@@ -123,20 +123,20 @@ static void ports(void)
     g_assert_cmpint(link.index, ==, tap.index);
     g_assert_cmpuint(link.mac.ether_addr_octet[0], ==, 0xfe);
 
-    PortSpec spec = {.link = tap.name, .bridge = "brt0", .alias = LINK_ALIAS_TAP "web", .isolated = true};
+    PortSpec spec = {.link = tap.name, .bridge = "brt0", .alias = LINK_ALIAS_TAP "web", .isolated = true, .hairpin = true};
     g_assert_true(links_enslave(links, &spec, NULL));
     g_assert_cmpint(links_get(links, tap.name, &link), ==, 0);
     g_assert_cmpint(link.master, ==, index);
     g_assert_cmpuint(link.mtu, ==, 1400);
     g_assert_true(link.up);
-    g_assert_true(sh("bridge -d link show dev %s | grep -q 'isolated on'", tap.name));
+    g_assert_true(sh("bridge -d link show dev %s | grep 'isolated on' | grep -q 'hairpin on'", tap.name));
     g_assert_true(sh("! ip addr show %s | grep -q inet6", tap.name));
     g_autoptr(GArray) ours = links_list(links, LINK_ALIAS_TAP, NULL), all = links_list(links, NULL, NULL);
     g_assert_cmpuint(ours->len, ==, 1);
     g_assert_cmpuint(all->len, >=, 4);
-    spec.isolated = false;
+    spec.isolated = spec.hairpin = false;
     g_assert_true(links_enslave(links, &spec, NULL));
-    g_assert_true(sh("bridge -d link show dev %s | grep -q 'isolated off'", tap.name));
+    g_assert_true(sh("bridge -d link show dev %s | grep 'isolated off' | grep -q 'hairpin off'", tap.name));
     g_assert_true(sh("ip link show brt0 | grep -q 52:54:00:aa:bb:cc"));
 
     spec.bridge = many.name;
