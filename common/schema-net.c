@@ -42,6 +42,9 @@ static const SettingKey keys[] = {
                 .summary = "Whether guests may use their own MAC and IP addresses only, whatever their VM says."},
         {"Network", "HostAccess", SETTING_BOOL, "no", .option = "host-access", .metavar = "BOOL",
                 .summary = "Whether guests reach the host's services; else only DHCP, DNS and ping."},
+        {"Network", "Zone", SETTING_STRING, .max = 17, .option = "zone", .metavar = "NAME",
+                .summary = "The zone of firewalld that the bridge is in, where firewalld runs; unset, vmd, or with "
+                           "HostAccess=yes vmd-host-access."},
         {"Network", "Autostart", SETTING_BOOL, "no", .option = "autostart", .metavar = "BOOL",
                 .summary = "Whether it is there while no VM uses it; else it starts with the first and goes with the "
                            "last."},

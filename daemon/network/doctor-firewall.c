@@ -39,7 +39,7 @@ static char *make_remedy(Maker maker, const RulesetDrop *drop, const char *bridg
         return input ? g_strdup_printf("ufw allow in on %s", bridge) :
                        g_strdup_printf("ufw route allow in on %s; ufw route allow out on %s", bridge, bridge);
     case MAKER_FIREWALLD:
-        return g_strdup_printf("firewall-cmd --permanent --zone=trusted --add-interface=%s; firewall-cmd --reload", bridge);
+        return g_strdup_printf("firewall-cmd --zone=vmd --change-interface=%s || firewall-cmd --reload", bridge);
     case MAKER_IPTABLES:
         return input ? g_strdup_printf("%s -I INPUT -i %s -j ACCEPT", iptables, bridge) :
                        g_strdup_printf("%s -I FORWARD -i %s -j ACCEPT; %s -I FORWARD -o %s -j ACCEPT", iptables, bridge, iptables, bridge);

@@ -39,6 +39,7 @@ typedef struct NetworkRun {
     bool dhcp;         /* dnsmasq serves it */
     Address first, last; /* of the IPv4 range; AF_UNSPEC: none */
     char *domain;      /* NULL: none */
+    char *zone;        /* of firewalld; none with NETWORK_BRIDGE */
     unsigned mtu;      /* 0: the kernel's */
     bool isolate, filter, host_access;
     uint64_t lease_usec;

@@ -129,10 +129,19 @@ static bool is_domain(const char *text)
     return labels[0] != NULL;
 }
 
+/* As firewalld has it. */
+static bool is_zone(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (!g_ascii_isalnum(*p) && *p != '-' && *p != '_')
+            return false;
+    return *text;
+}
+
 /* Keys that mean nothing on somebody else's bridge. */
 static bool check_bridged(const Settings *settings, Error **ret_error)
 {
-    static const char *const keys[] = {"Address", "Range", "Domain", "DHCP", "MTU", "HostAccess"};
+    static const char *const keys[] = {"Address", "Range", "Domain", "DHCP", "MTU", "HostAccess", "Zone"};
     if (!settings_get_string(settings, NETWORK, "Bridge"))
         return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(settings, NETWORK, "Mode"), "Set Bridge=, to a name or to auto",
             "Mode=bridge needs the bridge that it is about");
@@ -146,6 +155,7 @@ bool network_check_settings(const char *name, const Settings *settings, Error **
 {
     g_autoptr(NetworkRun) run = network_run_new();
     const char *bridge = settings_get_string(settings, NETWORK, "Bridge"), *domain = settings_get_string(settings, NETWORK, "Domain");
+    const char *zone = settings_get_string(settings, NETWORK, "Zone");
     NetworkMode mode = network_mode_from_string(settings_get_string(settings, NETWORK, "Mode"));
     if (bridge && !link_name_is_valid(bridge))
         return invalid(settings, "Bridge", "A link's name has at most 15 bytes", ret_error, "\"%s\" cannot be the name of a link", bridge);
@@ -153,6 +163,8 @@ bool network_check_settings(const char *name, const Settings *settings, Error **
         return check_bridged(settings, ret_error);
     if (bridge && g_str_equal(bridge, "auto"))
         return invalid(settings, "Bridge", "Set Mode=bridge too", ret_error, "auto is for Mode=bridge");
+    if (zone && !is_zone(zone))
+        return invalid(settings, "Zone", "'firewall-cmd --get-zones' lists them", ret_error, "\"%s\" cannot be the name of a zone", zone);
     if (!is_domain(domain))
         return invalid(settings, "Domain", NULL, ret_error, "\"%s\" is no domain", domain);
     if (!parse_addresses(settings, run->addresses, ret_error))
@@ -292,6 +304,7 @@ NetworkRun *network_plan(Network *network, const Settings *settings, Error **ret
     run->domain = g_strdup(settings_get_string(settings, NETWORK, "Domain"));
     run->mtu = (unsigned) settings_get_number(settings, NETWORK, "MTU");
     run->host_access = settings_get_bool(settings, NETWORK, "HostAccess");
+    run->zone = g_strdup(settings_get_string(settings, NETWORK, "Zone") ?: run->host_access ? "vmd-host-access" : "vmd");
     run->lease_usec = settings_get_number(settings, NETWORK, "LeaseTime");
     if (!plan_addresses(network, settings, run, ret_error))
         return NULL;

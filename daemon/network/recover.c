@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "firewalld.h"
 #include "link.h"
 #include "manager.h"
 #include "name.h"
@@ -100,6 +101,8 @@ static void settle(Manager *manager)
     for (size_t i = 0; i < n; i++) {
         Network *network = networks[i];
         if (network->state == NETWORK_RUNNING) {
+            firewalld_add(network);
+            resolve_link(network);
             network_watch_leases(network);
             network_server_update(network);
             network_check_wanted(network);
@@ -112,6 +115,8 @@ void networks_recover(Manager *manager)
 {
     if (manager->user)
         return;
+    firewalld_watch(manager);
+    resolve_watch(manager);
     foreach_name(manager->dirs->networks, manager, recover_network);
     bool any = g_hash_table_size(manager->networks) > 0;
     foreach_name(manager->dirs->ports, manager, recover_port);

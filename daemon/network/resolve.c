@@ -34,7 +34,7 @@ static int append_servers(sd_bus_message *m, const NetworkRun *run)
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-void resolve_link(Network *network)
+void resolve_link(const Network *network)
 {
     sd_bus *bus = network->manager->bus;
     const NetworkRun *run = network->run;
@@ -53,4 +53,26 @@ void resolve_link(Network *network)
         r = sd_bus_message_append(domains, "ia(sb)", run->index, 1, run->domain, true);
     if (r >= 0)
         (void) sd_bus_call_async(bus, NULL, domains, NULL, NULL, 0);
+}
+
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    Manager *manager = userdata;
+    const char *owner = NULL;
+    GHashTableIter iter;
+    gpointer value;
+    if (sd_bus_message_read(m, "sss", NULL, NULL, &owner) < 0 || !*owner)
+        return 0;
+    g_hash_table_iter_init(&iter, manager->networks);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        if (((const Network *) value)->state == NETWORK_RUNNING)
+            resolve_link(value);
+    return 0;
+}
+
+void resolve_watch(Manager *manager)
+{
+    (void) sd_bus_add_match_async(manager->bus, NULL,
+        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',interface='org.freedesktop.DBus',"
+        "member='NameOwnerChanged',arg0='" RESOLVE_NAME "'", on_owner, NULL, manager);
 }

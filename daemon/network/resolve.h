@@ -7,4 +7,6 @@
 #include "network.h"
 
 /* Nothing is reported: it is not needed. */
-void resolve_link(Network *network);
+void resolve_link(const Network *network);
+/* Tells one that comes later of all networks. Of the system's vmd, at its start. */
+void resolve_watch(Manager *manager);

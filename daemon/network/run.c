@@ -30,6 +30,7 @@ void network_run_free(NetworkRun *run)
     g_hash_table_unref(run->reservations);
     g_free(run->bridge);
     g_free(run->domain);
+    g_free(run->zone);
     g_free(run);
 }
 
@@ -83,6 +84,8 @@ bool network_write_record(const Network *network, Error **ret_error)
     set_address(record, GROUP, "Last", &run->last);
     if (run->domain)
         g_key_file_set_string(record, GROUP, "Domain", run->domain);
+    if (run->zone)
+        g_key_file_set_string(record, GROUP, "Zone", run->zone);
     g_key_file_set_integer(record, GROUP, "MTU", (int) run->mtu);
     g_key_file_set_boolean(record, GROUP, "Isolate", run->isolate);
     g_key_file_set_boolean(record, GROUP, "Filter", run->filter);
@@ -137,6 +140,7 @@ bool network_read_record(Network *network, Error **ret_error)
     get_address(record, GROUP, "First", &run->first);
     get_address(record, GROUP, "Last", &run->last);
     run->domain = g_key_file_get_string(record, GROUP, "Domain", NULL);
+    run->zone = g_key_file_get_string(record, GROUP, "Zone", NULL);
     run->mtu = (unsigned) g_key_file_get_integer(record, GROUP, "MTU", NULL);
     run->isolate = g_key_file_get_boolean(record, GROUP, "Isolate", NULL);
     run->filter = g_key_file_get_boolean(record, GROUP, "Filter", NULL);

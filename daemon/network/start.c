@@ -2,7 +2,7 @@
 
 /* A network's start and stop, step by step:
  *
- *     begin       settings, plan, record, bridge, its addresses, forwarding    no waiting
+ *     begin       settings, plan, record, bridge, its addresses, forwarding    no waiting; firewalld is told, nobody waits for it
  *     on_rules    the firewall has the network                                 in a thread
  *     on_server   dnsmasq has its ports                                        systemd's job
  *
@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "firewalld.h"
 #include "link.h"
 #include "manager.h"
 #include "port.h"
@@ -56,6 +57,7 @@ void network_take_away(Network *network)
         g_autofree char *message = error_message(error);
         g_warning("%s", message);
     }
+    firewalld_remove(network);
     dirs_remove(dir);
     if (run->dhcp)
         network_server_remove_files(network);
@@ -174,6 +176,7 @@ static void begin(Network *network, bool keep)
     network->run->kept |= keep;
     if (network->run->mode == NETWORK_BRIDGE)
         return started(network);
+    firewalld_add(network);
     networks_apply_rules(network->manager, on_rules, network);
 }
 

@@ -154,6 +154,15 @@ vmd_is_another() {
     [[ $(vmd_pid) != "$1" && $(vmd_pid) -gt 0 ]]
 }
 
+# lay_out NAME: the files of a package that no host is to have installed for the tests (see unpack), in this container.
+lay_out() {
+    [[ -d /lab/packages/$1 ]] || skip "the package of $1 could not be fetched"
+    tar -C "/lab/packages/$1" -c . | tar -C / -x --no-overwrite-dir --keep-directory-symlink --no-same-owner
+    systemd-sysusers
+    systemctl daemon-reload
+    systemctl reload dbus.service
+}
+
 # load_kvm: in a machine of the tests, whose CPU has what KVM needs.
 load_kvm() {
     modprobe kvm_amd 2> /dev/null || modprobe kvm_intel
