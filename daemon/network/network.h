@@ -47,6 +47,8 @@ typedef struct NetworkRun {
     GHashTable *reservations; /* VM name to NetworkReservation */
     GArray *leases;    /* Lease; as last read */
     sd_event_source *lease_watch, *lease_settle;
+    sd_event_source *revive;     /* server.c: a server that was stopped is to be started again */
+    uint64_t revive_delay, revived_at; /* µs */
 } NetworkRun;
 
 typedef struct NetworkReservation {
@@ -135,6 +137,10 @@ bool network_server_write(Network *network, Error **ret_error); /* its configura
 void network_server_start(Network *network, NetworkDone done, void *userdata);
 void network_server_stop(Network *network, NetworkDone done, void *userdata);
 void network_server_forget(Network *network, void *userdata);
+/* A server that somebody has stopped, or that ended by itself, is started again while its network runs: the network is nothing without,
+ * and systemd, which has forgotten the unit, cannot. Of the system's vmd, at its start; and what it finds then. */
+void networks_watch_servers(Manager *manager);
+void network_server_revive(Network *network);
 /* Its table of hosts, from the ports there are now; told to dnsmasq. */
 void network_server_update(Network *network);
 void network_watch_leases(Network *network);

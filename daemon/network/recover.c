@@ -103,6 +103,8 @@ static void settle(Manager *manager)
         if (network->state == NETWORK_RUNNING) {
             firewalld_add(network);
             resolve_link(network);
+            if (network->run->dhcp)
+                network_server_revive(network);
             network_watch_leases(network);
             network_server_update(network);
             network_check_wanted(network);
@@ -115,6 +117,7 @@ void networks_recover(Manager *manager)
 {
     if (manager->user)
         return;
+    networks_watch_servers(manager);
     firewalld_watch(manager);
     resolve_watch(manager);
     foreach_name(manager->dirs->networks, manager, recover_network);

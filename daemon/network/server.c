@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The server of addresses and names: dnsmasq, one a network, in vmnet-NAME.service. systemd gives it a user of its own, a
- * sandbox and /run/vmnet-NAME for its leases, and starts it again when it dies; it outlives vmd. */
+ * sandbox and /run/vmnet-NAME for its leases, and starts it again when it dies; it outlives vmd. One that was stopped vmd starts again. */
 
 #include <signal.h>
 #include <string.h>
@@ -15,9 +15,13 @@
 #include "name.h"
 #include "port.h"
 #include "service.h"
+#include "value.h"
 
 /* dnsmasq writes a lease with several writes. */
 #define SETTLE_USEC (50 * 1000)
+/* How soon one that was stopped is started again: later each time, and soon again after a while of peace. */
+#define REVIVE_MIN_USEC (100 * 1000)
+#define REVIVE_MAX_USEC (60 * USEC_PER_SEC)
 
 typedef struct ServerCall {
     Network *network;
@@ -112,7 +116,6 @@ void network_server_update(Network *network)
         service_signal(network->manager->scopes, unit, SIGHUP);
 }
 
-/* systemd leaves them where a start failed and was to be tried again. */
 void network_server_remove_files(const Network *network)
 {
     g_autofree char *link = lease_dir(network), *dir = g_strdup_printf("/run/private/vmnet-%s", network->name);
@@ -183,7 +186,7 @@ static ScopeJob *start_service(Network *network, ServerCall *call, Error **ret_e
         {"AmbientCapabilities", 't', .number = bits},
         {"CapabilityBoundingSet", 't', .number = bits},
         {"RuntimeDirectory", 'a', .words = runtime_dir},
-        {"RuntimeDirectoryPreserve", 's', .text = "restart"},
+        {"RuntimeDirectoryPreserve", 's', .text = "yes"}, /* for network_server_remove_files(): leases outlive a stop */
         {"NoNewPrivileges", 'b', .number = 1},
         {"ProtectSystem", 's', .text = "strict"},
         {"InaccessiblePaths", 'a', .words = no_home},
@@ -225,6 +228,74 @@ void network_server_stop(Network *network, NetworkDone done, void *userdata)
     call->job = service_stop(network->manager->scopes, unit, on_job, call, &error);
     if (!call->job)
         on_job(error, call);
+}
+
+/* ---- one that was stopped ---- */
+
+static void revive_later(Network *network);
+
+static void on_revived(const Error *error, void *userdata)
+{
+    Network *network = userdata;
+    g_autofree char *message = error ? error_message(error) : NULL;
+    manager_check_idle(network->manager);
+    if (network->state != NETWORK_RUNNING)
+        return;
+    if (!error) {
+        g_message("Network %s: its server had been stopped, and has been started again", network->name);
+        network_watch_leases(network);
+    } else if (error->code != ERROR_EXISTS) { /* that one: it is there, or systemd tells when it is not */
+        g_warning("Network %s: its server has been stopped, and cannot be started again: %s", network->name, message);
+        revive_later(network);
+    }
+}
+
+void network_server_revive(Network *network)
+{
+    network->run->revived_at = (uint64_t) g_get_monotonic_time();
+    network_server_start(network, on_revived, network);
+}
+
+static int on_revive(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Network *network = userdata;
+    network->run->revive = sd_event_source_disable_unref(network->run->revive);
+    if (network->state == NETWORK_RUNNING)
+        network_server_revive(network);
+    return 0;
+}
+
+/* Who looks at a unit that is not there has systemd load and forget it: that must not put it off. */
+static void revive_later(Network *network)
+{
+    NetworkRun *run = network->run;
+    if (run->revive)
+        return;
+    bool peace = (uint64_t) g_get_monotonic_time() - run->revived_at > 2 * REVIVE_MAX_USEC;
+    run->revive_delay = peace ? REVIVE_MIN_USEC : CLAMP(2 * run->revive_delay, REVIVE_MIN_USEC, REVIVE_MAX_USEC);
+    if (sd_event_add_time_relative(network->manager->event, &run->revive, CLOCK_MONOTONIC, run->revive_delay, 1, on_revive, network) < 0)
+        g_error("out of memory");
+}
+
+static void on_gone(const char *unit, void *userdata)
+{
+    Manager *manager = userdata;
+    GHashTableIter iter;
+    gpointer value;
+    if (!g_str_has_prefix(unit, "vmnet-"))
+        return;
+    g_hash_table_iter_init(&iter, manager->networks);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Network *network = value;
+        g_autofree char *own = network_unit(network);
+        if (network->state == NETWORK_RUNNING && network->run->dhcp && g_str_equal(unit, own))
+            revive_later(network);
+    }
+}
+
+void networks_watch_servers(Manager *manager)
+{
+    scopes_watch_gone(manager->scopes, on_gone, manager);
 }
 
 /* ---- leases ---- */

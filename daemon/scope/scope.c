@@ -27,6 +27,8 @@ struct Scopes {
     GPtrArray *jobs;  /* ScopeJob, those not done */
     ScopesKnown known; /* NULL when it has been told */
     void *known_userdata;
+    ScopesGone gone;
+    void *gone_userdata;
     bool listed;
 };
 
@@ -109,9 +111,18 @@ static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *unus
 {
     Scopes *scopes = userdata;
     const char *unit;
-    if (sd_bus_message_read(m, "s", &unit) >= 0)
-        g_hash_table_remove(scopes->loaded, unit);
+    if (sd_bus_message_read(m, "s", &unit) < 0)
+        return 0;
+    g_hash_table_remove(scopes->loaded, unit);
+    if (scopes->gone)
+        scopes->gone(unit, scopes->gone_userdata);
     return 0;
+}
+
+void scopes_watch_gone(Scopes *scopes, ScopesGone gone, void *userdata)
+{
+    scopes->gone = gone;
+    scopes->gone_userdata = userdata;
 }
 
 static void check_known(Scopes *scopes)

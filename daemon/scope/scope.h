@@ -31,6 +31,10 @@ void scopes_when_known(Scopes *scopes, ScopesKnown known, void *userdata);
  * the two steps of a start. g_ptr_array_unref. */
 GPtrArray *scopes_unknown_cgroups(const Scopes *scopes);
 
+/* Told of each unit that systemd has forgotten, which it does with ours when they have ended. One watcher. */
+typedef void (*ScopesGone)(const char *unit, void *userdata);
+void scopes_watch_gone(Scopes *scopes, ScopesGone gone, void *userdata);
+
 typedef struct ScopeSpec {
     const char *unit;        /* "vm-web.scope" */
     const char *description;
