@@ -41,6 +41,7 @@ struct Manager {
     GPtrArray *doctors;      /* network/doctor.c: looks at the host under way */
     GPtrArray *server_calls; /* network/server.c: calls to systemd under way */
     bool links_watched;
+    bool rules_wanted;       /* network/rules.c: the last state that was asked for is not empty */
     struct Watch *watch;  /* files.c */
     sd_event_source *idle, *trim;
     uint64_t idle_usec;

@@ -47,6 +47,8 @@ typedef struct NetworkRun {
     GHashTable *reservations; /* VM name to NetworkReservation */
     GArray *leases;    /* Lease; as last read */
     sd_event_source *lease_watch, *lease_settle;
+    sd_event_source *update;     /* server.c: its table of hosts is to be written */
+    uint64_t updated_at;         /* µs */
     sd_event_source *revive;     /* server.c: a server that was stopped is to be started again */
     uint64_t revive_delay, revived_at; /* µs */
 } NetworkRun;
@@ -141,8 +143,11 @@ void network_server_forget(Network *network, void *userdata);
  * and systemd, which has forgotten the unit, cannot. Of the system's vmd, at its start; and what it finds then. */
 void networks_watch_servers(Manager *manager);
 void network_server_revive(Network *network);
-/* Its table of hosts, from the ports there are now; told to dnsmasq. */
+/* Its table of hosts, from the ports there are then; told to dnsmasq. At once, from the loop, but soon after the last time only a moment
+ * later: many ports may come or go together. */
 void network_server_update(Network *network);
+/* The same, when there is no hurry: a port has gone. */
+void network_server_update_later(Network *network);
 void network_watch_leases(Network *network);
 void network_server_remove_files(const Network *network);
 

@@ -114,7 +114,7 @@ static void plug(Change *change, Port *port, Network *network)
     if (network)
         network_server_update(network);
     if (left && left != network) {
-        network_server_update(left);
+        network_server_update_later(left);
         network_check_wanted(left);
     }
     networks_apply_rules(change->manager, on_rules, change);
@@ -125,8 +125,11 @@ static void on_network(const Error *error, void *userdata)
     Change *change = userdata;
     Network *network = manager_find_network(change->manager, change->wish->target);
     Port *port = port_find_by_link(change->manager, change->link);
+    g_autoptr(Error) gone = NULL;
+    if (!error && port && !network)
+        error_set(&gone, ERROR_NO_SUCH_NETWORK, change->wish->target, NULL, "it has been deleted meanwhile");
     if (error || !port || !network)
-        return finish(change, error);
+        return finish(change, error ?: gone);
     plug(change, port, network);
 }
 

@@ -353,7 +353,7 @@ void port_close(Port *port)
     if (rules)
         networks_apply_rules(manager, NULL, NULL);
     if (network) {
-        network_server_update(network);
+        network_server_update_later(network);
         network_changed(network, "Ports", NULL);
         network_check_wanted(network);
     }

@@ -99,12 +99,11 @@ static bool is_empty(const FirewallState *state)
 static void on_unasked(const Error *error, void *userdata)
 {
     Manager *manager = userdata;
-    g_autoptr(FirewallState) state = make_state(manager);
     g_autofree char *mark = mark_path(manager);
     if (error) {
         g_autofree char *message = error_message(error);
         g_warning("%s", message);
-    } else if (is_empty(state))
+    } else if (!manager->rules_wanted)
         (void) unlink(mark);
     manager_check_idle(manager);
 }
@@ -113,7 +112,8 @@ void networks_apply_rules(Manager *manager, NetworkDone done, void *userdata)
 {
     g_autoptr(FirewallState) state = make_state(manager);
     g_autofree char *mark = mark_path(manager);
-    if (!is_empty(state))
+    manager->rules_wanted = !is_empty(state);
+    if (manager->rules_wanted)
         (void) g_file_set_contents(mark, "", 0, NULL);
     firewall_apply(manager->firewall, state, false, done ? done : on_unasked, done ? userdata : manager);
 }

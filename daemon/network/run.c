@@ -25,6 +25,7 @@ void network_run_free(NetworkRun *run)
         return;
     sd_event_source_disable_unref(run->lease_watch);
     sd_event_source_disable_unref(run->lease_settle);
+    sd_event_source_disable_unref(run->update);
     sd_event_source_disable_unref(run->revive);
     g_array_unref(run->addresses);
     g_array_unref(run->leases);

@@ -19,6 +19,10 @@
 
 /* dnsmasq writes a lease with several writes. */
 #define SETTLE_USEC (50 * 1000)
+/* No guest asks for its address that soon after its port is there. */
+#define UPDATE_USEC (20 * 1000)
+/* The kernel takes away one link after another, and takes its time for each. */
+#define LATER_USEC (200 * 1000)
 /* How soon one that was stopped is started again: later each time, and soon again after a while of peace. */
 #define REVIVE_MIN_USEC (100 * 1000)
 #define REVIVE_MAX_USEC (60 * USEC_PER_SEC)
@@ -101,19 +105,43 @@ bool network_server_write(Network *network, Error **ret_error)
     return write_file(network, "dnsmasq.conf", text, ret_error) && write_hosts(network, ret_error);
 }
 
-void network_server_update(Network *network)
+static int on_update(sd_event_source *source, uint64_t usec, void *userdata)
 {
+    Network *network = userdata;
+    NetworkRun *run = network->run;
     g_autoptr(Error) error = NULL;
     g_autofree char *unit = network_unit(network);
-    if (!network->run || !network->run->dhcp)
-        return;
+    run->update = sd_event_source_disable_unref(run->update);
+    run->updated_at = (uint64_t) g_get_monotonic_time();
     if (!write_hosts(network, &error)) {
         g_autofree char *message = error_message(error);
         g_warning("%s", message);
-        return;
-    }
-    if (network->state == NETWORK_RUNNING)
+    } else if (network->state == NETWORK_RUNNING)
         service_signal(network->manager->scopes, unit, SIGHUP);
+    return 0;
+}
+
+static void update_at(Network *network, uint64_t usec)
+{
+    NetworkRun *run = network->run;
+    uint64_t planned;
+    if (!run || !run->dhcp)
+        return;
+    if (!run->update) {
+        if (sd_event_add_time(network->manager->event, &run->update, CLOCK_MONOTONIC, usec, 1, on_update, network) < 0)
+            g_error("out of memory");
+    } else if (sd_event_source_get_time(run->update, &planned) >= 0 && usec < planned)
+        (void) sd_event_source_set_time(run->update, usec);
+}
+
+void network_server_update(Network *network)
+{
+    update_at(network, network->run ? network->run->updated_at + UPDATE_USEC : 0);
+}
+
+void network_server_update_later(Network *network)
+{
+    update_at(network, (uint64_t) g_get_monotonic_time() + LATER_USEC);
 }
 
 void network_server_remove_files(const Network *network)
