@@ -255,6 +255,21 @@ bool changes_is_empty(const Changes *changes)
     return changes->sections->len == 0;
 }
 
+bool changes_are_live(const Changes *changes)
+{
+    for (guint i = 0; i < changes->sections->len; i++) {
+        const Section *section = changes->sections->pdata[i];
+        for (guint j = 0; j < section->entries->len; j++) {
+            const SettingKey *row = find_key(changes, section->name, ((const Entry *) section->entries->pdata[j])->key);
+            if (!row || !row->live)
+                return false;
+        }
+        if (section->entries->len == 0)
+            return false;
+    }
+    return true;
+}
+
 bool changes_add_devices(const Client *client)
 {
     if (client->cdroms)

@@ -19,6 +19,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Changes, changes_free)
 
 bool changes_is_empty(const Changes *changes);
 
+/* Whether all of them are of the kind that counts at once (schema.h: live). */
+bool changes_are_live(const Changes *changes);
+
 /* Whether an option makes a section with a name of its own. */
 bool changes_add_devices(const Client *client);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* complete: what a shell may offer for the last of the words, one "WORD<tab>DESCRIPTION" a line. The three
  * shells' scripts only hand their words over, so that they know what vmctl knows. A line ":files" asks the
- * shell for names of files. */
+ * shell for names of files, ":commands" for those of commands. */
 #include <stdio.h>
 #include <string.h>
 
@@ -218,6 +218,11 @@ int verb_complete(Client *client)
     const char *current = client->arguments[n - 1];
     const char *previous = n > 1 ? client->arguments[n - 2] : "";
     const char *group;
+    for (size_t i = 0; i + 1 < n; i++)
+        if (strcmp(client->arguments[i], "--") == 0) { /* another command's */
+            puts(i + 2 == n ? ":commands" : ":files");
+            return EXIT_DONE;
+        }
     const Verb *verb = scan(client, client->arguments, n - 1, &group);
 
     if (offer_value_of_previous(client, verb, previous, current))
@@ -228,6 +233,8 @@ int verb_complete(Client *client)
         offer_options(verb, current[1] ? current : "--");
     else if (!verb || strcmp(verb->name, "help") == 0)
         offer_verbs(current, group);
+    else if (strcmp(verb->name, "tap") == 0 && previous[0] != '-' && strcmp(previous, verb->name) != 0)
+        offer(current, "", "--", "", "the command comes next");
     else if (verb->flags & VERB_NAMES)
         offer_names(client, verb_kind(verb), current, "");
     return EXIT_DONE;

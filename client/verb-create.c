@@ -103,7 +103,7 @@ int verb_set(Client *client)
     if (changes_is_empty(changes))
         return report_usage("set: nothing is to be changed; give options, or -p SECTION.KEY=VALUE");
     r = call_with_changes(client, name, "SetSettings", NULL, changes);
-    if (r == EXIT_DONE)
+    if (r == EXIT_DONE && !changes_are_live(changes))
         note_restart(client, name);
     return r;
 }

@@ -52,6 +52,7 @@ const Verb verbs[] = {
     { "network list", 0, VERB_ANY, VERB_NAMES, "[PATTERN...]", "List networks", verb_list, &kind_network },
     { "network show", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show properties of networks", verb_show, &kind_network },
     { "network leases", 0, 1, VERB_NAMES, "[NAME]", "Show which addresses were given to whom", verb_leases, &kind_network },
+    { "network ports", 0, 1, VERB_NAMES, "[NAME]", "Show who is on a network, and by which link", verb_ports, &kind_network },
     { "network cat", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show settings files and drop-ins", verb_cat, &kind_network },
     { "network edit", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Open the settings file in an editor", verb_edit, &kind_network },
     { "network set", 1, 1, VERB_ACTS | VERB_NAMES | VERB_SETTINGS, "NAME OPTIONS...", "Change settings", verb_set, &kind_network },

@@ -74,6 +74,7 @@ int verb_cat(Client *client);
 int verb_edit(Client *client);
 int verb_ip(Client *client);
 int verb_leases(Client *client);
+int verb_ports(Client *client);
 int verb_tap(Client *client);
 int verb_console(Client *client);
 int verb_log(Client *client);

@@ -28,6 +28,10 @@ _vmctl() {
             while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "${current##*=}")
             return
         fi
+        if [[ $word == ':commands' ]]; then
+            while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -c -- "$current")
+            return
+        fi
         [[ $word == *= ]] && compopt -o nospace 2>/dev/null
         printf -v word '%q' "${word#"$keep"}"
         COMPREPLY+=("$word")

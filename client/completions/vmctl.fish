@@ -10,8 +10,13 @@ function __vmctl_wants_files
     __vmctl_complete | string match -q ':files*'
 end
 
+function __vmctl_wants_commands
+    __vmctl_complete | string match -q ':commands*'
+end
+
 # fish has completions for another program of this name.
 complete -e -c vmctl
 complete -c vmctl -f
-complete -c vmctl -n 'not __vmctl_wants_files' -a '(__vmctl_complete)'
+complete -c vmctl -n 'not __vmctl_wants_files; and not __vmctl_wants_commands' -a '(__vmctl_complete)'
 complete -c vmctl -n __vmctl_wants_files -F
+complete -c vmctl -n __vmctl_wants_commands -a '(__fish_complete_command)'
