@@ -6,6 +6,37 @@
 #include "cleanup.h"
 #include "scope-internal.h"
 
+/* (bas) */
+static int append_filter(sd_bus_message *m, const ServiceProperty *property)
+{
+    int r = sd_bus_message_open_container(m, 'v', "(bas)");
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'r', "bas");
+    if (r >= 0)
+        r = sd_bus_message_append(m, "b", (int) property->number);
+    if (r >= 0)
+        r = sd_bus_message_append_strv(m, (char **) property->words);
+    for (unsigned i = 0; r >= 0 && i < 2; i++)
+        r = sd_bus_message_close_container(m);
+    return r;
+}
+
+/* a(ssbt): from, to, whether it may be missing, flags; or a(ss): where, options. */
+static int append_mounts(sd_bus_message *m, const ServiceProperty *property, bool bind)
+{
+    int r = sd_bus_message_open_container(m, 'v', bind ? "a(ssbt)" : "a(ss)");
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'a', bind ? "(ssbt)" : "(ss)");
+    for (const char *const *word = property->words; r >= 0 && *word; word++) {
+        const char *path = *word + (**word == '-');
+        r = bind ? sd_bus_message_append(m, "(ssbt)", path, path, (int) (**word == '-'), UINT64_C(0))
+                 : sd_bus_message_append(m, "(ss)", path, "ro");
+    }
+    for (unsigned i = 0; r >= 0 && i < 2; i++)
+        r = sd_bus_message_close_container(m);
+    return r;
+}
+
 static int append_value(sd_bus_message *m, const ServiceProperty *property)
 {
     switch (property->type) {
@@ -19,6 +50,13 @@ static int append_value(sd_bus_message *m, const ServiceProperty *property)
         return sd_bus_message_append(m, "v", "i", (int) property->number);
     case 'u':
         return sd_bus_message_append(m, "v", "u", (uint32_t) property->number);
+    case 'h':
+        return sd_bus_message_append(m, "v", "h", (int) property->number);
+    case 'F':
+        return append_filter(m, property);
+    case 'B':
+    case 'T':
+        return append_mounts(m, property, property->type == 'B');
     case 'a': {
         int r = sd_bus_message_open_container(m, 'v', "as");
         if (r >= 0)
@@ -68,7 +106,7 @@ static int append_service(sd_bus_message *m, const ServiceSpec *spec)
         r = sd_bus_message_open_container(m, 'a', "(sv)");
     for (const ServiceProperty *property = spec->properties; r >= 0 && property->name; property++)
         r = append_property(m, property);
-    if (r >= 0)
+    if (r >= 0 && spec->argv)
         r = append_exec_start(m, spec->argv);
     if (r >= 0)
         r = sd_bus_message_close_container(m);
@@ -99,6 +137,12 @@ ScopeJob *service_stop(Scopes *scopes, const char *unit, ScopeDone done, void *u
         return NULL;
     }
     return scope_job_call(scopes, unit, m, true, done, userdata, ret_error);
+}
+
+void service_end(Scopes *scopes, const char *unit)
+{
+    (void) sd_bus_call_method_async(scopes_bus(scopes), NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "StopUnit", NULL, NULL, "ss", unit,
+        "replace");
 }
 
 void service_signal(Scopes *scopes, const char *unit, int signal)
