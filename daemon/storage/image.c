@@ -17,6 +17,7 @@
 #define QCOW2_BACKING_SIZE 16
 #define QCOW2_HEADER_V2 72
 #define QCOW2_VERSION 4
+#define QCOW2_SIZE 24
 #define QCOW2_INCOMPATIBLE 72
 #define QCOW2_HEADER_LENGTH 100
 #define QCOW2_EXTENSION_END 0x00000000U
@@ -95,6 +96,8 @@ static bool open_files(Image *image, const ImageSpec *spec, Error **ret_error)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, spec->path, "Name an image file or a block device in Source=",
             "it is neither a file nor a block device");
     image->block_device = S_ISBLK(st.st_mode);
+    off_t end = image->block_device ? lseek(image->fd, 0, SEEK_END) : st.st_size;
+    image->size = end > 0 ? (uint64_t) end : 0;
     image->dev = image->block_device ? st.st_rdev : st.st_dev;
     image->inode = image->block_device ? 0 : st.st_ino;
 
@@ -215,6 +218,7 @@ static Image *open_chain(const ImageSpec *spec, unsigned depth, Error **ret_erro
     if (!decide_format(image, spec, head, (size_t) n, ret_error))
         return NULL;
     if (image->format == IMAGE_QCOW2) {
+        image->size = be64(head + QCOW2_SIZE);
         g_autofree char *name = NULL, *format = NULL;
         if (!read_backing(image, head, (size_t) n, &name, &format, ret_error))
             return NULL;
@@ -222,6 +226,24 @@ static Image *open_chain(const ImageSpec *spec, unsigned depth, Error **ret_erro
             return NULL;
     }
     return g_steal_pointer(&image);
+}
+
+void image_read_info(int fd, const char *name, ImageInfo *ret)
+{
+    uint8_t head[4096];
+    struct stat st;
+    ssize_t n = pread(fd, head, sizeof head, 0);
+    *ret = (ImageInfo){.format = IMAGE_RAW, .size = fstat(fd, &st) < 0 ? 0 : (uint64_t) st.st_size};
+    if (n < QCOW2_HEADER_V2 || memcmp(head, QCOW2_MAGIC, 4) != 0 || !g_str_has_suffix(name, ".qcow2"))
+        return;
+    ret->format = IMAGE_QCOW2;
+    ret->size = be64(head + QCOW2_SIZE);
+    uint64_t offset = be64(head + QCOW2_BACKING_OFFSET);
+    uint32_t size = be32(head + QCOW2_BACKING_SIZE);
+    if (offset == 0 || size == 0 || size > QCOW2_BACKING_NAME_MAX || offset > (uint64_t) n || size > (uint64_t) n - offset)
+        return;
+    g_autofree char *backing = g_strndup((const char *) head + offset, size);
+    ret->backing = g_utf8_make_valid(backing, -1);
 }
 
 Image *image_open(const ImageSpec *spec, Error **ret_error)

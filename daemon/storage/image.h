@@ -11,6 +11,7 @@
  *
  * An Image and its descriptors belong to whoever opened it. Knows nothing of VMs. */
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "error.h"
@@ -32,6 +33,7 @@ typedef struct Image {
     int fd;        /* as QEMU writes or, when read_only, reads it */
     int read_fd;   /* the same file, O_RDONLY: QEMU reads the header of a writable image that way first; -1 when read_only */
     dev_t dev;
+    uint64_t size; /* what a guest sees, as the image says; may be a lie */
     ino_t inode;   /* identity, for "two VMs never write one image"; for a block device dev is st_rdev and inode 0 */
     struct Image *backing; /* read-only; NULL at the end of the chain */
 } Image;
@@ -42,6 +44,16 @@ typedef struct ImageSpec {
     bool read_only;
     bool direct;        /* try O_DIRECT; not an error where the file system cannot */
 } ImageSpec;
+
+/* What the first bytes of a file say, for lists: nothing is opened by it, and what a guest wrote may stand in it. */
+typedef struct ImageInfo {
+    ImageFormat format; /* IMAGE_QCOW2 only where the name says so too */
+    uint64_t size;      /* what a guest sees */
+    char *backing;      /* as it stands in the image; NULL: none */
+} ImageInfo;
+
+/* `fd` is at the beginning of a regular file; g_free(ret->backing). */
+void image_read_info(int fd, const char *name, ImageInfo *ret);
 
 Image *image_open(const ImageSpec *spec, Error **ret_error);
 void image_free(Image *image);
