@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kind.h"
+#include "name.h"
 #include "option.h"
 #include "report.h"
 #include "schema.h"
@@ -89,7 +90,8 @@ static void add(Changes *changes, const char *section_name, const char *key, con
     } else if (!takes_several(row)) {
         g_ptr_array_set_size(entry->values, 0);
     }
-    bool relative = row && row->type == SETTING_PATH && *value && *value != '/' && changes->directory;
+    bool path = row && (row->type == SETTING_PATH || (row->type == SETTING_SOURCE && !name_split_source(value, NULL, NULL)));
+    bool relative = path && *value && *value != '/' && changes->directory;
     g_ptr_array_add(
             entry->values, relative ? g_canonicalize_filename(value, changes->directory) : g_strdup(value));
 }

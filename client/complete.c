@@ -115,7 +115,7 @@ static void offer_setting_value(
         offer_names(client, &kind_network, current, prefix);
     else if (key->words)
         offer_words(current, prefix, key->words);
-    else if (key->type == SETTING_PATH)
+    else if (key->type == SETTING_PATH || key->type == SETTING_SOURCE)
         puts(":files");
     else if (key->type == SETTING_BOOL)
         offer_words(current, prefix, "yes|no");

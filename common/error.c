@@ -14,6 +14,8 @@ static const char *const dbus_names[_ERROR_CODE_MAX] = {
         [ERROR_NO_SUCH_VM] = DBUS_ERROR_PREFIX "NoSuchVM",
         [ERROR_NO_SUCH_JOB] = DBUS_ERROR_PREFIX "NoSuchJob",
         [ERROR_NO_SUCH_NETWORK] = DBUS_ERROR_PREFIX "NoSuchNetwork",
+        [ERROR_NO_SUCH_POOL] = DBUS_ERROR_PREFIX "NoSuchPool",
+        [ERROR_NO_SUCH_VOLUME] = DBUS_ERROR_PREFIX "NoSuchVolume",
         [ERROR_NO_SUCH_DEVICE] = DBUS_ERROR_PREFIX "NoSuchDevice",
         [ERROR_EXISTS] = DBUS_ERROR_PREFIX "Exists",
         [ERROR_INVALID_NAME] = DBUS_ERROR_PREFIX "InvalidName",
@@ -27,6 +29,7 @@ static const char *const dbus_names[_ERROR_CODE_MAX] = {
         [ERROR_GUEST_UNRESPONSIVE] = DBUS_ERROR_PREFIX "GuestUnresponsive",
         [ERROR_QEMU_FAILED] = DBUS_ERROR_PREFIX "QemuFailed",
         [ERROR_CANCELLED] = DBUS_ERROR_PREFIX "Cancelled",
+        [ERROR_NO_SPACE] = DBUS_ERROR_PREFIX "NoSpace",
         [ERROR_TIMED_OUT] = DBUS_ERROR_PREFIX "TimedOut",
         [ERROR_LIMIT_REACHED] = DBUS_ERROR_PREFIX "LimitReached",
 };
@@ -63,7 +66,9 @@ bool error_set_errno(Error **ret_error, int err, const char *thing, const char *
         return false;
 
     err = abs(err);
-    code = err == EOPNOTSUPP || err == ENOSYS ? ERROR_UNSUPPORTED : ERROR_FAILED;
+    code = err == EOPNOTSUPP || err == ENOSYS      ? ERROR_UNSUPPORTED
+            : err == ENOSPC || err == EDQUOT ? ERROR_NO_SPACE
+                                             : ERROR_FAILED;
 
     va_start(ap, cause);
     text = g_strdup_vprintf(cause, ap);

@@ -20,6 +20,8 @@ typedef enum ErrorCode {
     ERROR_NO_SUCH_VM,
     ERROR_NO_SUCH_JOB,
     ERROR_NO_SUCH_NETWORK,
+    ERROR_NO_SUCH_POOL,
+    ERROR_NO_SUCH_VOLUME,
     ERROR_NO_SUCH_DEVICE,
     ERROR_EXISTS,
     ERROR_INVALID_NAME,
@@ -35,6 +37,7 @@ typedef enum ErrorCode {
     ERROR_CANCELLED,
     ERROR_TIMED_OUT,
     ERROR_LIMIT_REACHED,
+    ERROR_NO_SPACE, /* a disk is full, or a quota used up */
     _ERROR_CODE_MAX,
 } ErrorCode;
 
@@ -52,7 +55,7 @@ bool error_set(Error **ret_error, ErrorCode code, const char *thing, const char 
         ...) G_GNUC_PRINTF(5, 6);
 
 /* The same for a negative or positive errno: the cause becomes "CAUSE: strerror". Codes: ENOENT and the
- * rest map to ERROR_FAILED; ENOTSUP and ENOSYS to ERROR_UNSUPPORTED. */
+ * rest map to ERROR_FAILED; ENOTSUP and ENOSYS to ERROR_UNSUPPORTED; ENOSPC and EDQUOT to ERROR_NO_SPACE. */
 bool error_set_errno(Error **ret_error, int err, const char *thing, const char *cause, ...)
         G_GNUC_PRINTF(4, 5);
 

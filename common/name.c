@@ -30,6 +30,36 @@ bool device_name_is_valid(const char *name)
     return is_plain(name, DEVICE_NAME_MAX_LENGTH, "_-");
 }
 
+bool volume_name_is_valid(const char *name)
+{
+    return is_plain(name, VOLUME_NAME_MAX_LENGTH, "_.-") && !g_str_has_suffix(name, VOLUME_PART_SUFFIX);
+}
+
+bool volume_name_check(const char *name, Error **ret_error)
+{
+    g_autofree char *shown = g_strndup(name, VOLUME_NAME_MAX_LENGTH), *escaped = g_strescape(shown, NULL);
+
+    return volume_name_is_valid(name) ||
+            error_set(ret_error, ERROR_INVALID_NAME, NULL,
+                    "Allowed are 1 to 128 characters from A-Z, a-z, 0-9, \"_\", \".\" and \"-\", the first one a letter or a "
+                    "digit; it does not end in \"" VOLUME_PART_SUFFIX "\"",
+                    "\"%s\" cannot be the name of a volume", escaped);
+}
+
+bool name_split_source(const char *source, char **ret_pool, char **ret_volume)
+{
+    const char *slash = strchr(source, '/');
+    g_autofree char *pool = slash ? g_strndup(source, (size_t) (slash - source)) : NULL;
+
+    if (!pool || !device_name_is_valid(pool) || !volume_name_is_valid(slash + 1))
+        return false;
+    if (ret_pool)
+        *ret_pool = g_steal_pointer(&pool);
+    if (ret_volume)
+        *ret_volume = g_strdup(slash + 1);
+    return true;
+}
+
 bool name_check(const char *name, Error **ret_error)
 {
     static const char allowed[] =
@@ -81,6 +111,15 @@ char *name_to_network_path(const char *name)
     char *path = NULL;
 
     if (sd_bus_path_encode("/org/vmd1/network", name, &path) < 0)
+        g_error("out of memory");
+    return path;
+}
+
+char *name_to_pool_path(const char *name)
+{
+    char *path = NULL;
+
+    if (sd_bus_path_encode("/org/vmd1/pool", name, &path) < 0)
         g_error("out of memory");
     return path;
 }

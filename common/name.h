@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The names of VMs (and later networks and pools): what may be one, and what systemd and D-Bus call it.
+/* The names of VMs, networks, pools and volumes: what may be one, and what systemd and D-Bus call it.
  *
  * A name becomes a file name, a unit name, an instance of vm@.service and a label on an object path, so
  * only what is plain in all of them is allowed: 1 to 64 bytes of [A-Za-z0-9_.-], the first one a letter
@@ -19,6 +19,16 @@ bool name_is_valid(const char *name);
 /* Device and section names ("root" in [Disk root]): like a VM's name, at most 32 bytes, no dot. */
 bool device_name_is_valid(const char *name);
 
+/* A pool's name is like a device's. A volume's is a file name: like a VM's, at most 128 bytes, and not that of a file that is just being
+ * written. */
+bool volume_name_is_valid(const char *name);
+bool volume_name_check(const char *name, Error **ret_error);
+#define VOLUME_NAME_MAX_LENGTH 128
+#define VOLUME_PART_SUFFIX ".part"
+
+/* "default/web.qcow2": whether it is POOL/VOLUME, and new strings for the two, where wanted. */
+bool name_split_source(const char *source, char **ret_pool, char **ret_volume);
+
 /* New strings, the caller frees: "vm-web.scope", "vm@web.service", "/org/vmd1/vm/web". */
 char *name_to_scope(const char *name);
 char *name_to_service(const char *name);
@@ -27,6 +37,9 @@ char *name_to_vm_path(const char *name);
 /* Of networks: "vmnet-lan.service", "/org/vmd1/network/lan". */
 char *name_to_network_unit(const char *name);
 char *name_to_network_path(const char *name);
+
+/* Of pools: "/org/vmd1/pool/default". */
+char *name_to_pool_path(const char *name);
 
 /* The VM's name in "vm-web.scope"; NULL when it is no scope of a VM. The caller frees. */
 char *name_from_scope(const char *unit);

@@ -63,8 +63,8 @@ static const SettingKey keys[] = {
                 .summary = "The kernel's command line; unset, console=ttyS0 (ttyAMA0 on ARM) where Kernel= "
                            "is set."},
 
-        {"Disk", "Source", SETTING_PATH, .required = true, .option = "disk", .metavar = "PATH",
-                .summary = "The image file or block device."},
+        {"Disk", "Source", SETTING_SOURCE, .required = true, .option = "disk", .metavar = "SOURCE",
+                .summary = "The volume, as POOL/VOLUME, or the path of an image file or block device."},
         {"Disk", "Format", SETTING_ENUM, .words = "raw|qcow2",
                 .summary =
                         "The image's format; unset, qcow2 where the file's name ends in .qcow2, else raw."},

@@ -14,6 +14,7 @@ static const struct {
         [SETTING_DURATION] = {"a time such as 90s or \"5min 20s\"", "t"},
         [SETTING_STRING] = {"one line of text", "s"},
         [SETTING_PATH] = {"an absolute path without \"..\"", "s"},
+        [SETTING_SOURCE] = {"an absolute path without \"..\", or POOL/VOLUME", "s"},
         [SETTING_ENUM] = {"one of certain words", "s"},
         [SETTING_UUID] = {"a UUID such as 3e3fce64-0ab0-4b0b-a2a4-0e2a3e8e2f10", "s"},
         [SETTING_WORDS] = {"words, quoted as in a shell", "as"},

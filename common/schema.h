@@ -4,7 +4,7 @@
 /* Schemas: every section and key that a kind of settings file may hold, a table each.
  *
  * The parser, the conversion from and to D-Bus, vmctl's options, the shell completions and the key lists
- * of vmd.vm(5) and vmd.net(5) are all driven by these tables. To add a setting, add a row and read it where it acts
+ * of vmd.vm(5), vmd.net(5) and vmd.pool(5) are all driven by these tables. To add a setting, add a row and read it where it acts
  * (docs/hacking.md). The meaning of a key never changes once released.
  *
  * The tables are constant; everything that this header returns is static and is not freed. */
@@ -20,6 +20,7 @@ typedef enum SettingType {
     SETTING_DURATION, /* "90s", "5min 20s", a bare number is seconds, "infinity"; D-Bus t in µs */
     SETTING_STRING,   /* one line of UTF-8 without control characters; D-Bus s */
     SETTING_PATH,     /* absolute, normalised, no ".."; D-Bus s */
+    SETTING_SOURCE,   /* such a path, or POOL/VOLUME (name.h); D-Bus s */
     SETTING_ENUM,     /* one of `words`; D-Bus s */
     SETTING_UUID,     /* D-Bus s */
     SETTING_WORDS,    /* shell-quoted words; repeated lines append, an empty one resets; D-Bus as */
@@ -57,6 +58,7 @@ typedef struct Schema {
 
 extern const Schema vm_schema;      /* NAME.vm; schema-vm.c */
 extern const Schema network_schema; /* NAME.net; schema-net.c */
+extern const Schema pool_schema;    /* NAME.pool; schema-pool.c */
 
 const SettingSection *schema_find_section(const Schema *schema, const char *section);
 

@@ -392,6 +392,7 @@ static int append_value(sd_bus_message *m, const SettingsEntry *entry)
         return sd_bus_message_append(m, "v", "t", entry->number);
     case SETTING_STRING:
     case SETTING_PATH:
+    case SETTING_SOURCE:
     case SETTING_ENUM:
     case SETTING_UUID:
         return sd_bus_message_append(m, "v", "s", entry->text);

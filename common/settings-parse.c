@@ -279,6 +279,9 @@ static bool parse_value(Parser *p, SettingsEntry *entry, char *value)
     case SETTING_PATH:
         r = normalise_path(value);
         break;
+    case SETTING_SOURCE:
+        r = name_split_source(value, NULL, NULL) ? 0 : normalise_path(value);
+        break;
     case SETTING_ENUM:
         r = is_one_of(value, schema->words) ? 0 : -EINVAL;
         break;

@@ -140,8 +140,8 @@ const char *settings_get_string(const Settings *settings, const char *section, c
 {
     const SettingKey *schema;
     const SettingsEntry *entry = get(settings, section, key,
-            TYPE(SETTING_STRING) | TYPE(SETTING_PATH) | TYPE(SETTING_ENUM) | TYPE(SETTING_UUID) |
-                    TYPE(SETTING_PROPERTY),
+            TYPE(SETTING_STRING) | TYPE(SETTING_PATH) | TYPE(SETTING_SOURCE) | TYPE(SETTING_ENUM) |
+                    TYPE(SETTING_UUID) | TYPE(SETTING_PROPERTY),
             &schema);
 
     return entry ? entry->text : schema->default_value;
@@ -231,6 +231,7 @@ static char *value_canonical(const SettingsEntry *entry)
         return format_words((const char *const *) entry->list->pdata);
     case SETTING_STRING:
     case SETTING_PATH:
+    case SETTING_SOURCE:
     case SETTING_ENUM:
     case SETTING_UUID:
         return g_strdup(entry->text);

@@ -48,7 +48,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
  * schema does not have, or with the wrong type, is a bug and aborts. What is returned belongs to the
  * Settings.
  *
- * number: SETTING_UINT, SETTING_SIZE, SETTING_DURATION. string: SETTING_STRING, SETTING_PATH, SETTING_ENUM,
+ * number: SETTING_UINT, SETTING_SIZE, SETTING_DURATION. string: SETTING_STRING, SETTING_PATH, SETTING_SOURCE, SETTING_ENUM,
  * SETTING_UUID, and SETTING_PROPERTY, whose last line it is. words: SETTING_WORDS, and of SETTING_PROPERTY
  * all lines, as scope_property_append() takes them. */
 bool settings_get_bool(const Settings *settings, const char *section, const char *key);

@@ -18,7 +18,7 @@
 #define SETTLE_USEC (20 * 1000)
 #define FILE_MASK (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB)
 
-typedef enum FileKind { FILE_VM, FILE_NETWORK, _FILE_KIND_MAX } FileKind;
+typedef enum FileKind { FILE_VM, FILE_NETWORK, FILE_POOL, _FILE_KIND_MAX } FileKind;
 
 typedef struct Watch {
     sd_event_source *settings, *transient;
@@ -27,7 +27,8 @@ typedef struct Watch {
     sd_event_source *settle;
 } Watch;
 
-static const char *const suffixes[_FILE_KIND_MAX] = {[FILE_VM] = ".vm", [FILE_NETWORK] = ".net"};
+static const char *const suffixes[_FILE_KIND_MAX] = {[FILE_VM] = ".vm", [FILE_NETWORK] = ".net", [FILE_POOL] = ".pool"};
+static const char *const things[_FILE_KIND_MAX] = {[FILE_VM] = "VM", [FILE_NETWORK] = "network", [FILE_POOL] = "pool"};
 
 /* "web" of "web.vm" or "web.vm.d"; NULL when it is no such name. */
 static char *name_of_file(const char *file, FileKind *ret_kind, bool *ret_drop_ins)
@@ -56,8 +57,10 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
         const VM *vm = kind == FILE_VM ? manager_find_vm(manager, name) : NULL;
         if (kind == FILE_VM)
             manager_read_file(manager, name, vm && vm->transient);
-        else
+        else if (kind == FILE_NETWORK)
             manager_read_network_file(manager, name);
+        else
+            manager_read_pool_file(manager, name);
     }
     g_hash_table_remove_all(manager->watch->pending);
     return 0;
@@ -197,6 +200,44 @@ void manager_read_network_file(Manager *manager, const char *name)
     set_problem(manager, path, network->problem);
 }
 
+void manager_read_pool_file(Manager *manager, const char *name)
+{
+    g_autofree char *path = g_strdup_printf("%s/%s.pool", manager->dirs->settings, name);
+    Pool *pool = manager_find_pool(manager, name);
+    struct stat st;
+    bool there = lstat(path, &st) == 0;
+
+    if (manager->watch)
+        watch_drop_ins(manager, name, FILE_POOL);
+    if (!there) {
+        set_problem(manager, path, NULL);
+        if (pool) {
+            pool->defined = false;
+            manager_settle_pool(manager, pool);
+        }
+        return;
+    }
+    if (!pool)
+        pool = manager_add_pool(manager, name);
+    else {
+        pool_read_settings(pool);
+        pool_changed(pool, "Description", "Type", "Path", "Autostart", "Problem", NULL);
+    }
+    set_problem(manager, path, pool->problem);
+}
+
+/* A name that no object of this kind can have. */
+static void refuse_name(Manager *manager, const char *dir, const char *file)
+{
+    for (FileKind kind = 0; kind < _FILE_KIND_MAX; kind++) {
+        if (!g_str_has_suffix(file, suffixes[kind]))
+            continue;
+        g_autofree char *full = g_build_filename(dir, file, NULL);
+        g_autofree char *message = g_strdup_printf("%s: its name is not one that a %s can have", full, things[kind]);
+        set_problem(manager, full, message);
+    }
+}
+
 static void scan_dir(Manager *manager, const char *path, bool transient)
 {
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
@@ -207,14 +248,12 @@ static void scan_dir(Manager *manager, const char *path, bool transient)
         g_autofree char *name = name_of_file(file, &kind, &drop_ins);
         if (name && !drop_ins && kind == FILE_VM)
             manager_read_file(manager, name, transient);
-        else if (name && !drop_ins && !transient)
+        else if (name && !drop_ins && !transient && kind == FILE_NETWORK)
             manager_read_network_file(manager, name);
-        else if (!name && (g_str_has_suffix(file, ".vm") || g_str_has_suffix(file, ".net"))) {
-            g_autofree char *full = g_build_filename(path, file, NULL);
-            g_autofree char *message = g_strdup_printf("%s: its name is not one that a %s can have", full,
-                g_str_has_suffix(file, ".vm") ? "VM" : "network");
-            set_problem(manager, full, message);
-        }
+        else if (name && !drop_ins && !transient)
+            manager_read_pool_file(manager, name);
+        else if (!name)
+            refuse_name(manager, path, file);
     }
 }
 
@@ -228,6 +267,9 @@ void manager_scan_files(Manager *manager)
     g_autofree Network **networks = manager_list_networks(manager, &n);
     for (size_t i = 0; i < n; i++)
         manager_read_network_file(manager, networks[i]->name);
+    g_autofree Pool **pools = manager_list_pools(manager, &n);
+    for (size_t i = 0; i < n; i++)
+        manager_read_pool_file(manager, pools[i]->name);
     scan_dir(manager, manager->dirs->settings, false);
     scan_dir(manager, manager->dirs->runtime, true);
 }

@@ -139,10 +139,12 @@ static int run(const Arguments *arguments, Error **ret_error)
         return r;
     if (arguments->idle_set)
         manager->idle_usec = arguments->idle_usec;
+    pools_make_first(manager);
     manager_scan_files(manager);
     manager_recover(manager);
     networks_recover(manager);
-    manager_wait_for_monitors(manager);
+    pools_recover(manager);
+    manager_wait_for_answers(manager);
 
     r = manager_export(manager);
     if (r >= 0)

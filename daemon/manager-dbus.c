@@ -13,6 +13,7 @@
 #include "method.h"
 #include "name.h"
 #include "manager-networks.h"
+#include "manager-pools.h"
 #include "open-tap.h"
 #include "settings-dbus.h"
 #include "steps.h"
@@ -25,16 +26,18 @@ static void *find(Manager *manager, const char *path, Error **ret_error)
     return manager;
 }
 
-/* CreateVM and RunVM name the VM that is to be, the caller's own; others a network. */
+/* CreateVM and RunVM name the VM that is to be, the caller's own; others a network or pool. */
 static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
 {
     const char *name, *member = sd_bus_message_get_member(m);
-    bool network = g_str_has_suffix(member, "Network") || g_str_equal(member, "OpenTap");
+    bool pool = g_str_has_suffix(member, "Pool"), network = g_str_has_suffix(member, "Network") || g_str_equal(member, "OpenTap");
     details->callers_own = g_str_equal(member, "CreateVM") || g_str_equal(member, "RunVM");
     if (sd_bus_message_read(m, "s", &name) < 0 || !name_is_valid(name))
         return;
     if (network)
         details->network = g_strdup(name);
+    else if (pool)
+        details->pool = g_strdup(name);
     else
         details->vm = g_strdup(name);
 }
@@ -318,6 +321,7 @@ static bool choose_action(sd_bus_message *m, ChangeActions *ret, Error **ret_err
 #define NAME_AND_SETTINGS "sa{sa{sv}}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(vm)
 
 #define NETWORK_AND_SETTINGS "sa{sa{sv}}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(network)
+#define NEW_POOL "sa{sa{sv}}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(pool)
 #define TAP "sa{sv}", "hss", SD_BUS_PARAM(network) SD_BUS_PARAM(options) SD_BUS_PARAM(tap) SD_BUS_PARAM(link) SD_BUS_PARAM(mac)
 
 static const Method methods[] = {
@@ -328,6 +332,9 @@ static const Method methods[] = {
     {"CreateNetwork", NETWORK_AND_SETTINGS, ACTION_MANAGE_NETWORKS, check_new_network, method_create_network},
     {"GetNetwork", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(network), ACTION_VIEW, check_network, method_get_network},
     {"ListNetworks", "", "a(sssso)", SD_BUS_PARAM(networks), ACTION_VIEW, NULL, method_list_networks},
+    {"CreatePool", NEW_POOL, ACTION_MANAGE_POOLS, check_new_pool, method_create_pool},
+    {"GetPool", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), ACTION_VIEW, check_pool, method_get_pool},
+    {"ListPools", "", "a(sssttto)", SD_BUS_PARAM(pools), ACTION_VIEW, NULL, method_list_pools},
     {"OpenTap", TAP, ACTION_USE_NETWORK, check_network, method_open_tap},
     {"Diagnose", "s", "a(ssss)", SD_BUS_PARAM(vm) SD_BUS_PARAM(findings), ACTION_MANAGE_NETWORKS, check_name_or_none, method_diagnose},
     {"ListJobs", "", "a(ussoo)", SD_BUS_PARAM(jobs), ACTION_VIEW, NULL, method_list_jobs},
@@ -342,6 +349,8 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_SIGNAL_WITH_NAMES("VMRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(vm), 0),
     SD_BUS_SIGNAL_WITH_NAMES("NetworkNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
     SD_BUS_SIGNAL_WITH_NAMES("NetworkRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
+    SD_BUS_SIGNAL_WITH_NAMES("PoolNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),
+    SD_BUS_SIGNAL_WITH_NAMES("PoolRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),
     SD_BUS_SIGNAL_WITH_NAMES("JobNew", "uos", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(object), 0),
     SD_BUS_SIGNAL_WITH_NAMES("JobRemoved", "uoss", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(result) SD_BUS_PARAM(message), 0),
     SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),

@@ -4,10 +4,12 @@
 
 #include "method.h"
 #include "network.h"
+#include "pool.h"
 
 #define MANAGER_PATH "/org/vmd1"
 #define VM_PREFIX "/org/vmd1/vm"
 #define NETWORK_PREFIX "/org/vmd1/network"
+#define POOL_PREFIX "/org/vmd1/pool"
 #define JOB_PREFIX "/org/vmd1/job"
 
 static int find_vm(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error)
@@ -23,6 +25,14 @@ static int find_network(sd_bus *bus, const char *path, const char *interface, vo
     g_autofree char *name = NULL;
     int r = sd_bus_path_decode(path, NETWORK_PREFIX, &name);
     *ret_found = r > 0 ? manager_find_network(userdata, name) : NULL;
+    return *ret_found ? 1 : 0;
+}
+
+static int find_pool(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error)
+{
+    g_autofree char *name = NULL;
+    int r = sd_bus_path_decode(path, POOL_PREFIX, &name);
+    *ret_found = r > 0 ? manager_find_pool(userdata, name) : NULL;
     return *ret_found ? 1 : 0;
 }
 
@@ -56,6 +66,17 @@ static int list_network_nodes(sd_bus *bus, const char *prefix, void *userdata, c
     return 0;
 }
 
+static int list_pool_nodes(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
+{
+    size_t n;
+    g_autofree Pool **pools = manager_list_pools(userdata, &n);
+    char **nodes = g_new0(char *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        nodes[i] = pool_object_path(pools[i]);
+    *ret_nodes = nodes;
+    return 0;
+}
+
 static void add_job_node(Job *job, void *userdata)
 {
     g_ptr_array_add(userdata, g_strdup(job->path));
@@ -85,6 +106,10 @@ int manager_export(Manager *manager)
         r = sd_bus_add_fallback_vtable(bus, NULL, NETWORK_PREFIX, network_interface.name, interface_vtable(&network_interface), find_network, manager);
     if (r >= 0)
         r = sd_bus_add_node_enumerator(bus, NULL, NETWORK_PREFIX, list_network_nodes, manager);
+    if (r >= 0)
+        r = sd_bus_add_fallback_vtable(bus, NULL, POOL_PREFIX, pool_interface.name, interface_vtable(&pool_interface), find_pool, manager);
+    if (r >= 0)
+        r = sd_bus_add_node_enumerator(bus, NULL, POOL_PREFIX, list_pool_nodes, manager);
     if (r >= 0)
         r = sd_bus_add_node_enumerator(bus, NULL, JOB_PREFIX, list_job_nodes, manager);
     if (r >= 0)

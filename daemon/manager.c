@@ -10,7 +10,9 @@
 
 #include "cleanup.h"
 #include "doctor.h"
+#include "name.h"
 #include "port.h"
+#include "volume.h"
 
 #define IDLE_USEC (60 * G_USEC_PER_SEC)
 #define TRIM_USEC (1 * G_USEC_PER_SEC)
@@ -28,6 +30,13 @@ static bool probe_io_uring(void)
     return fd >= 0;
 }
 
+static char *make_part_suffix(void)
+{
+    sd_id128_t machine = SD_ID128_NULL;
+    (void) sd_id128_get_machine(&machine);
+    return g_strdup_printf(".%02x%02x%02x%02x" VOLUME_PART_SUFFIX, machine.bytes[0], machine.bytes[1], machine.bytes[2], machine.bytes[3]);
+}
+
 int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **ret_error)
 {
     g_autoptr(Manager) manager = g_new0(Manager, 1);
@@ -37,6 +46,9 @@ int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **
     manager->vms = g_hash_table_new(g_str_hash, g_str_equal);
     manager->problems = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     manager->networks = g_hash_table_new(g_str_hash, g_str_equal);
+    manager->pools = g_hash_table_new(g_str_hash, g_str_equal);
+    manager->works = g_ptr_array_new();
+    manager->part_suffix = make_part_suffix();
     manager->ports = g_ptr_array_new();
     manager->server_calls = g_ptr_array_new();
     manager->doctors = g_ptr_array_new();
@@ -88,6 +100,18 @@ static void free_networks(Manager *manager)
     links_free(manager->links);
 }
 
+static void free_pools(Manager *manager)
+{
+    GHashTableIter iter;
+    gpointer pool;
+    g_hash_table_iter_init(&iter, manager->pools);
+    while (g_hash_table_iter_next(&iter, NULL, &pool)) {
+        g_hash_table_iter_remove(&iter);
+        pool_free(pool);
+    }
+    g_hash_table_unref(manager->pools);
+}
+
 void manager_free(Manager *manager)
 {
     if (!manager)
@@ -105,12 +129,15 @@ void manager_free(Manager *manager)
     }
     g_hash_table_unref(manager->vms);
     free_networks(manager);
+    volume_works_free(manager);
+    free_pools(manager);
     jobs_free(manager->jobs);
     qemu_builds_free(manager->builds);
     accel_free(manager->accel);
     scopes_free(manager->scopes);
     spawner_free(manager->spawner);
     g_hash_table_unref(manager->problems);
+    g_free(manager->part_suffix);
     dirs_free(manager->dirs);
     sd_bus_unref(manager->bus);
     sd_event_unref(manager->event);
@@ -226,6 +253,50 @@ void manager_settle_network(Manager *manager, Network *network)
     g_hash_table_remove(manager->networks, network->name);
     network_free(network);
     (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "NetworkRemoved", "so", name, path);
+}
+
+Pool *manager_find_pool(Manager *manager, const char *name)
+{
+    return g_hash_table_lookup(manager->pools, name);
+}
+
+Pool *manager_find_pool_or_error(Manager *manager, const char *name, Error **ret_error)
+{
+    Pool *pool = manager_find_pool(manager, name);
+    if (!pool) {
+        g_autofree char *thing = g_strdup_printf("Pool \"%.64s\"", name);
+        error_set(ret_error, ERROR_NO_SUCH_POOL, thing, manager->user ? "See 'vmctl --user pool list'" : "See 'vmctl pool list'", "there is no such pool");
+    }
+    return pool;
+}
+
+Pool **manager_list_pools(Manager *manager, size_t *ret_n)
+{
+    return (Pool **) list_sorted(manager->pools, ret_n);
+}
+
+Pool *manager_add_pool(Manager *manager, const char *name)
+{
+    Pool *pool = pool_new(manager, name);
+    g_hash_table_insert(manager->pools, pool->name, pool);
+    pool_read_settings(pool);
+    g_autofree char *path = pool_object_path(pool);
+    if (sd_bus_emit_object_added(manager->bus, path) >= 0)
+        (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "PoolNew", "so", name, path);
+    return pool;
+}
+
+void manager_settle_pool(Manager *manager, Pool *pool)
+{
+    /* A folder is there whether or not anybody runs it. */
+    bool rests = pool->state == POOL_STOPPED || pool->state == POOL_FAILED || (pool->state == POOL_RUNNING && pool->type == POOL_DIR);
+    g_autofree char *path = pool_object_path(pool), *name = g_strdup(pool->name);
+    if (pool->defined || !rests || job_find(manager->jobs, path))
+        return;
+    (void) sd_bus_emit_object_removed(manager->bus, path);
+    g_hash_table_remove(manager->pools, pool->name);
+    pool_free(pool);
+    (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "PoolRemoved", "so", name, path);
 }
 
 /* One that is kept without ports needs no vmd; one with ports is to go with the last. */

@@ -17,6 +17,7 @@
 #include "job.h"
 #include "link.h"
 #include "network.h"
+#include "pool.h"
 #include "scope.h"
 #include "spawn.h"
 #include "vm.h"
@@ -35,6 +36,9 @@ struct Manager {
     GHashTable *vms;      /* name (the VM's own) to VM */
     GHashTable *problems; /* path to message: files that cannot be used */
     GHashTable *networks; /* name (the network's own) to Network; empty for a user's vmd */
+    GHashTable *pools;    /* name (the pool's own) to Pool */
+    char *part_suffix;    /* of files that are being made on this host, in pools that others may share */
+    GPtrArray *works;     /* pool/volume.h: what is being done to volumes */
     GPtrArray *ports;     /* network/port.h */
     Links *links;
     Firewall *firewall;
@@ -71,6 +75,13 @@ Network *manager_add_network(Manager *manager, const char *name);
 /* Forgets it where it neither runs nor has a file. */
 void manager_settle_network(Manager *manager, Network *network);
 
+Pool *manager_find_pool(Manager *manager, const char *name);
+Pool *manager_find_pool_or_error(Manager *manager, const char *name, Error **ret_error);
+Pool **manager_list_pools(Manager *manager, size_t *ret_n); /* sorted by name; g_free */
+Pool *manager_add_pool(Manager *manager, const char *name);
+/* Forgets it where it neither runs nor has a file. */
+void manager_settle_pool(Manager *manager, Pool *pool);
+
 /* files.c: reads all files; follows changes. Also after Reload(). */
 int manager_watch_files(Manager *manager);
 void manager_unwatch_files(Manager *manager);
@@ -79,6 +90,7 @@ void manager_scan_files(Manager *manager);
 /* Reads one VM's file: adds, changes or forgets the VM. */
 void manager_read_file(Manager *manager, const char *name, bool transient);
 void manager_read_network_file(Manager *manager, const char *name);
+void manager_read_pool_file(Manager *manager, const char *name);
 
 /* Restarts the idle clock; called whenever something ends. Gives memory back when nothing has ended for a second, and leaves when
  * nothing runs for manager->idle_usec. */
@@ -90,7 +102,7 @@ void manager_emit_changed(Manager *manager, const char *path, const char *interf
 /* Puts the objects on the bus. */
 int manager_export(Manager *manager);
 
-/* vm/recover.c: VMs that ran when vmd was away; then waits a moment for their monitors, so that what is asked of them first need
- * not be asked again. Before there is a bus to serve. */
+/* vm/recover.c: VMs that ran when vmd was away; then waits a moment for their monitors and for the folders of pools, so that what
+ * is asked first need not be asked again. Before there is a bus to serve. */
 void manager_recover(Manager *manager);
-void manager_wait_for_monitors(Manager *manager);
+void manager_wait_for_answers(Manager *manager);

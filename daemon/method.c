@@ -13,6 +13,8 @@ static const Interface *interface_of_path(const char *path)
         return &vm_interface;
     if (g_str_has_prefix(path, "/org/vmd1/network/"))
         return &network_interface;
+    if (g_str_has_prefix(path, "/org/vmd1/pool/"))
+        return &pool_interface;
     if (g_str_has_prefix(path, "/org/vmd1/job/"))
         return &job_interface;
     return &manager_interface;
@@ -52,6 +54,7 @@ static void details_clear(AccessDetails *details)
 {
     g_free((char *) details->vm);
     g_free((char *) details->network);
+    g_free((char *) details->pool);
 }
 
 /* Polkit may have taken minutes to answer. */

@@ -33,12 +33,12 @@ typedef struct Interface {
     const sd_bus_vtable *properties; /* signals and properties, between SD_BUS_VTABLE_START and _END */
     /* The object behind a path; NULL and an Error when it is not there. */
     void *(*find)(Manager *manager, const char *path, Error **ret_error);
-    /* Whose the object is; may leave it as it is. `vm` and `network` become new strings; may read the message, which is rewound
+    /* Whose the object is; may leave it as it is. `vm`, `network` and `pool` become new strings; may read the message, which is rewound
      * after it. */
     void (*details)(Manager *manager, sd_bus_message *m, AccessDetails *details);
 } Interface;
 
-extern const Interface manager_interface, vm_interface, network_interface, job_interface;
+extern const Interface manager_interface, vm_interface, network_interface, pool_interface, job_interface;
 
 /* The vtable of an interface, methods and the rest; static for the daemon's life. */
 const sd_bus_vtable *interface_vtable(const Interface *interface);

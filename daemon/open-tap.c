@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "call-options.h"
 #include "cleanup.h"
 #include "name.h"
 #include "port.h"
@@ -21,53 +22,10 @@ static void options_clear(Options *options)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 
-static int read_string(sd_bus_message *m, char **ret)
-{
-    const char *text;
-    int r = sd_bus_message_read(m, "v", "s", &text);
-    if (r >= 0 && !*ret)
-        *ret = g_strdup(text);
-    return r;
-}
-
-static int read_strings(sd_bus_message *m, char ***ret)
-{
-    int r = sd_bus_message_enter_container(m, 'v', "as");
-    if (r < 0)
-        return r;
-    g_strfreev(*ret);
-    *ret = NULL;
-    r = sd_bus_message_read_strv(m, ret);
-    return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
-static int read_option(sd_bus_message *m, Options *options, Error **ret_error)
-{
-    const char *key;
-    int r = sd_bus_message_read(m, "s", &key);
-    if (r < 0)
-        return r;
-    if (g_str_equal(key, "mac"))
-        return read_string(m, &options->mac);
-    if (g_str_equal(key, "name"))
-        return read_string(m, &options->name);
-    if (g_str_equal(key, "forward"))
-        return read_strings(m, &options->forwards);
-    error_set(ret_error, ERROR_UNSUPPORTED, NULL, "There are mac, name and forward", "there is no option \"%.64s\"", key);
-    return -EINVAL;
-}
-
 static bool read_options(sd_bus_message *m, Options *options, Error **ret_error)
 {
-    int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-    while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-        r = read_option(m, options, ret_error);
-        if (r >= 0)
-            r = sd_bus_message_exit_container(m);
-    }
-    if (r >= 0)
-        r = sd_bus_message_exit_container(m);
-    return r >= 0 || error_set_errno(ret_error, r, NULL, "the options cannot be read");
+    const CallOption table[] = {{"mac", 's', &options->mac}, {"name", 's', &options->name}, {"forward", 'a', &options->forwards}, {NULL}};
+    return call_options_read(m, table, ret_error);
 }
 
 static bool choose_mac(const Options *options, struct ether_addr *ret, Error **ret_error)

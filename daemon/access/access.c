@@ -41,7 +41,7 @@ typedef struct Question {
     Access *access;
     sd_bus_message *message;
     char *action;
-    char *vm, *network, *verb;
+    char *vm, *network, *pool, *verb;
     uid_t uid, owner;
     bool callers_own;
     Queue *queue; /* where it waits or is being asked; NULL: neither */
@@ -78,6 +78,7 @@ static void question_free(Question *q)
     g_free(q->action);
     g_free(q->vm);
     g_free(q->network);
+    g_free(q->pool);
     g_free(q->verb);
     g_free(q);
 }
@@ -97,6 +98,7 @@ static void refuse(Question *q, const char *remedy, const char *cause)
     g_autoptr(Error) error = NULL;
     g_autofree char *thing = q->vm ? g_strdup_printf("VM \"%s\"", q->vm)
             : q->network           ? g_strdup_printf("Network \"%s\"", q->network)
+            : q->pool              ? g_strdup_printf("Pool \"%s\"", q->pool)
                                    : g_strdup(q->verb);
     error_set(&error, ERROR_NOT_AUTHORIZED, thing, remedy, "%s", cause);
     answer(q, error);
@@ -186,7 +188,7 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 static int append_details(sd_bus_message *m, const Question *q)
 {
     g_autofree char *owner = q->owner == UID_NOBODY_KNOWN ? NULL : identity_name(q->owner);
-    const char *const details[][2] = {{"vm", q->vm}, {"owner", owner}, {"network", q->network}, {"verb", q->verb}};
+    const char *const details[][2] = {{"vm", q->vm}, {"owner", owner}, {"network", q->network}, {"pool", q->pool}, {"verb", q->verb}};
     int r = sd_bus_message_open_container(m, 'a', "{ss}");
     for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(details); i++)
         if (details[i][1])
@@ -215,10 +217,19 @@ static int ask_polkit(Question *q)
     return sd_bus_call_async(q->access->bus, &q->call, m, on_polkit, q, interactive ? POLKIT_INTERACTIVE_USEC : POLKIT_USEC);
 }
 
-static bool owner_may(const char *action)
+/* What is asked of an owner in place of what is asked of others; NULL: the same. */
+static const char *owners_action(const char *action)
 {
-    static const char *const actions[] = {ACTION_MANAGE, ACTION_OPEN_CONSOLE, ACTION_USE_FOREIGN_PATHS, NULL};
-    return g_strv_contains(actions, action);
+    static const char *const actions[][2] = {
+        {ACTION_MANAGE, ACTION_MANAGE_OWN},
+        {ACTION_OPEN_CONSOLE, ACTION_MANAGE_OWN},
+        {ACTION_USE_FOREIGN_PATHS, ACTION_MANAGE_OWN},
+        {ACTION_MANAGE_POOLS, ACTION_USE_POOL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(actions); i++)
+        if (g_str_equal(action, actions[i][0]))
+            return actions[i][1];
+    return NULL;
 }
 
 static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
@@ -244,9 +255,10 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         refuse(q, NULL, "this vmd belongs to another user");
         return 0;
     }
-    if (q->owner == uid && owner_may(q->action)) {
+    const char *own = q->owner == uid ? owners_action(q->action) : NULL;
+    if (own) {
         g_free(q->action);
-        q->action = g_strdup(ACTION_MANAGE_OWN);
+        q->action = g_strdup(own);
     }
     Queue *queue = queue_of_user(q->access, uid);
     if (g_queue_get_length(&queue->waiting) >= WAITING_MAX)
@@ -283,6 +295,7 @@ int access_check(Access *access, sd_bus_message *m, const char *action, const Ac
     q->owner = details->owner;
     q->callers_own = details->callers_own;
     q->network = g_strdup(details->network);
+    q->pool = g_strdup(details->pool);
     q->verb = g_strdup(details->verb);
     q->uid = (uid_t) -1;
     q->reply = reply;

@@ -22,6 +22,8 @@
 #define ACTION_USE_NETWORK "org.vmd1.use-network"
 #define ACTION_USE_HOST_LINK "org.vmd1.use-host-link"
 #define ACTION_MANAGE_NETWORKS "org.vmd1.manage-networks"
+#define ACTION_USE_POOL "org.vmd1.use-pool"
+#define ACTION_MANAGE_POOLS "org.vmd1.manage-pools"
 #define ACTION_USE_FOREIGN_PATHS "org.vmd1.use-foreign-paths"
 #define ACTION_ATTACH_HOST_DEVICE "org.vmd1.attach-host-device"
 #define ACTION_CHANGE_OWNER "org.vmd1.change-owner"
@@ -37,8 +39,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Access, access_free)
  * verb, where there are such. */
 typedef struct AccessDetails {
     const char *vm;
-    uid_t owner;       /* of the VM; UID_NOBODY_KNOWN: none */
-    bool callers_own;  /* the VM is yet to be made, and its owner will be the caller */
+    const char *pool;
+    uid_t owner;       /* of the VM or volume; UID_NOBODY_KNOWN: none */
+    bool callers_own;  /* that is yet to be made, and its owner will be the caller */
     const char *network; /* or several, with commas between them */
     const char *verb;  /* the D-Bus member, "Start" */
 } AccessDetails;
@@ -51,8 +54,8 @@ typedef struct AccessGrant {
 /* `error` NULL: yes, and then `grant` says to whom. */
 typedef void (*AccessReply)(sd_bus_message *m, const AccessGrant *grant, const Error *error, void *userdata);
 
-/* Asks whether the sender of `m` may do `action`; of the owner of the VM only manage-own is wanted where others need manage,
- * open-console or use-foreign-paths (what a VM names is opened with its owner's rights anyway). The message
+/* Asks whether the sender of `m` may do `action`; of the owner only manage-own is wanted where others need manage,
+ * open-console or use-foreign-paths (what a VM names is opened with its owner's rights anyway), and use-pool where they need manage-pools. The message
  * is kept until the reply. A negative errno means that nothing was asked; -ENOBUFS: the sender has too many questions open. */
 int access_check(Access *access, sd_bus_message *m, const char *action, const AccessDetails *details, AccessReply reply,
     void *userdata);

@@ -90,3 +90,26 @@ int identity_assume(uid_t uid)
         return -EPERM;
     return drop_capabilities();
 }
+
+int identity_make_for(uid_t uid)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = {};
+    struct passwd account, *found;
+    char buffer[16384];
+    if (uid == geteuid())
+        return 0;
+    int r = getpwuid_r(uid, &account, buffer, sizeof buffer, &found);
+    if (r != 0 || !found)
+        return r != 0 ? -r : -ESRCH;
+    (void) setfsgid(account.pw_gid);
+    (void) setfsuid(uid);
+    if (setfsgid((gid_t) -1) != (int) account.pw_gid || setfsuid((uid_t) -1) != (int) uid)
+        return -EPERM;
+    /* The kernel has taken those over files out of effect with the uid (capabilities(7)). */
+    if (syscall(SYS_capget, &header, caps) < 0)
+        return -errno;
+    for (size_t i = 0; i < G_N_ELEMENTS(caps); i++)
+        caps[i].effective = caps[i].permitted;
+    return syscall(SYS_capset, &header, caps) < 0 ? -errno : 0;
+}

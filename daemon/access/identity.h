@@ -21,3 +21,7 @@ char *identity_name(uid_t uid);
  * uid, no capability in effect. May wait for name services. For threads that end when they have opened what they should.
  * Signals and ptrace still see the daemon's own uid, so the user cannot reach into it. Negative errno: nothing may be opened. */
 int identity_assume(uid_t uid);
+
+/* Lets what this thread makes belong to that user, and count for their quota; the thread keeps root's rights to folders. For threads
+ * that make a file where the user may not. Negative errno. */
+int identity_make_for(uid_t uid);

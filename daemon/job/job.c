@@ -20,6 +20,11 @@ static const char *const job_types[_JOB_TYPE_MAX] = {
     [JOB_STOP] = "stop",
     [JOB_REBOOT] = "reboot",
     [JOB_SAVE] = "save",
+    [JOB_CREATE_VOLUME] = "create-volume",
+    [JOB_CLONE_VOLUME] = "clone-volume",
+    [JOB_CONVERT_VOLUME] = "convert-volume",
+    [JOB_RESIZE_VOLUME] = "resize-volume",
+    [JOB_WIPE_VOLUME] = "wipe-volume",
 };
 
 static const char *const job_states[_JOB_STATE_MAX] = {

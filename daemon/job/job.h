@@ -6,7 +6,8 @@
  *
  * The room that does the work makes a job with job_new(), reports with job_set_progress(), and ends it
  * exactly once with job_finish(), which frees it. The registry owns all jobs. `object` says what a job
- * works on; at most one job works on an object at a time, and job_find() tells which.
+ * works on; at most one job works on a VM at a time, and job_find() tells which; those on
+ * volumes work on the pool, any number of them.
  * job-dbus.c is its face on the bus. */
 
 #include <systemd/sd-bus.h>
@@ -17,6 +18,11 @@ typedef enum JobType {
     JOB_STOP,
     JOB_REBOOT,
     JOB_SAVE,
+    JOB_CREATE_VOLUME,
+    JOB_CLONE_VOLUME,
+    JOB_CONVERT_VOLUME,
+    JOB_RESIZE_VOLUME,
+    JOB_WIPE_VOLUME,
     _JOB_TYPE_MAX,
 } JobType;
 

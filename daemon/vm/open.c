@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "claims.h"
 #include "cleanup.h"
 #include "manager.h"
 #include "sources.h"
@@ -98,44 +99,11 @@ bool open_sockets(Opened *opened, const char *dir, bool console, Error **ret_err
     return !console || open_pair(&parts->console_fd, &opened->guard_console_fd, ret_error);
 }
 
-/* Who else has the image open, when one of the two writes. */
-static const VM *image_user(const VM *vm, const ImageIdentity *wanted)
-{
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, vm->manager->vms);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const VM *other = value;
-        for (guint i = 0; other->instance && i < other->instance->images->len; i++) {
-            const ImageIdentity *image = &g_array_index(other->instance->images, ImageIdentity, i);
-            if (image->dev == wanted->dev && image->inode == wanted->inode && !(image->read_only && wanted->read_only))
-                return other;
-        }
-    }
-    return NULL;
-}
-
-static bool claim_images(const VM *vm, GArray *images, const Image *image, Error **ret_error)
-{
-    for (; image; image = image->backing) {
-        ImageIdentity identity = {.dev = image->dev, .inode = image->inode, .read_only = image->read_only};
-        const VM *other = image_user(vm, &identity);
-        if (other == vm)
-            return error_set(ret_error, ERROR_INVALID_SETTINGS, image->path, NULL, "two disks of this VM use it, and one of them writes");
-        if (other) {
-            g_autofree char *remedy = g_strdup_printf("Stop %s, or give this VM an image of its own", other->name);
-            return error_set(ret_error, ERROR_IN_USE, image->path, remedy, "VM \"%s\" uses it", other->name);
-        }
-        g_array_append_val(images, identity);
-    }
-    return true;
-}
-
 bool claim_disks(const Opened *opened, const VM *vm, GArray *images, Error **ret_error)
 {
     for (guint i = 0; i < opened->parts.disks->len; i++) {
         const MachineDisk *disk = opened->parts.disks->pdata[i];
-        if (!claim_images(vm, images, disk->image, ret_error))
+        if (!claim_images(vm->manager, vm, images, disk->image, ret_error))
             return false;
     }
     return true;

@@ -67,13 +67,13 @@ static void on_answers(const Answers *answers, const Error *error, void *userdat
     Preview *preview = userdata;
     g_autoptr(Error) failed = NULL;
     VM *vm = manager_find_vm(preview->manager, preview->name);
-    Task *task;
+    SourcesOpening *opening;
     if (error)
         return finish(preview, NULL, error);
     preview->answers = answers;
     if (!vm)
         error_set(&failed, ERROR_NO_SUCH_VM, preview->name, NULL, "it has been deleted");
-    if (!vm || !sources_open(vm, preview->settings, (uid_t) -1, SOURCES_USEC, on_sources, preview, &task, &failed))
+    if (!vm || !sources_open(vm, preview->settings, (uid_t) -1, SOURCES_USEC, on_sources, preview, &opening, &failed))
         finish(preview, NULL, failed);
 }
 

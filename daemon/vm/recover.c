@@ -87,7 +87,7 @@ void manager_recover(Manager *manager)
             recover_one(manager, name);
 }
 
-static bool awaits_monitor(const Manager *manager)
+static bool awaits_answers(const Manager *manager)
 {
     GHashTableIter iter;
     gpointer value;
@@ -97,13 +97,13 @@ static bool awaits_monitor(const Manager *manager)
         if (vm->instance && vm->instance->qmp && !vm->instance->monitor_ready)
             return true;
     }
-    return false;
+    return pools_are_starting(manager);
 }
 
-void manager_wait_for_monitors(Manager *manager)
+void manager_wait_for_answers(Manager *manager)
 {
     gint64 deadline = g_get_monotonic_time() + MONITORS_USEC, now;
-    while (awaits_monitor(manager) && (now = g_get_monotonic_time()) < deadline)
+    while (awaits_answers(manager) && (now = g_get_monotonic_time()) < deadline)
         if (sd_event_run(manager->event, (uint64_t) (deadline - now)) < 0 || sd_event_get_state(manager->event) == SD_EVENT_FINISHED)
             return;
 }

@@ -10,9 +10,11 @@
 #include "cleanup.h"
 #include "identity.h"
 #include "manager.h"
+#include "name.h"
 
 typedef struct DiskSource {
     MachineDisk *disk; /* in parts.disks */
+    char *pool;        /* that has it; NULL: none. Then `path` is only its name until the pool runs */
     char *path, *format;
     ImageSpec spec;
 } DiskSource;
@@ -30,6 +32,7 @@ typedef struct Sources {
 static void disk_source_free(void *userdata)
 {
     DiskSource *source = userdata;
+    g_free(source->pool);
     g_free(source->path);
     g_free(source->format);
     g_free(source);
@@ -118,6 +121,7 @@ static bool open_all(Sources *sources, Error **ret_error)
     }
     for (guint i = 0; i < sources->disks->len; i++) {
         DiskSource *source = sources->disks->pdata[i];
+        source->spec.path = source->path;
         source->disk->image = image_open(&source->spec, ret_error);
         if (!source->disk->image)
             return false;
@@ -148,10 +152,11 @@ static bool add_disk(Sources *sources, const Settings *settings, const char *sec
     disk->section = g_strdup(section);
     disk->cdrom = machine_disk_is_cdrom(settings, section);
     source->disk = disk;
-    source->path = g_strdup(settings_get_string(settings, section, "Source"));
+    const char *text = settings_get_string(settings, section, "Source");
+    if (!name_split_source(text, &source->pool, &source->path))
+        source->path = g_strdup(text);
     source->format = g_strdup(settings_get_string(settings, section, "Format"));
     source->spec = (ImageSpec){
-        .path = source->path,
         .format = source->format,
         .read_only = disk->cdrom || settings_get_bool(settings, section, "ReadOnly"),
         .direct = !cache || g_str_equal(cache, "none"),
@@ -187,17 +192,139 @@ static Sources *sources_new(const VM *vm, const Settings *settings, uid_t reader
     return g_steal_pointer(&sources);
 }
 
-bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
-    Task **ret, Error **ret_error)
+struct SourcesOpening {
+    Manager *manager;
+    sd_event_source *soon;
+    Sources *sources; /* until the thread has it */
+    unsigned starting; /* pools */
+    Task *task;
+    uint64_t timeout_usec;
+    TaskDone done;
+    void *userdata;
+};
+
+/* Those that this one waits for have it as userdata. */
+static void forget_pools(SourcesOpening *opening)
 {
-    g_autoptr(Sources) sources = sources_new(vm, settings, reader, ret_error);
+    size_t n;
+    g_autofree Pool **pools = manager_list_pools(opening->manager, &n);
+    for (size_t i = 0; opening->starting > 0 && i < n; i++)
+        pool_forget(pools[i], opening);
+}
+
+void sources_abandon(SourcesOpening *opening)
+{
+    if (!opening)
+        return;
+    forget_pools(opening);
+    sd_event_source_disable_unref(opening->soon);
+    task_abandon(opening->task);
+    if (opening->sources)
+        sources_free(opening->sources);
+    g_free(opening);
+}
+
+/* The callback is the last thing: it may do anything. */
+static void finish(SourcesOpening *opening, void *sources)
+{
+    TaskDone done = opening->done;
+    void *userdata = opening->userdata;
+    sources_abandon(opening);
+    done(sources, userdata);
+}
+
+static void on_open(void *data, void *userdata)
+{
+    SourcesOpening *opening = userdata;
+    opening->task = NULL;
+    finish(opening, data);
+}
+
+static int begin(SourcesOpening *opening)
+{
+    const TaskSpec spec = {.run = run, .done = on_open, .free_data = sources_free, .timeout_usec = opening->timeout_usec};
+    Sources *sources = g_steal_pointer(&opening->sources);
+    int r = task_new(opening->manager->event, &spec, sources, opening, &opening->task);
+    if (r < 0) {
+        opening->sources = sources;
+        error_set_errno(&sources->error, r, NULL, "no thread can be made to open the VM's files");
+    }
+    return r;
+}
+
+/* All pools run. */
+static bool find_volumes(SourcesOpening *opening)
+{
+    GPtrArray *disks = opening->sources->disks;
+    for (guint i = 0; i < disks->len; i++) {
+        DiskSource *source = disks->pdata[i];
+        const Pool *pool = source->pool ? manager_find_pool_or_error(opening->manager, source->pool, &opening->sources->error) : NULL;
+        if (source->pool && !pool)
+            return false;
+        g_autofree char *volume = g_steal_pointer(&source->path);
+        source->path = pool ? g_build_filename(pool->path, volume, NULL) : g_steal_pointer(&volume);
+    }
+    return true;
+}
+
+static void on_pool(const Error *error, void *userdata)
+{
+    SourcesOpening *opening = userdata;
+    opening->starting--;
+    if (error && !opening->sources->error)
+        opening->sources->error = error_copy(error);
+    if (opening->starting > 0)
+        return;
+    if (opening->sources->error || !find_volumes(opening) || begin(opening) < 0)
+        finish(opening, g_steal_pointer(&opening->sources));
+}
+
+/* One more than there are, so that the last answer is known as it. */
+static int start_pools(sd_event_source *event_source, void *userdata)
+{
+    SourcesOpening *opening = userdata;
+    GPtrArray *disks = opening->sources->disks;
+    g_autoptr(Error) error = NULL;
+    opening->starting = 1;
+    for (guint i = 0; i < disks->len && !error; i++) {
+        const DiskSource *source = disks->pdata[i];
+        Pool *pool = source->pool ? manager_find_pool_or_error(opening->manager, source->pool, &error) : NULL;
+        if (!pool)
+            continue;
+        opening->starting++;
+        pool_start(pool, on_pool, opening);
+    }
+    on_pool(error, opening);
+    return 0;
+}
+
+static bool wants_pools(const Sources *sources)
+{
+    for (guint i = 0; i < sources->disks->len; i++)
+        if (((const DiskSource *) sources->disks->pdata[i])->pool)
+            return true;
+    return false;
+}
+
+bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
+    SourcesOpening **ret, Error **ret_error)
+{
+    Sources *sources = sources_new(vm, settings, reader, ret_error);
     if (!sources)
         return false;
-    const TaskSpec spec = {.run = run, .done = done, .free_data = sources_free, .timeout_usec = timeout_usec};
-    int r = task_new(vm->manager->event, &spec, sources, userdata, ret);
-    if (r < 0)
+    SourcesOpening *opening = g_new0(SourcesOpening, 1);
+    opening->manager = vm->manager;
+    opening->sources = sources;
+    opening->timeout_usec = timeout_usec;
+    opening->done = done;
+    opening->userdata = userdata;
+    /* Not before this has returned: they may have an answer at once. */
+    int r = wants_pools(sources) ? sd_event_add_defer(vm->manager->event, &opening->soon, start_pools, opening) : begin(opening);
+    if (r < 0) {
+        sources_abandon(opening);
         return error_set_errno(ret_error, r, vm->name, "no thread can be made to open its files");
-    g_steal_pointer(&sources);
+    }
+    *ret = opening;
     return true;
 }
 

@@ -4,17 +4,23 @@
 /* Sources: the files that a VM's settings name by path, opened in a Task, with the rights of the VM's owner.
  *
  * Whoever starts a VM, its disks and its kernel are opened as its owner could open them, never with root's rights unless
- * root owns it. Each path is looked up once. Called by start.c and preview.c only. */
+ * root owns it. Each path is looked up once. The pools of
+ * volumes are started where they do not run. Called by start.c and preview.c only. */
 
 #include "machine.h"
 #include "task.h"
 #include "vm.h"
 
+typedef struct SourcesOpening SourcesOpening;
+
 /* Begins to open what `settings`, which need not outlive this call, name for `vm`. `reader` is the uid that will open kernel and
  * initrd once more through their descriptors, -1: vmd's own. `done` comes as with any Task; its data is for sources_take().
  * False, and an Error: nothing was begun. */
 bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
-    Task **ret, Error **ret_error);
+    SourcesOpening **ret, Error **ret_error);
+
+/* `done` does not come. NULL is fine. */
+void sources_abandon(SourcesOpening *opening);
 
 /* Moves what was opened into `parts`: disks, kernel_fd, initrd_fd. Takes `data`, also when it returns false. */
 bool sources_take(void *data, MachineParts *parts, Error **ret_error);

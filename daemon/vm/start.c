@@ -51,7 +51,7 @@ struct Start {
     Settings *settings;
     Questions *questions;
     QemuBuild *build;  /* borrowed from the answers */
-    Task *sources;     /* while it runs */
+    SourcesOpening *sources; /* while they are being opened */
     Interfaces *interfaces; /* NULL: none */
     bool interfaces_open;
     Error *error;      /* why it fails; set once */
@@ -88,7 +88,7 @@ static Start *start_new(VM *vm, VMDone done, void *userdata)
 static void start_free(Start *start)
 {
     questions_free(start->questions);
-    task_abandon(start->sources);
+    sources_abandon(start->sources);
     interfaces_free(start->interfaces);
     scope_job_forget(start->scope_job);
     sd_event_source_disable_unref(start->timer);

@@ -87,6 +87,7 @@ void vm_free(VM *vm)
     instance_free(vm->instance, false);
     g_free(vm->name);
     g_free(vm->description);
+    g_strfreev(vm->sources);
     g_free(vm->message);
     g_free(vm->problem);
     g_free(vm);
@@ -173,8 +174,25 @@ static void show_owner(VM *vm, const Settings *settings)
     vm->problem = error_message(error);
 }
 
+static void show_sources(VM *vm, const Settings *settings)
+{
+    g_autofree const char **sections = settings_sections(settings, "Disk");
+    g_autoptr(GPtrArray) sources = g_ptr_array_new();
+    g_clear_pointer(&vm->sources, g_strfreev);
+    for (size_t i = 0; sections && sections[i]; i++) {
+        const char *source = settings_get_string(settings, sections[i], "Source");
+        if (source)
+            g_ptr_array_add(sources, g_strdup(source));
+    }
+    if (sources->len == 0)
+        return;
+    g_ptr_array_add(sources, NULL);
+    vm->sources = (char **) g_ptr_array_steal(sources, NULL);
+}
+
 static void show_live(VM *vm, const Settings *settings)
 {
+    show_sources(vm, settings);
     g_free(vm->description);
     vm->description = g_strdup(settings_get_string(settings, "VM", "Description"));
     show_owner(vm, settings);

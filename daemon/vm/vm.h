@@ -61,6 +61,7 @@ typedef struct VM {
     char *description;
     uint32_t cpus;
     uint64_t memory;
+    char **sources; /* Source= of its disks: what it needs, whether or not it runs; NULL: none */
 
     VMState state;
     VMReason reason;

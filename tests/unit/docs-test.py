@@ -266,7 +266,7 @@ class Daemon(Test):
 
     def test_each_method_has_an_action(self):
         actions = set(re.findall(r'#define (ACTION_\w+)', read('daemon/access/access.h')))
-        for interface in ('Manager', 'VM', 'Network', 'Job'):
+        for interface in ('Manager', 'VM', 'Network', 'Pool', 'Job'):
             table = re.search(r'static const Method methods\[\] = \{\n(.*?)\{NULL\}', read(f'daemon/{interface.lower()}-dbus.c'), re.S)
             rows = dict(re.findall(r'^    \{"(\w+)", (.*)\},$', table.group(1), re.M))
             methods = set(re.findall(r'<method name="(\w+)"', read(f'dbus/org.vmd1.{interface}.xml')))
@@ -283,7 +283,7 @@ class Daemon(Test):
 
 
 class Bus(Test):
-    interfaces = ['org.vmd1.Manager', 'org.vmd1.VM', 'org.vmd1.Network', 'org.vmd1.Job']
+    interfaces = ['org.vmd1.Manager', 'org.vmd1.VM', 'org.vmd1.Network', 'org.vmd1.Pool', 'org.vmd1.Job']
 
     def of(self, interface, tag):
         return re.findall(rf'<{tag} name="(\w+)"', read(f'dbus/{interface}.xml'))
@@ -319,7 +319,7 @@ class Bus(Test):
         members = {f'{i.rsplit(".", 1)[1]}.{m}' for i in self.interfaces for tag in ('method', 'signal', 'property')
                    for m in self.of(i, tag)}
         for name, text in texts():
-            for interface, member in re.findall(r'org\.vmd1\.(Manager|VM|Network|Job)[. ]([A-Z]\w+)', text):
+            for interface, member in re.findall(r'org\.vmd1\.(Manager|VM|Network|Pool|Job)[. ]([A-Z]\w+)', text):
                 self.assert_known(f'{interface}.{member}', members, name)
 
 

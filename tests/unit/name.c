@@ -56,6 +56,20 @@ static void endless_name(void)
     g_assert_nonnull(strstr(message, "1048576 bytes long, at most 64"));
 }
 
+static void sources(void)
+{
+    static const char *const others[] = {"", "/", "x", "x/", "/x", "a/b/c", "./x", "a b/c", "a/../c", "a/..", "a/.x", "a.b/c",
+            "a/x.part", "a/b\nc", "default/" LONG_64 LONG_64 "e"};
+    g_autofree char *pool = NULL, *volume = NULL;
+
+    g_assert_true(name_split_source("default/web.qcow2", &pool, &volume));
+    g_assert_cmpstr(pool, ==, "default");
+    g_assert_cmpstr(volume, ==, "web.qcow2");
+    g_assert_true(name_split_source("a-1/" LONG_64 LONG_64, NULL, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+        g_assert_false(name_split_source(others[i], NULL, NULL));
+}
+
 static void device_names(void)
 {
     g_assert_true(device_name_is_valid("root"));
@@ -152,6 +166,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/name/hostile", hostile_names);
     g_test_add_func("/name/endless", endless_name);
     g_test_add_func("/name/device", device_names);
+    g_test_add_func("/name/sources", sources);
     g_test_add_func("/name/systemd-and-bus", systemd_and_bus_names);
     g_test_add_func("/name/suggestions", suggestions);
     g_test_add_func("/name/errors", errors);

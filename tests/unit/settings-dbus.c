@@ -106,6 +106,7 @@ static void strings_for_all(void)
             [SETTING_DURATION] = "5min 20s",
             [SETTING_STRING] = "text",
             [SETTING_PATH] = "/a b",
+            [SETTING_SOURCE] = "default/web.qcow2",
             [SETTING_UUID] = "3e3fce64-0ab0-4b0b-a2a4-0e2a3e8e2f10",
             [SETTING_WORDS] = "-a 'b c'",
             [SETTING_PROPERTY] = "50%",

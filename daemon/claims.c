@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "claims.h"
+
+#include "manager.h"
+#include "volume.h"
+
+static bool has(const GArray *images, const ImageIdentity *wanted)
+{
+    for (guint i = 0; i < images->len; i++) {
+        const ImageIdentity *image = &g_array_index(images, ImageIdentity, i);
+        if (image->dev == wanted->dev && image->inode == wanted->inode && !(image->read_only && wanted->read_only))
+            return true;
+    }
+    return false;
+}
+
+static const VM *find_vm(const Manager *manager, const ImageIdentity *wanted)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, manager->vms);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const VM *vm = value;
+        if (vm->instance && has(vm->instance->images, wanted))
+            return vm;
+    }
+    return NULL;
+}
+
+static const VolumeWork *find_work(const Manager *manager, const ImageIdentity *wanted)
+{
+    for (guint i = 0; i < manager->works->len; i++) {
+        const VolumeWork *work = manager->works->pdata[i];
+        if (has(volume_work_images(work), wanted))
+            return work;
+    }
+    return NULL;
+}
+
+bool claim_images(const Manager *manager, const void *holder, GArray *images, const Image *image, Error **ret_error)
+{
+    for (; image; image = image->backing) {
+        ImageIdentity identity = {.dev = image->dev, .inode = image->inode, .read_only = image->read_only};
+        const VM *vm = find_vm(manager, &identity);
+        const VolumeWork *work = find_work(manager, &identity);
+        if (has(images, &identity))
+            return error_set(ret_error, ERROR_INVALID_SETTINGS, image->path, NULL, "two disks of this VM use it, and one of them writes");
+        if (vm && vm != holder) {
+            g_autofree char *remedy = g_strdup_printf("Stop %s, or use another image", vm->name);
+            return error_set(ret_error, ERROR_IN_USE, image->path, remedy, "VM \"%s\" uses it", vm->name);
+        }
+        if (work && work != holder)
+            return error_set(ret_error, ERROR_IN_USE, image->path, "Wait for it, or cancel it (vmctl jobs)", "a job works on it");
+        g_array_append_val(images, identity);
+    }
+    return true;
+}
+
+char *claim_holder(const Manager *manager, uint64_t dev, uint64_t inode)
+{
+    const ImageIdentity wanted = {.dev = dev, .inode = inode};
+    const VM *vm = find_vm(manager, &wanted);
+    if (vm)
+        return g_strdup_printf("VM \"%s\"", vm->name);
+    return find_work(manager, &wanted) ? g_strdup("a job") : NULL;
+}

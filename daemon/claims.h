@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Claims: who has an image open, so that nobody else writes it meanwhile: VMs that run, and work on volumes. */
+
+#include "image.h"
+#include "instance.h"
+
+/* Adds the images of the chain to `images` (ImageIdentity), which belong to `holder`: a VM or a VolumeWork. ERROR_IN_USE: another
+ * has one of them and one of the two writes. */
+bool claim_images(const Manager *manager, const void *holder, GArray *images, const Image *image, Error **ret_error);
+
+/* Who has the file open, "VM \"web\"", for writing or at all; a new string, or NULL. */
+char *claim_holder(const Manager *manager, uint64_t dev, uint64_t inode);

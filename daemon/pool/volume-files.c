@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "volume-files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "identity.h"
+
+#define VOLUME_MODE 0600
+
+VolumeFiles *volume_files_new(void)
+{
+    VolumeFiles *files = g_atomic_rc_box_new0(VolumeFiles);
+    files->dir_fd = files->fd = files->read_fd = -1;
+    return files;
+}
+
+VolumeFiles *volume_files_ref(VolumeFiles *files)
+{
+    return g_atomic_rc_box_acquire(files);
+}
+
+static void clear(gpointer data)
+{
+    VolumeFiles *files = data;
+    if (files->make && files->part && files->dir_fd >= 0)
+        (void) unlinkat(files->dir_fd, files->part, 0);
+    image_free(files->image);
+    close_fd(&files->fd);
+    close_fd(&files->read_fd);
+    close_fd(&files->dir_fd);
+    error_free(files->error);
+    g_free(files->dir);
+    g_free(files->name);
+    g_free(files->part);
+    g_free(files->source);
+}
+
+void volume_files_unref(gpointer files)
+{
+    g_atomic_rc_box_release_full(files, clear);
+}
+
+/* ---- in a thread ---- */
+
+static bool open_dir(VolumeFiles *files, Error **ret_error)
+{
+    files->dir_fd = open(files->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return files->dir_fd >= 0 || error_set_errno(ret_error, errno, files->dir, "the pool's folder cannot be opened");
+}
+
+static bool fail_exists(const VolumeFiles *files, const char *name, Error **ret_error)
+{
+    return error_set(ret_error, ERROR_EXISTS, name, "Choose another name, or delete it first", "there is such a file in %s", files->dir);
+}
+
+/* The file is made last: from then on all that is made by this thread belongs to somebody else. */
+static bool make_part(VolumeFiles *files, Error **ret_error)
+{
+    struct stat st;
+    g_autofree char *part = g_strdup(files->part);
+    if (fstatat(files->dir_fd, files->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return fail_exists(files, files->name, ret_error);
+    int r = identity_make_for(files->owner);
+    if (r < 0)
+        return error_set_errno(ret_error, r, files->name, "it cannot be made for its owner");
+    /* What an earlier vmd left there is nobody's: two that make one name are refused before. */
+    (void) unlinkat(files->dir_fd, part, 0);
+    files->fd = openat(files->dir_fd, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, VOLUME_MODE);
+    if (files->fd < 0) {
+        g_clear_pointer(&files->part, g_free);
+        return error_set_errno(ret_error, errno, files->name, "it cannot be made in %s", files->dir);
+    }
+    files->read_fd = openat(files->dir_fd, part, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    return files->read_fd >= 0 || error_set_errno(ret_error, errno, files->name, "it cannot be opened again");
+}
+
+/* No link leads out of the pool, whoever may write into its folder. */
+static bool check_file(VolumeFiles *files, Error **ret_error)
+{
+    struct stat st;
+    if (fstatat(files->dir_fd, files->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_set_errno(ret_error, errno, files->name, "it cannot be found in %s", files->dir);
+    return S_ISREG(st.st_mode) || error_set(ret_error, ERROR_NO_SUCH_VOLUME, files->name, NULL, "it is no regular file");
+}
+
+/* From then on this thread reads what the owner can read. */
+static bool assume_owner(const VolumeFiles *files, Error **ret_error)
+{
+    int r = files->owner == geteuid() ? 0 : identity_assume(files->owner);
+    return r >= 0 || error_set_errno(ret_error, r, files->name, "its owner's rights cannot be taken");
+}
+
+static bool open_all(VolumeFiles *files, Error **ret_error)
+{
+    if (!open_dir(files, ret_error))
+        return false;
+    if (files->make)
+        return make_part(files, ret_error);
+    g_autofree char *path = g_build_filename(files->dir, files->name, NULL);
+    const ImageSpec spec = {.path = path, .read_only = !files->write};
+    if (!check_file(files, ret_error) || !assume_owner(files, ret_error))
+        return false;
+    files->image = image_open(&spec, ret_error);
+    return files->image != NULL;
+}
+
+void volume_files_source(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    const ImageSpec spec = {.path = files->source, .format = files->source_format, .read_only = true};
+    if (assume_owner(files, &files->error))
+        files->image = image_open(&spec, &files->error);
+}
+
+void volume_files_open(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    (void) open_all(files, &files->error);
+}
+
+void volume_files_size(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    int fd = files->make ? files->fd : files->image->fd;
+    if (files->allocate && fallocate(fd, 0, 0, (off_t) files->size) < 0 && errno != EOPNOTSUPP)
+        (void) error_set_errno(&files->error, errno, files->name, "there is no room for it in %s", files->dir);
+    else if (ftruncate(fd, (off_t) files->size) < 0)
+        (void) error_set_errno(&files->error, errno, files->name, "its size cannot be set");
+}
+
+static void copied(VolumeFiles *files, int r, const char *cause)
+{
+    if (r == -ECANCELED)
+        (void) error_set(&files->error, ERROR_CANCELLED, files->name, NULL, "it was cancelled");
+    else if (r < 0)
+        (void) error_set_errno(&files->error, r, files->name, "%s", cause);
+}
+
+void volume_files_copy(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    copied(files, copy_file(files->image->fd, files->fd, &files->copy), "it cannot be copied");
+}
+
+void volume_files_wipe(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    copied(files, copy_zeros(files->image->fd, &files->copy), "it cannot be overwritten");
+}
+
+static bool commit(VolumeFiles *files, Error **ret_error)
+{
+    if (fsync(files->fd) < 0)
+        return error_set_errno(ret_error, errno, files->name, "it cannot be written to disk");
+    int r = renameat2(files->dir_fd, files->part, files->dir_fd, files->name, RENAME_NOREPLACE);
+    /* NFS has no such rename. */
+    if (r < 0 && errno == EINVAL)
+        r = linkat(files->dir_fd, files->part, files->dir_fd, files->name, 0) < 0 ? -1 : unlinkat(files->dir_fd, files->part, 0);
+    if (r < 0 && errno == EEXIST)
+        return fail_exists(files, files->name, ret_error);
+    if (r < 0)
+        return error_set_errno(ret_error, errno, files->name, "it cannot be put in place");
+    g_clear_pointer(&files->part, g_free);
+    (void) fsync(files->dir_fd);
+    return true;
+}
+
+void volume_files_commit(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    (void) commit(files, &files->error);
+}
+
+static bool rename_file(VolumeFiles *files, Error **ret_error)
+{
+    if (!open_dir(files, ret_error) || !check_file(files, ret_error))
+        return false;
+    if (!files->part)
+        return unlinkat(files->dir_fd, files->name, 0) == 0 || error_set_errno(ret_error, errno, files->name, "it cannot be deleted");
+    int r = renameat2(files->dir_fd, files->name, files->dir_fd, files->part, RENAME_NOREPLACE);
+    if (r < 0 && errno == EINVAL)
+        r = linkat(files->dir_fd, files->name, files->dir_fd, files->part, 0) < 0 ? -1 : unlinkat(files->dir_fd, files->name, 0);
+    if (r < 0 && errno == EEXIST)
+        return fail_exists(files, files->part, ret_error);
+    return r == 0 || error_set_errno(ret_error, errno, files->name, "it cannot be renamed");
+}
+
+void volume_files_rename(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    (void) rename_file(files, &files->error);
+}

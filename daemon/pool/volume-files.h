@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* VolumeFiles: the files of a piece of work on volumes, and what threads do with them. Used by volume.c only.
+ *
+ * Reference-counted, since a thread whose file system hangs outlives the work. While a thread runs, all but `copy` is that thread's. */
+
+#include "copy.h"
+#include "image.h"
+
+typedef struct VolumeFiles {
+    uid_t owner;       /* of what is made; with whose rights the rest is opened */
+    char *dir, *name;  /* of the volume */
+    bool make;         /* it is new: a part file is made, and put in place in the end */
+    bool write;        /* else: whether it is opened for writing */
+    char *part;        /* the part file's name, while there is one */
+    char *source;      /* path of an image to be read, or NULL */
+    const char *source_format;
+
+    Image *image;      /* the source, or the volume itself where it is not made */
+    int dir_fd, fd, read_fd; /* of the part */
+    uint64_t size;     /* to be set, or allocated */
+    bool allocate;
+    CopyState copy;
+    Error *error;
+} VolumeFiles;
+
+VolumeFiles *volume_files_new(void);
+VolumeFiles *volume_files_ref(VolumeFiles *files);
+void volume_files_unref(gpointer files); /* the last one removes the part file */
+
+/* In a thread; the result is in `error`. */
+void volume_files_source(void *files); /* with the owner's rights */
+void volume_files_open(void *files);
+void volume_files_size(void *files);  /* of a raw one: sets its size, allocates where asked for */
+void volume_files_copy(void *files);  /* source into part, byte for byte */
+void volume_files_wipe(void *files);
+void volume_files_commit(void *files);
+void volume_files_rename(void *files); /* `name` to `part`; deletes where there is no `part` */

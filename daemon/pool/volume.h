@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* VolumeWork: something that is done to a volume: it is made, copied, converted, made larger, overwritten. Each is a job (job/job.h).
+ *
+ * What is made has a name that begins with "." until it is whole and on disk, and goes when the work fails, is cancelled, or vmd ends. Files are
+ * opened by threads, with rights of the volume's owner; bytes are copied by a thread; what an image says is read by a Worker only.
+ *
+ * volume.c has what all work has in common, and the list of kinds; files.h what threads do. Called by pool-dbus.c. */
+
+#include "pool.h"
+
+typedef struct VolumeWork VolumeWork;
+
+typedef enum Preallocation { PREALLOCATE_OFF, PREALLOCATE_METADATA, PREALLOCATE_FULL, _PREALLOCATION_MAX } Preallocation;
+
+/* What a new volume is to be. */
+typedef struct VolumeWish {
+    const char *name;
+    uid_t owner;
+    ImageFormat format;
+    bool format_set; /* else: by the name, or that of what it is made from */
+    uint64_t size;   /* 0: that of what it is made from */
+    Preallocation preallocation;
+    Pool *from;      /* what it is made from, or NULL */
+    const char *volume;
+    bool overlay;    /* a qcow2 image over it, in place of a copy */
+    bool compress;
+} VolumeWish;
+
+/* Each: false and an Error, or the path of a job, borrowed. */
+bool volume_make(Pool *pool, const VolumeWish *wish, const char **ret_job_path, Error **ret_error);
+bool volume_resize(Pool *pool, const Volume *volume, uint64_t size, bool shrink, const char **ret_job_path, Error **ret_error);
+bool volume_wipe(Pool *pool, const Volume *volume, const char **ret_job_path, Error **ret_error);
+
+/* At once. `to` NULL: deletes it. */
+void volume_rename(Pool *pool, const Volume *volume, const char *to, PoolDone done, void *userdata);
+
+/* Who has it in use or is made from it: a new string, or NULL. Of VMs, those that run and those that name it. */
+char *volume_user(const Pool *pool, const Volume *volume, bool *ret_running);
+
+/* A volume that is over it, "volume \"default/web.qcow2\""; a new string, or NULL. */
+char *volume_overlay(const Pool *pool, const Volume *volume);
+
+/* ImageIdentity of what it has open (claims.h). */
+const GArray *volume_work_images(const VolumeWork *work);
+void volume_works_free(Manager *manager);
+
+bool preallocation_from_string(const char *s, Preallocation *ret);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Worker: a QEMU without a machine that works on images: makes, resizes, converts them.
+ *
+ * An image is hostile input, and QEMU is what reads it. So it is read where nothing can be reached from: in a transient
+ * service with a uid of its own, no network, no files but programs, and bounds on memory. What it works on comes as descriptors over
+ * its monitor (add-fd), which vmd has opened with the rights of whom it works for; it opens no path. It goes with vmd, which would not
+ * know what to do with its result.
+ *
+ * A worker is a list of steps that are done in order, each a command of QMP. The first one that fails is the end of it. Belongs
+ * to whoever made it; knows nothing of VMs and pools. */
+
+#include <jansson.h>
+
+#include "blockdev.h"
+#include "error.h"
+#include "scope.h"
+
+typedef struct Worker Worker;
+
+/* Once, unless the worker is freed before: `error` NULL when all steps are done. The worker is the callee's to free. */
+typedef void (*WorkerDone)(Worker *worker, const Error *error, void *userdata);
+/* Of the step that runs: 0 to 1. */
+typedef void (*WorkerProgress)(Worker *worker, double progress, void *userdata);
+
+Worker *worker_new(sd_event *event, Scopes *scopes, bool user);
+
+/* Ends it, done or not; what it was writing is in any state. NULL is fine. */
+void worker_free(Worker *worker);
+
+/* Steps. `arguments` is taken. A job is done when it has ended; its "job-id" is set here. */
+void worker_add_call(Worker *worker, const char *command, json_t *arguments);
+void worker_add_job(Worker *worker, const char *command, json_t *arguments);
+/* Puts copies of the descriptors into a set of their own, and returns its number: /dev/fdset/N. -1s are left out. */
+unsigned worker_add_fds(Worker *worker, const int *fds, size_t n);
+/* The nodes of an image with all that is behind it (blockdev.h): "NAME-node0" is it. */
+void worker_add_image(Worker *worker, const Image *image, const char *name);
+
+/* `binary`: QEMU's path. `unit`: "vmd-job-3.service". False and an Error: nothing was begun, `done` will not come. */
+bool worker_start(Worker *worker, const char *binary, const char *unit, WorkerDone done, WorkerProgress progress, void *userdata,
+    Error **ret_error);
