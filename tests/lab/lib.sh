@@ -165,7 +165,7 @@ lay_out() {
 }
 
 # load_kvm: in a machine of the tests, whose CPU has what KVM needs. The guests that are defined from now on run on it, in less
-# than a fifth of the time. The machine must have one processor only.
+# than a fifth of the time.
 load_kvm() {
     modprobe kvm_amd 2> /dev/null || modprobe kvm_intel
     eventually 5 test -c /dev/kvm

@@ -7,7 +7,8 @@
 # They would cost time and show nothing.
 common_masks=(systemd-{update-utmp,update-utmp-runlevel,networkd,resolved,timesyncd,hwdb-update}.service
     ldconfig.service e2scrub_reap.service console-getty.service getty.target timers.target remote-fs.target
-    systemd-ask-password-wall.path)
+    systemd-ask-password-wall.path modprobe@.service dev-{hugepages,mqueue}.mount sys-kernel-{debug,tracing,config}.mount
+    sys-fs-fuse-connections.mount)
 
 mount_root() { # mount_root DIR: makes DIR/root
     local dir=$1
