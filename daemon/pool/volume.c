@@ -280,7 +280,7 @@ static void begin(VolumeWork *work)
 static void add_file(VolumeWork *work, const int *fds, size_t n)
 {
     g_autofree char *file = g_strdup_printf("/dev/fdset/%u", worker_add_fds(work->worker, fds, n));
-    worker_add_call(work->worker, "blockdev-add", json_pack("{ss ss ss ss}", "driver", "file", "node-name", "part", "filename", file, "discard", "unmap"));
+    script_add_call(worker_script(work->worker), "blockdev-add", json_pack("{ss ss ss ss}", "driver", "file", "node-name", "part", "filename", file, "discard", "unmap"));
 }
 
 static void add_part_file(VolumeWork *work)
@@ -299,7 +299,7 @@ static void add_create_steps(VolumeWork *work)
 {
     json_t *options = qcow2_options(work, work->size);
     add_part_file(work);
-    worker_add_job(work->worker, "blockdev-create", json_pack("{so}", "options", options));
+    script_add_job(worker_script(work->worker), "blockdev-create", json_pack("{so}", "options", options));
 }
 
 /* The backing file is only named: nothing of it is read here. */
@@ -310,7 +310,7 @@ static void add_overlay_steps(VolumeWork *work)
     json_object_set_new(options, "backing-file", json_string(image->path));
     json_object_set_new(options, "backing-fmt", json_string(image_format_to_string(image->format)));
     add_part_file(work);
-    worker_add_job(work->worker, "blockdev-create", json_pack("{so}", "options", options));
+    script_add_job(worker_script(work->worker), "blockdev-create", json_pack("{so}", "options", options));
 }
 
 static void add_convert_steps(VolumeWork *work)
@@ -320,30 +320,30 @@ static void add_convert_steps(VolumeWork *work)
     add_part_file(work);
     worker_add_image(work->worker, image, "source");
     if (qcow2)
-        worker_add_job(work->worker, "blockdev-create", json_pack("{so}", "options", qcow2_options(work, image->size)));
+        script_add_job(worker_script(work->worker), "blockdev-create", json_pack("{so}", "options", qcow2_options(work, image->size)));
     else
-        worker_add_call(work->worker, "block_resize", json_pack("{ss sI}", "node-name", "part", "size", (json_int_t) image->size));
+        script_add_call(worker_script(work->worker), "block_resize", json_pack("{ss sI}", "node-name", "part", "size", (json_int_t) image->size));
     json_t *target = json_pack("{ss ss ss}", "driver", qcow2 ? "qcow2" : "raw", "node-name", "target", "file", "part");
     if (!work->compress)
         json_object_set_new(target, "detect-zeroes", json_string("unmap"));
     json_object_set_new(target, "discard", json_string("unmap"));
-    worker_add_call(work->worker, "blockdev-add", target);
+    script_add_call(worker_script(work->worker), "blockdev-add", target);
     /* A backup can compress; a mirror leaves holes. */
     json_t *arguments = json_pack("{ss ss ss}", "device", "source-node0", "target", "target", "sync", "full");
     if (work->compress)
         json_object_set_new(arguments, "compress", json_true());
-    worker_add_job(work->worker, work->compress ? "blockdev-backup" : "blockdev-mirror", arguments);
+    script_add_job(worker_script(work->worker), work->compress ? "blockdev-backup" : "blockdev-mirror", arguments);
     /* A copy may be larger than what it was made from. */
     if (work->size > image->size)
-        worker_add_call(work->worker, "block_resize", json_pack("{ss sI}", "node-name", "target", "size", (json_int_t) work->size));
-    worker_add_call(work->worker, "blockdev-del", json_pack("{ss}", "node-name", "target"));
+        script_add_call(worker_script(work->worker), "block_resize", json_pack("{ss sI}", "node-name", "target", "size", (json_int_t) work->size));
+    script_add_call(worker_script(work->worker), "blockdev-del", json_pack("{ss}", "node-name", "target"));
 }
 
 static void add_resize_steps(VolumeWork *work)
 {
     worker_add_image(work->worker, work->files->image, "volume");
-    worker_add_call(work->worker, "block_resize", json_pack("{ss sI}", "node-name", "volume-node0", "size", (json_int_t) work->size));
-    worker_add_call(work->worker, "blockdev-del", json_pack("{ss}", "node-name", "volume-node0"));
+    script_add_call(worker_script(work->worker), "block_resize", json_pack("{ss sI}", "node-name", "volume-node0", "size", (json_int_t) work->size));
+    script_add_call(worker_script(work->worker), "blockdev-del", json_pack("{ss}", "node-name", "volume-node0"));
 }
 
 /* After it was overwritten: an image of the same size with nothing in it. */
@@ -352,7 +352,7 @@ static void add_empty_steps(VolumeWork *work)
     const Image *image = work->files->image;
     const int fds[] = {image->fd, image->read_fd};
     add_file(work, fds, G_N_ELEMENTS(fds));
-    worker_add_job(work->worker, "blockdev-create", json_pack("{so}", "options", qcow2_options(work, image->size)));
+    script_add_job(worker_script(work->worker), "blockdev-create", json_pack("{so}", "options", qcow2_options(work, image->size)));
 }
 
 /* What is done to raw and to qcow2 volumes: a raw file needs nobody who understands it. */

@@ -129,6 +129,15 @@ void qmp_free(Qmp *qmp)
     qmp_unref(qmp);
 }
 
+void qmp_forget(Qmp *qmp, void *userdata)
+{
+    for (GList *l = qmp->calls.head; l; l = l->next) {
+        Call *call = l->data;
+        if (call->userdata == userdata)
+            call->reply = NULL;
+    }
+}
+
 bool qmp_is_ready(const Qmp *qmp)
 {
     return qmp->state == QMP_READY;

@@ -48,6 +48,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Qmp, qmp_free)
 
 bool qmp_is_ready(const Qmp *qmp);
 
+/* No answer reaches `userdata` any more. */
+void qmp_forget(Qmp *qmp, void *userdata);
+
 /* Sends a command. `arguments` is taken (stolen) in every case and may be NULL. `fd` -1, or a descriptor
  * that goes along as SCM_RIGHTS (duplicated here; the caller keeps its own), as getfd and add-fd want it.
  * `timeout_usec` 0: none. `reply` may be NULL where the answer does not matter. A negative errno means

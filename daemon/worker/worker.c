@@ -2,52 +2,27 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <systemd/sd-login.h>
-#include <unistd.h>
 
 #include "cleanup.h"
 #include "qmp.h"
 #include "service.h"
 
-#define JOB_ID "work"
-#define PROGRESS_USEC (200 * 1000)
-#define ANSWER_USEC (60 * G_USEC_PER_SEC)
-
-typedef struct Step {
-    char *command;
-    json_t *arguments;
-    int fd; /* goes along; -1: none */
-    bool job;
-} Step;
-
 struct Worker {
     sd_event *event;
     Scopes *scopes;
     bool user;
-    GPtrArray *steps; /* Step */
-    unsigned next;    /* the one that is under way is next - 1 */
+    Script *script;
     unsigned sets;
     char *unit;
     Qmp *qmp;
     ScopeJob *starting;
-    bool started, closing;
-    sd_event_source *progress_timer;
+    bool ended;
     WorkerDone done;
     WorkerProgress progress;
     void *userdata;
 };
-
-static void step_free(void *userdata)
-{
-    Step *step = userdata;
-    g_free(step->command);
-    json_decref(step->arguments);
-    close_fd(&step->fd);
-    g_free(step);
-}
 
 Worker *worker_new(sd_event *event, Scopes *scopes, bool user)
 {
@@ -55,7 +30,7 @@ Worker *worker_new(sd_event *event, Scopes *scopes, bool user)
     worker->event = sd_event_ref(event);
     worker->scopes = scopes;
     worker->user = user;
-    worker->steps = g_ptr_array_new_with_free_func(step_free);
+    worker->script = script_new(event, "work");
     return worker;
 }
 
@@ -64,181 +39,65 @@ void worker_free(Worker *worker)
     if (!worker)
         return;
     scope_job_forget(worker->starting);
-    sd_event_source_disable_unref(worker->progress_timer);
+    script_free(worker->script);
     qmp_free(worker->qmp);
     /* Done or not. It closes its images when it is told to end, and is killed where it does not. */
     if (worker->unit)
         service_end(worker->scopes, worker->unit);
-    g_ptr_array_unref(worker->steps);
     sd_event_unref(worker->event);
     g_free(worker->unit);
     g_free(worker);
 }
 
-/* ---- steps ---- */
-
-static void add_step(Worker *worker, const char *command, json_t *arguments, int fd, bool job)
+Script *worker_script(Worker *worker)
 {
-    Step *step = g_new(Step, 1);
-    *step = (Step){.command = g_strdup(command), .arguments = arguments ?: json_object(), .fd = fd, .job = job};
-    g_ptr_array_add(worker->steps, step);
-}
-
-void worker_add_call(Worker *worker, const char *command, json_t *arguments)
-{
-    add_step(worker, command, arguments, -1, false);
-}
-
-void worker_add_job(Worker *worker, const char *command, json_t *arguments)
-{
-    json_object_set_new(arguments, "job-id", json_string(JOB_ID));
-    /* It stays until it was asked why it ended. */
-    if (!g_str_equal(command, "blockdev-create"))
-        json_object_set_new(arguments, "auto-dismiss", json_false());
-    add_step(worker, command, arguments, -1, true);
+    return worker->script;
 }
 
 unsigned worker_add_fds(Worker *worker, const int *fds, size_t n)
 {
-    unsigned set = ++worker->sets;
-    for (size_t i = 0; i < n; i++)
-        if (fds[i] >= 0)
-            add_step(worker, "add-fd", json_pack("{si}", "fdset-id", (int) set), fcntl(fds[i], F_DUPFD_CLOEXEC, 3), false);
-    return set;
-}
-
-static void add_chain(Worker *worker, const Image *image, const char *name, unsigned depth)
-{
-    const BlockdevOptions options = {.discard = true};
-    const int fds[] = {image->fd, image->read_fd};
-    if (image->backing)
-        add_chain(worker, image->backing, name, depth + 1);
-    unsigned set = worker_add_fds(worker, fds, G_N_ELEMENTS(fds));
-    worker_add_call(worker, "blockdev-add", blockdev_file(image, name, depth, set, &options));
-    worker_add_call(worker, "blockdev-add", blockdev_format(image, name, depth, &options));
+    script_add_fds(worker->script, ++worker->sets, fds, n);
+    return worker->sets;
 }
 
 void worker_add_image(Worker *worker, const Image *image, const char *name)
 {
-    add_chain(worker, image, name, 0);
+    script_add_image(worker->script, image, name, &worker->sets);
 }
 
 /* ---- the run ---- */
 
 static void end(Worker *worker, const Error *error)
 {
-    if (worker->closing)
+    if (worker->ended)
         return;
-    worker->closing = true;
-    worker->progress_timer = sd_event_source_disable_unref(worker->progress_timer);
+    worker->ended = true;
     worker->done(worker, error, worker->userdata);
 }
 
-static void next_step(Worker *worker);
-
-static const Step *current_step(const Worker *worker)
+static void on_script(const Error *error, void *userdata)
 {
-    return worker->steps->pdata[worker->next - 1];
+    end(userdata, error);
 }
 
-static void on_answer(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+static void on_progress(double progress, void *userdata)
 {
     Worker *worker = userdata;
-    if (error)
-        return end(worker, error);
-    if (!current_step(worker)->job)
-        next_step(worker);
-}
-
-static void next_step(Worker *worker)
-{
-    g_autoptr(Error) error = NULL;
-    if (worker->next >= worker->steps->len)
-        return end(worker, NULL);
-    Step *step = worker->steps->pdata[worker->next++];
-    int r = qmp_call(worker->qmp, step->command, json_incref(step->arguments), step->fd, step->job ? 0 : ANSWER_USEC, on_answer, worker);
-    close_fd(&step->fd);
-    if (r >= 0)
-        return;
-    error_set_errno(&error, r, step->command, "QEMU cannot be asked");
-    end(worker, error);
-}
-
-static const json_t *our_job(const json_t *jobs)
-{
-    size_t i;
-    json_t *job;
-    json_array_foreach((json_t *) jobs, i, job)
-        if (g_strcmp0(json_string_value(json_object_get(job, "id")), JOB_ID) == 0)
-            return job;
-    return NULL;
-}
-
-static void on_progress(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
-{
-    Worker *worker = userdata;
-    const json_t *job = our_job(result);
-    json_int_t total = json_integer_value(json_object_get(job, "total-progress"));
-    json_int_t done = json_integer_value(json_object_get(job, "current-progress"));
-    if (!worker->closing && worker->progress && total > 0 && done >= 0 && done <= total)
-        worker->progress(worker, (double) done / (double) total, worker->userdata);
-}
-
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    Worker *worker = userdata;
-    if (worker->next > 0 && current_step(worker)->job)
-        (void) qmp_call(worker->qmp, "query-jobs", NULL, -1, 0, on_progress, worker);
-    (void) sd_event_source_set_time_relative(source, PROGRESS_USEC);
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-static void on_dismissed(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
-{
-    Worker *worker = userdata;
-    if (error)
-        end(worker, error);
-    else
-        next_step(worker);
-}
-
-/* How a job that has ended did. */
-static void on_concluded(Qmp *qmp, const json_t *result, const Error *failed, void *userdata)
-{
-    Worker *worker = userdata;
-    const char *cause = json_string_value(json_object_get(our_job(result), "error"));
-    g_autoptr(Error) error = NULL;
-    if (failed)
-        return end(worker, failed);
-    if (cause) {
-        /* QEMU has the kernel's words, not its number. */
-        bool full = strstr(cause, g_strerror(ENOSPC)) || strstr(cause, g_strerror(EDQUOT));
-        g_autofree char *words = g_utf8_make_valid(cause, -1);
-        error_set(&error, full ? ERROR_NO_SPACE : ERROR_QEMU_FAILED, NULL, NULL, "%.500s", words);
-        return end(worker, error);
-    }
-    (void) qmp_call(worker->qmp, "job-dismiss", json_pack("{ss}", "id", JOB_ID), -1, ANSWER_USEC, on_dismissed, worker);
-}
-
-static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userdata)
-{
-    Worker *worker = userdata;
-    const char *id = json_string_value(json_object_get(data, "id")), *status = json_string_value(json_object_get(data, "status"));
-    if (worker->closing || !g_str_equal(name, "JOB_STATUS_CHANGE") || worker->next == 0 || !current_step(worker)->job)
-        return;
-    if (g_strcmp0(id, JOB_ID) != 0 || !status)
-        return;
-    if (g_str_equal(status, "ready")) /* a mirror, which would go on for ever; it is whole when it is stopped now */
-        (void) qmp_call(qmp, "block-job-cancel", json_pack("{ss}", "device", JOB_ID), -1, 0, NULL, NULL);
-    else if (g_str_equal(status, "concluded"))
-        (void) qmp_call(qmp, "query-jobs", NULL, -1, ANSWER_USEC, on_concluded, worker);
+    if (worker->progress)
+        worker->progress(worker, progress, worker->userdata);
 }
 
 static void on_ready(Qmp *qmp, const char *version, void *userdata)
 {
     Worker *worker = userdata;
-    (void) sd_event_add_time_relative(worker->event, &worker->progress_timer, CLOCK_MONOTONIC, PROGRESS_USEC, 0, on_timer, worker);
-    next_step(worker);
+    script_run(worker->script, qmp, on_script, on_progress, worker);
+}
+
+static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userdata)
+{
+    Worker *worker = userdata;
+    if (!worker->ended)
+        (void) script_event(worker->script, name, data);
 }
 
 static void on_closed(Qmp *qmp, const Error *failed, void *userdata)

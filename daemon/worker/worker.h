@@ -8,14 +8,10 @@
  * its monitor (add-fd), which vmd has opened with the rights of whom it works for; it opens no path. It goes with vmd, which would not
  * know what to do with its result.
  *
- * A worker is a list of steps that are done in order, each a command of QMP. The first one that fails is the end of it. Belongs
- * to whoever made it; knows nothing of VMs and pools. */
+ * Belongs to whoever made it; knows nothing of VMs and pools. */
 
-#include <jansson.h>
-
-#include "blockdev.h"
-#include "error.h"
 #include "scope.h"
+#include "script.h"
 
 typedef struct Worker Worker;
 
@@ -29,12 +25,11 @@ Worker *worker_new(sd_event *event, Scopes *scopes, bool user);
 /* Ends it, done or not; what it was writing is in any state. NULL is fine. */
 void worker_free(Worker *worker);
 
-/* Steps. `arguments` is taken. A job is done when it has ended; its "job-id" is set here. */
-void worker_add_call(Worker *worker, const char *command, json_t *arguments);
-void worker_add_job(Worker *worker, const char *command, json_t *arguments);
+/* What it is to do; its steps are added before worker_start(). Borrowed. */
+Script *worker_script(Worker *worker);
 /* Puts copies of the descriptors into a set of their own, and returns its number: /dev/fdset/N. -1s are left out. */
 unsigned worker_add_fds(Worker *worker, const int *fds, size_t n);
-/* The nodes of an image with all that is behind it (blockdev.h): "NAME-node0" is it. */
+/* The nodes of an image with all that is behind it: "NAME-node0" is it. */
 void worker_add_image(Worker *worker, const Image *image, const char *name);
 
 /* `binary`: QEMU's path. `unit`: "vmd-job-3.service". False and an Error: nothing was begun, `done` will not come. */

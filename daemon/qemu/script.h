@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Script: a list of QMP commands that are done in order, some of them jobs whose end is waited for. The first one that fails is its
+ * end. For work on images, by a worker of its own (worker.h) or by the QEMU of a VM that runs.
+ *
+ * Belongs to whoever made it, and is to be freed before its Qmp is. Knows nothing of VMs. */
+
+#include "blockdev.h"
+#include "error.h"
+#include "qmp.h"
+
+typedef struct Script Script;
+
+/* Once, unless the script is freed before: `error` NULL when all steps are done. */
+typedef void (*ScriptDone)(const Error *error, void *userdata);
+/* Of the job that runs: 0 to 1. May be NULL. */
+typedef void (*ScriptProgress)(double progress, void *userdata);
+
+/* `job_id`: what its jobs are called; no other job of this QEMU is called so. */
+Script *script_new(sd_event *event, const char *job_id);
+void script_free(Script *script); /* a job that runs goes on; NULL is fine */
+
+/* Steps. `arguments` is taken. A job is done when it has ended; its "job-id" is set here. */
+void script_add_call(Script *script, const char *command, json_t *arguments);
+void script_add_job(Script *script, const char *command, json_t *arguments);
+
+/* Puts copies of the descriptors into a set, for /dev/fdset/SET; those that are -1 are left out. */
+void script_add_fds(Script *script, unsigned set, const int *fds, size_t n);
+
+/* The nodes of an image and of all that is behind it (blockdev.h): "NAME-node0" is it. Its sets are counted up in *set. */
+void script_add_image(Script *script, const Image *image, const char *name, unsigned *set);
+
+void script_run(Script *script, Qmp *qmp, ScriptDone done, ScriptProgress progress, void *userdata);
+
+/* Of the Qmp's events, each; true when it was for the script alone. */
+bool script_event(Script *script, const char *name, const json_t *data);
+
+/* Ends the job that runs; `done` comes with ERROR_CANCELLED. Between jobs it is done by its own. */
+void script_cancel(Script *script);
