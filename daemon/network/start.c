@@ -58,9 +58,10 @@ void network_take_away(Network *network)
         g_warning("%s", message);
     }
     firewalld_remove(network);
-    dirs_remove(dir);
+    /* The record goes last: what is left before that is found by it. */
     if (run->dhcp)
         network_server_remove_files(network);
+    dirs_remove(dir);
     g_clear_pointer(&network->run, network_run_free);
 }
 
