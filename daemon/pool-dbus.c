@@ -31,6 +31,36 @@ static void *find(Manager *manager, const char *path, Error **ret_error)
     return pool;
 }
 
+typedef struct ImportOptions {
+    VolumeWish wish;
+    char *format;
+    int fd; /* the message's */
+} ImportOptions;
+
+static void import_options_clear(ImportOptions *options)
+{
+    g_free(options->format);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImportOptions, import_options_clear)
+
+static bool read_import(sd_bus_message *m, ImportOptions *options, Error **ret_error)
+{
+    VolumeWish *wish = &options->wish;
+    const CallOption table[] = {{"format", 's', &options->format}, {"size", 't', &wish->size}, {"image", 'b', &wish->image}, {NULL}};
+    int r = sd_bus_message_read(m, "sh", &wish->name, &options->fd);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    return call_options_read(m, table, ret_error) && (options->format ||
+        error_set(ret_error, ERROR_INVALID_SETTINGS, "format", "Say it: it is never guessed from what stands in an image", "it is not given"));
+}
+
+static bool makes_image(sd_bus_message *m)
+{
+    g_auto(ImportOptions) options = {0};
+    g_autoptr(Error) error = NULL;
+    return !read_import(m, &options, &error) || options.wish.image;
+}
+
 /* Of what works on a volume, whose that is. */
 static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
 {
@@ -39,8 +69,9 @@ static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
     if (!pool)
         return;
     details->pool = g_strdup(pool->name);
-    details->callers_own = g_str_equal(member, "CreateVolume");
-    if (details->callers_own || !g_str_has_suffix(member, "Volume") || sd_bus_message_read(m, "s", &name) < 0)
+    bool import = g_str_equal(member, "ImportVolume");
+    details->callers_own = g_str_equal(member, "CreateVolume") || (import && !makes_image(m));
+    if (import || details->callers_own || !g_str_has_suffix(member, "Volume") || sd_bus_message_read(m, "s", &name) < 0)
         return;
     const Volume *volume = pool_find_volume(pool, name);
     if (volume)
@@ -245,6 +276,16 @@ static bool method_create_volume(Manager *manager, sd_bus_message *m, uid_t call
     return true;
 }
 
+static bool method_import_volume(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    g_auto(ImportOptions) options = {.wish.owner = caller};
+    const char *job;
+    if (!read_import(m, &options, ret_error) || !volume_import(object, &options.wish, options.fd, options.format, &job, ret_error))
+        return false;
+    reply_job(m, job);
+    return true;
+}
+
 static bool method_resize_volume(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     const Volume *volume = read_volume(object, m, ret_error);
@@ -354,6 +395,7 @@ GET(get_settings_file)
 }
 
 #define NEW_VOLUME "sa{sv}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(options) SD_BUS_PARAM(job)
+#define IMPORT_VOLUME "sha{sv}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(image) SD_BUS_PARAM(options) SD_BUS_PARAM(job)
 #define RESIZE_VOLUME "sta{sv}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(size) SD_BUS_PARAM(options) SD_BUS_PARAM(job)
 
 static const Method methods[] = {
@@ -368,6 +410,7 @@ static const Method methods[] = {
     {"ListVolumes", "", "a(ssttss)", SD_BUS_PARAM(volumes), ACTION_VIEW, NULL, method_list_volumes},
     {"GetVolume", "s", "a{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(volume), ACTION_VIEW, check_volume, method_get_volume},
     {"CreateVolume", NEW_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_create_volume},
+    {"ImportVolume", IMPORT_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_import_volume},
     {"ResizeVolume", RESIZE_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_resize_volume},
     {"RenameVolume", "ss", "", SD_BUS_PARAM(name) SD_BUS_PARAM(new_name), ACTION_MANAGE_POOLS, check_volumes, method_rename_volume},
     {"DeleteVolume", "st", "", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), ACTION_MANAGE_POOLS, check_volume, method_delete_volume},

@@ -23,6 +23,7 @@ static const char *const job_types[_JOB_TYPE_MAX] = {
     [JOB_CREATE_VOLUME] = "create-volume",
     [JOB_CLONE_VOLUME] = "clone-volume",
     [JOB_CONVERT_VOLUME] = "convert-volume",
+    [JOB_IMPORT_VOLUME] = "import-volume",
     [JOB_RESIZE_VOLUME] = "resize-volume",
     [JOB_WIPE_VOLUME] = "wipe-volume",
 };

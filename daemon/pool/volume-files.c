@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "foreign.h"
 #include "identity.h"
 
 #define VOLUME_MODE 0600
@@ -15,7 +16,8 @@
 VolumeFiles *volume_files_new(void)
 {
     VolumeFiles *files = g_atomic_rc_box_new0(VolumeFiles);
-    files->dir_fd = files->fd = files->read_fd = -1;
+    files->dir_fd = files->fd = files->read_fd = files->import_fd = -1;
+    files->mode = VOLUME_MODE;
     return files;
 }
 
@@ -33,6 +35,7 @@ static void clear(gpointer data)
     close_fd(&files->fd);
     close_fd(&files->read_fd);
     close_fd(&files->dir_fd);
+    close_fd(&files->import_fd);
     error_free(files->error);
     g_free(files->dir);
     g_free(files->name);
@@ -113,7 +116,9 @@ void volume_files_source(void *userdata)
 {
     VolumeFiles *files = userdata;
     const ImageSpec spec = {.path = files->source, .format = files->source_format, .read_only = true};
-    if (assume_owner(files, &files->error))
+    if (files->import_fd >= 0)
+        files->image = foreign_open(files->import_fd, files->source_format, files->name, &files->error);
+    else if (assume_owner(files, &files->error))
         files->image = image_open(&spec, &files->error);
 }
 
@@ -155,6 +160,8 @@ void volume_files_wipe(void *userdata)
 
 static bool commit(VolumeFiles *files, Error **ret_error)
 {
+    if (files->mode != VOLUME_MODE && fchmod(files->fd, files->mode) < 0)
+        return error_set_errno(ret_error, errno, files->name, "its mode cannot be set");
     if (fsync(files->fd) < 0)
         return error_set_errno(ret_error, errno, files->name, "it cannot be written to disk");
     int r = renameat2(files->dir_fd, files->part, files->dir_fd, files->name, RENAME_NOREPLACE);

@@ -16,6 +16,8 @@ typedef struct VolumeFiles {
     char *part;        /* the part file's name, while there is one */
     char *source;      /* path of an image to be read, or NULL */
     const char *source_format;
+    int import_fd;     /* or an image that the caller opened; -1: none */
+    mode_t mode;       /* of what is made */
 
     Image *image;      /* the source, or the volume itself where it is not made */
     int dir_fd, fd, read_fd; /* of the part */

@@ -13,17 +13,21 @@
 #include "volume.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "build.h"
 #include "claims.h"
 #include "cleanup.h"
+#include "foreign.h"
 #include "manager.h"
 #include "name.h"
 #include "volume-files.h"
 #include "worker.h"
 
 #define PROGRESS_USEC (200 * 1000)
+#define IMAGE_MODE 0644
 
 typedef struct WorkKind {
     JobType job;
@@ -268,7 +272,7 @@ static VolumeWork *work_new(Pool *pool, const WorkKind *kind, const char *name, 
 
 static void begin(VolumeWork *work)
 {
-    if (work->files->source)
+    if (work->files->source || work->files->import_fd >= 0)
         begin_task(work, volume_files_source, on_source, true);
     else
         begin_task(work, volume_files_open, on_opened, true);
@@ -313,16 +317,14 @@ static void add_overlay_steps(VolumeWork *work)
     script_add_job(worker_script(work->worker), "blockdev-create", json_pack("{so}", "options", options));
 }
 
-static void add_convert_steps(VolumeWork *work)
+/* From "source-node0", of that size, to the part. */
+static void add_copy_steps(VolumeWork *work, uint64_t size)
 {
-    const Image *image = work->files->image;
     bool qcow2 = work->format == IMAGE_QCOW2;
-    add_part_file(work);
-    worker_add_image(work->worker, image, "source");
     if (qcow2)
-        script_add_job(worker_script(work->worker), "blockdev-create", json_pack("{so}", "options", qcow2_options(work, image->size)));
+        script_add_job(worker_script(work->worker), "blockdev-create", json_pack("{so}", "options", qcow2_options(work, size)));
     else
-        script_add_call(worker_script(work->worker), "block_resize", json_pack("{ss sI}", "node-name", "part", "size", (json_int_t) image->size));
+        script_add_call(worker_script(work->worker), "block_resize", json_pack("{ss sI}", "node-name", "part", "size", (json_int_t) size));
     json_t *target = json_pack("{ss ss ss}", "driver", qcow2 ? "qcow2" : "raw", "node-name", "target", "file", "part");
     if (!work->compress)
         json_object_set_new(target, "detect-zeroes", json_string("unmap"));
@@ -334,9 +336,39 @@ static void add_convert_steps(VolumeWork *work)
         json_object_set_new(arguments, "compress", json_true());
     script_add_job(worker_script(work->worker), work->compress ? "blockdev-backup" : "blockdev-mirror", arguments);
     /* A copy may be larger than what it was made from. */
-    if (work->size > image->size)
+    if (work->size > size)
         script_add_call(worker_script(work->worker), "block_resize", json_pack("{ss sI}", "node-name", "target", "size", (json_int_t) work->size));
     script_add_call(worker_script(work->worker), "blockdev-del", json_pack("{ss}", "node-name", "target"));
+}
+
+static void add_convert_steps(VolumeWork *work)
+{
+    add_part_file(work);
+    worker_add_image(work->worker, work->files->image, "source");
+    add_copy_steps(work, work->files->image->size);
+}
+
+/* QEMU has read the image's header, and knows its size. */
+static bool on_import_opened(const json_t *result, void *userdata, Error **ret_error)
+{
+    VolumeWork *work = userdata;
+    json_int_t size = 0;
+    size_t i;
+    json_t *node;
+    json_array_foreach((json_t *) result, i, node)
+        if (g_strcmp0(json_string_value(json_object_get(node, "node-name")), "source-node0") == 0)
+            size = json_integer_value(json_object_get(json_object_get(node, "image"), "virtual-size"));
+    if (size <= 0)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, work->files->name, NULL, "the image is of a disk without a size");
+    add_copy_steps(work, (uint64_t) size);
+    return true;
+}
+
+static void add_import_steps(VolumeWork *work)
+{
+    add_part_file(work);
+    worker_add_image(work->worker, work->files->image, "source");
+    script_add_question(worker_script(work->worker), "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_import_opened, work);
 }
 
 static void add_resize_steps(VolumeWork *work)
@@ -360,6 +392,7 @@ static const WorkKind create_kind = {JOB_CREATE_VOLUME, true, {volume_files_size
 static const WorkKind overlay_kind = {JOB_CREATE_VOLUME, true, {NULL, NULL}, {NULL, add_overlay_steps}};
 static const WorkKind clone_kind = {JOB_CLONE_VOLUME, true, {volume_files_copy, volume_files_copy}, {NULL, NULL}};
 static const WorkKind convert_kind = {JOB_CONVERT_VOLUME, true, {NULL, NULL}, {add_convert_steps, add_convert_steps}};
+static const WorkKind import_kind = {JOB_IMPORT_VOLUME, true, {NULL, NULL}, {add_import_steps, add_import_steps}};
 static const WorkKind resize_kind = {JOB_RESIZE_VOLUME, false, {volume_files_size, NULL}, {NULL, add_resize_steps}};
 static const WorkKind wipe_kind = {JOB_WIPE_VOLUME, false, {volume_files_wipe, volume_files_wipe}, {NULL, add_empty_steps}};
 
@@ -409,35 +442,72 @@ static bool check_format(const VolumeWish *wish, ImageFormat format, const char 
     return true;
 }
 
+/* Whether something new of that name can be made there; its format, and the work, which has not begun. */
+static bool check_new(Pool *pool, const VolumeWish *wish, ImageFormat *ret_format, Error **ret_error)
+{
+    g_autofree char *thing = thing_of(pool, wish->name);
+    ImageFormat format = wish->format_set ? wish->format : g_str_has_suffix(wish->name, ".qcow2") ? IMAGE_QCOW2 : IMAGE_RAW;
+    if (!check_running(pool, ret_error) || !check_format(wish, format, thing, ret_error))
+        return false;
+    *ret_format = format;
+    if (pool_find_volume(pool, wish->name) || is_being_made(pool, wish->name))
+        return error_set(ret_error, ERROR_EXISTS, thing, "Choose another name, or delete it first", "there is one of this name");
+    return true;
+}
+
+static VolumeWork *work_of_wish(Pool *pool, const VolumeWish *wish, const WorkKind *kind, ImageFormat format)
+{
+    VolumeWork *work = work_new(pool, kind, wish->name, wish->image ? geteuid() : wish->owner);
+    work->format = format;
+    work->size = work->files->size = wish->size;
+    work->preallocation = wish->preallocation;
+    work->compress = wish->compress;
+    work->files->allocate = wish->preallocation == PREALLOCATE_FULL;
+    if (wish->image)
+        work->files->mode = IMAGE_MODE;
+    return work;
+}
+
 bool volume_make(Pool *pool, const VolumeWish *wish, const char **ret_job_path, Error **ret_error)
 {
     g_autofree char *thing = thing_of(pool, wish->name);
     const Volume *source = NULL;
+    ImageFormat format;
     if (!check_running(pool, ret_error) || (wish->from && !check_running(wish->from, ret_error)))
         return false;
     if (wish->from && !(source = pool_find_volume_or_error(wish->from, wish->volume, ret_error)))
         return false;
-    ImageFormat format = wish->format_set ? wish->format : g_str_has_suffix(wish->name, ".qcow2") ? IMAGE_QCOW2 : IMAGE_RAW;
-    if (!check_format(wish, format, thing, ret_error))
+    if (!check_new(pool, wish, &format, ret_error))
         return false;
-    if (pool_find_volume(pool, wish->name) || is_being_made(pool, wish->name))
-        return error_set(ret_error, ERROR_EXISTS, thing, "Choose another name, or delete it first", "there is one of this name");
     if (!source && wish->size == 0)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, thing, "Give it one, such as 20G", "it has no size");
     if (source && !wish->overlay && wish->size > 0 && wish->size < source->size)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, thing, NULL, "it cannot be smaller than what it is made from");
 
-    VolumeWork *work = work_new(pool, kind_of_wish(wish, source, format), wish->name, wish->owner);
-    work->format = format;
-    work->size = wish->size;
-    work->preallocation = wish->preallocation;
-    work->compress = wish->compress;
-    work->files->size = wish->size;
-    work->files->allocate = wish->preallocation == PREALLOCATE_FULL;
+    VolumeWork *work = work_of_wish(pool, wish, kind_of_wish(wish, source, format), format);
     if (source) {
         work->files->source = g_build_filename(wish->from->path, source->name, NULL);
         work->files->source_format = image_format_to_string(source->format);
     }
+    *ret_job_path = work->job->path;
+    begin(work);
+    return true;
+}
+
+bool volume_import(Pool *pool, const VolumeWish *wish, int fd, const char *format_name, const char **ret_job_path, Error **ret_error)
+{
+    ImageFormat format;
+    if (!foreign_format(format_name))
+        return error_set(ret_error, ERROR_UNSUPPORTED, "format", "There are raw, qcow2, vmdk, vdi, vhdx and vpc", "there is no format \"%.32s\"", format_name);
+    if (!check_new(pool, wish, &format, ret_error))
+        return false;
+    fd_cleanup int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0)
+        return error_set_errno(ret_error, errno, wish->name, "the image's descriptor cannot be copied");
+    VolumeWork *work = work_of_wish(pool, wish, &import_kind, format);
+    work->files->import_fd = copy;
+    work->files->source_format = foreign_format(format_name);
+    copy = -1;
     *ret_job_path = work->job->path;
     begin(work);
     return true;

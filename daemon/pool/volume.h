@@ -26,10 +26,13 @@ typedef struct VolumeWish {
     const char *volume;
     bool overlay;    /* a qcow2 image over it, in place of a copy */
     bool compress;
+    bool image;      /* that disks are made from: root's, and readable for all */
 } VolumeWish;
 
 /* Each: false and an Error, or the path of a job, borrowed. */
 bool volume_make(Pool *pool, const VolumeWish *wish, const char **ret_job_path, Error **ret_error);
+/* From an image that the caller has opened, in a format of foreign.h. The descriptor is copied. */
+bool volume_import(Pool *pool, const VolumeWish *wish, int fd, const char *format, const char **ret_job_path, Error **ret_error);
 bool volume_resize(Pool *pool, const Volume *volume, uint64_t size, bool shrink, const char **ret_job_path, Error **ret_error);
 bool volume_wipe(Pool *pool, const Volume *volume, const char **ret_job_path, Error **ret_error);
 

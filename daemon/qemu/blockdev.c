@@ -35,11 +35,11 @@ json_t *blockdev_format(const Image *image, const char *name, unsigned depth, co
 {
     g_autofree char *node = blockdev_node_name(name, depth), *file = blockdev_file_name(name, depth);
     g_autofree char *next = blockdev_node_name(name, depth + 1);
-    json_t *format = json_pack("{ss ss ss sb ss so}", "driver", image_format_to_string(image->format), "node-name", node, "file", file,
+    json_t *format = json_pack("{ss ss ss sb ss so}", "driver", image->driver ? image->driver : image_format_to_string(image->format), "node-name", node, "file", file,
         "read-only", image->read_only, "discard", discard(image, options), "cache", cache(image, options));
     if (options->discard && !image->read_only)
         json_object_set_new(format, "detect-zeroes", json_string("unmap"));
-    if (image->format == IMAGE_QCOW2)
+    if (image->format == IMAGE_QCOW2 || g_strcmp0(image->driver, "vmdk") == 0)
         json_object_set_new(format, "backing", image->backing ? json_string(next) : json_null());
     return format;
 }

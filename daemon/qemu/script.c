@@ -15,6 +15,8 @@ typedef struct Step {
     json_t *arguments;
     int fd; /* goes along; -1: none */
     bool job;
+    ScriptAnswer answer; /* NULL: it does not matter */
+    void *userdata;
 } Step;
 
 struct Script {
@@ -74,6 +76,14 @@ static void add_step(Script *script, const char *command, json_t *arguments, int
 void script_add_call(Script *script, const char *command, json_t *arguments)
 {
     add_step(script, command, arguments, -1, false);
+}
+
+void script_add_question(Script *script, const char *command, json_t *arguments, ScriptAnswer answer, void *userdata)
+{
+    add_step(script, command, arguments, -1, false);
+    Step *step = script->steps->pdata[script->steps->len - 1];
+    step->answer = answer;
+    step->userdata = userdata;
 }
 
 void script_add_job(Script *script, const char *command, json_t *arguments)
@@ -136,7 +146,11 @@ static void on_answer(Qmp *qmp, const json_t *result, const Error *error, void *
     Script *script = userdata;
     if (error)
         return end(script, error);
-    if (!current_step(script)->job)
+    const Step *step = current_step(script);
+    g_autoptr(Error) refused = NULL;
+    if (step->answer && !step->answer(result, step->userdata, &refused))
+        return end(script, refused);
+    if (!step->job)
         next_step(script);
 }
 

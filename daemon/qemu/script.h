@@ -21,8 +21,12 @@ typedef void (*ScriptProgress)(double progress, void *userdata);
 Script *script_new(sd_event *event, const char *job_id);
 void script_free(Script *script); /* a job that runs goes on; NULL is fine */
 
+/* May add steps, which come after all others. False and an Error: the script ends with that. */
+typedef bool (*ScriptAnswer)(const json_t *result, void *userdata, Error **ret_error);
+
 /* Steps. `arguments` is taken. A job is done when it has ended; its "job-id" is set here. */
 void script_add_call(Script *script, const char *command, json_t *arguments);
+void script_add_question(Script *script, const char *command, json_t *arguments, ScriptAnswer answer, void *userdata);
 void script_add_job(Script *script, const char *command, json_t *arguments);
 
 /* Puts copies of the descriptors into a set, for /dev/fdset/SET; those that are -1 are left out. */

@@ -27,6 +27,7 @@ typedef enum ImageFormat {
 typedef struct Image {
     char *path;
     ImageFormat format;
+    const char *driver; /* of QEMU's, for what is only imported (foreign.h); NULL: that of the format */
     bool read_only;
     bool block_device;
     bool direct;   /* opened with O_DIRECT, as cache=none wants it */
