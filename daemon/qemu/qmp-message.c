@@ -7,6 +7,7 @@
 #include "quote.h"
 
 #define EXCERPT_MAX 80U
+#define WORDS_MAX 1024U
 
 /* What jansson allocates, roundly, for each object, array, member and element. */
 enum {
@@ -125,4 +126,11 @@ json_t *qmp_message_parse(const char *line, size_t length, Error **ret_error)
         return NULL;
     }
     return g_steal_pointer(&message);
+}
+
+char *qmp_message_error_words(const json_t *error)
+{
+    const char *words = json_string_value(json_object_get(error, "desc"));
+
+    return quote_words(words ?: "", words ? strlen(words) : 0, WORDS_MAX);
 }

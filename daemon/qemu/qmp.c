@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "lines.h"
 #include "qmp-message.h"
-#include "quote.h"
 #include "value.h"
 
 /* What is read in one turn of the event loop: enough for most answers, and little enough that a QEMU which
@@ -29,7 +29,6 @@
 #define ID_STEP 1000000000
 #define ID_CONNECTIONS_MAX 1000000
 
-#define WORDS_MAX 1024U
 #define ACCURACY_USEC (10 * 1000)
 
 typedef enum QmpState {
@@ -68,7 +67,7 @@ struct Qmp {
     sd_event_source *timer;
     uint64_t timer_at;
 
-    GByteArray *partial; /* the start of a line whose end has not come; NULL most of the time */
+    Lines lines;
     GQueue calls;        /* Call, in the order in which they were sent */
     GQueue output;       /* Chunk */
     size_t output_size;
@@ -106,7 +105,7 @@ static void disconnect(Qmp *qmp)
         close(qmp->fd);
     qmp->fd = -1;
     drop_output(qmp);
-    g_clear_pointer(&qmp->partial, g_byte_array_unref);
+    lines_clear(&qmp->lines);
 }
 
 static void qmp_unref(Qmp *qmp)
@@ -223,11 +222,10 @@ static bool on_event(Qmp *qmp, const char *name, const json_t *data, Error **ret
 
 static Error *error_from_qemu(const char *command, const json_t *error)
 {
-    const char *words = json_string_value(json_object_get(error, "desc"));
-    g_autofree char *quoted = quote_words(words ?: "", words ? strlen(words) : 0, WORDS_MAX);
+    g_autofree char *words = qmp_message_error_words(error);
     Error *e = NULL;
 
-    error_set(&e, ERROR_QEMU_FAILED, command, NULL, "%s", *quoted ? quoted : "QEMU gave no reason");
+    error_set(&e, ERROR_QEMU_FAILED, command, NULL, "%s", *words ? words : "QEMU gave no reason");
     return e;
 }
 
@@ -298,38 +296,26 @@ static bool on_line(Qmp *qmp, const char *line, size_t length, Error **ret_error
     return violation(ret_error, "a line is neither answer nor event");
 }
 
-/* Takes what has been read; whole lines are dealt with, the rest is kept. */
+typedef struct Reading {
+    Qmp *qmp;
+    Error *error;
+} Reading;
+
+static bool take_line(const char *line, size_t length, void *userdata)
+{
+    Reading *reading = userdata;
+
+    return on_line(reading->qmp, line, length, &reading->error) && reading->qmp->state != QMP_CLOSED;
+}
+
 static bool on_bytes(Qmp *qmp, const char *data, size_t size, Error **ret_error)
 {
-    const char *end;
+    Reading reading = {.qmp = qmp};
 
-    while (size > 0 && (end = memchr(data, '\n', size))) {
-        size_t n = (size_t) (end - data);
-        bool ok;
-
-        if (qmp->partial) {
-            g_autoptr(GByteArray) line = g_steal_pointer(&qmp->partial);
-
-            g_byte_array_append(line, (const guint8 *) data, (guint) n);
-            ok = on_line(qmp, (const char *) line->data, line->len, ret_error);
-        } else
-            ok = on_line(qmp, data, n, ret_error);
-        if (!ok)
-            return false;
-        if (qmp->state == QMP_CLOSED)
-            return true;
-        data = end + 1;
-        size -= n + 1;
-    }
-    if (size == 0)
-        return true;
-    if ((qmp->partial ? qmp->partial->len : 0) + size > QMP_LINE_MAX)
+    if (lines_take(&qmp->lines, data, size, take_line, &reading) < 0)
         return error_set(
                 ret_error, ERROR_QEMU_FAILED, "QMP", NULL, "a line is longer than %u bytes", QMP_LINE_MAX);
-    if (!qmp->partial)
-        qmp->partial = g_byte_array_new();
-    g_byte_array_append(qmp->partial, (const guint8 *) data, (guint) size);
-    return true;
+    return !reading.error || error_propagate(ret_error, reading.error);
 }
 
 static void on_readable(Qmp *qmp)
@@ -353,7 +339,7 @@ static void on_readable(Qmp *qmp)
     }
     if (n < 0 && errno != ECONNRESET)
         error_set_errno(&error, errno, "QMP", "Cannot read");
-    else if (qmp->partial)
+    else if (qmp->lines.partial)
         violation(&error, "QEMU has closed its monitor in the middle of a line");
     qmp_close(qmp, error);
 }
@@ -570,6 +556,7 @@ int qmp_new(sd_event *event, int fd, const QmpHandlers *handlers, void *userdata
             .event = sd_event_ref(event),
             .timer_at = USEC_INFINITY,
             .first_id = (int64_t) g_random_int_range(1, ID_CONNECTIONS_MAX) * ID_STEP,
+            .lines.max = QMP_LINE_MAX,
             .calls = G_QUEUE_INIT,
             .output = G_QUEUE_INIT,
     };
