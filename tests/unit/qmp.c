@@ -17,6 +17,7 @@
 
 #include "build.h"
 #include "cleanup.h"
+#include "peer.h"
 #include "qmp-message.h"
 #include "qmp.h"
 #include "quote.h"
@@ -150,21 +151,6 @@ static void tear_down(Fixture *f, gconstpointer data)
     sd_event_unref(f->event);
 }
 
-/* One turn of the event loop. */
-static void turn(Fixture *f)
-{
-    g_assert_cmpint(sd_event_run(f->event, 100000), >=, 0);
-}
-
-#define RUN_UNTIL(condition)                                                                                 \
-    do {                                                                                                     \
-        int64_t start_ = g_get_monotonic_time();                                                             \
-        while (!(condition)) {                                                                               \
-            turn(f);                                                                                         \
-            g_assert_cmpint(g_get_monotonic_time() - start_, <, 20 * G_USEC_PER_SEC);                        \
-        }                                                                                                    \
-    } while (0)
-
 /* "@1" as the id of the first call after the one that negotiates. */
 static char *with_ids(Fixture *f, const char *text)
 {
@@ -236,13 +222,13 @@ static void test_real(Fixture *f, gconstpointer data)
     start_qemu(f);
     if (f->qemu == 0)
         return;
-    RUN_UNTIL(f->n_replies == 1);
+    RUN_UNTIL(f->event, f->n_replies == 1);
     g_assert_cmpuint(f->n_ready, ==, 1);
     g_assert_nonnull(json_object_get(f->result, "qemu"));
 
     for (char c = 'b'; c <= 'z'; c++)
         call(f, c % 3 ? "query-status" : "no-such-command", c);
-    RUN_UNTIL(f->n_replies == 26);
+    RUN_UNTIL(f->event, f->n_replies == 26);
     g_assert_cmpstr(f->order->str, ==, "abcdefghijklmnopqrstuvwxyz");
     g_assert_cmpint(f->error->code, ==, ERROR_QEMU_FAILED);
     g_assert_cmpstr(f->error->thing, ==, "no-such-command");
@@ -250,12 +236,12 @@ static void test_real(Fixture *f, gconstpointer data)
 
     g_assert_cmpint(
             qmp_call(f->qmp, "device_del", json_pack("{s:s}", "id", "x"), -1, 0, on_reply, NULL), ==, 0);
-    RUN_UNTIL(f->n_replies == 27);
+    RUN_UNTIL(f->event, f->n_replies == 27);
     desc = f->error->cause;
     g_assert_nonnull(strstr(desc, "'x' not found"));
 
     call(f, "query-qmp-schema", 0);
-    RUN_UNTIL(f->n_replies == 28);
+    RUN_UNTIL(f->event, f->n_replies == 28);
     g_assert_cmpuint(json_array_size(f->result), >, 300);
 }
 
@@ -273,7 +259,7 @@ static void test_fd(Fixture *f, gconstpointer data)
             qmp_call(f->qmp, "add-fd", json_pack("{s:i}", "fdset-id", 7), fd, 0, on_fd, &number), ==, 0);
     call(f, "query-status", 'c');
     g_assert_cmpint(fcntl(fd, F_GETFD), >=, 0); /* still ours */
-    RUN_UNTIL(f->n_replies == 3);
+    RUN_UNTIL(f->event, f->n_replies == 3);
     g_assert_cmpuint(f->n_errors, ==, 0);
     link = g_strdup_printf("/proc/%d/fd/%d", (int) f->qemu, (int) number);
     target = g_file_read_link(link, NULL);
@@ -281,10 +267,10 @@ static void test_fd(Fixture *f, gconstpointer data)
 
     /* One without a descriptor is refused by QEMU, and the connection goes on. */
     call(f, "add-fd", 'd');
-    RUN_UNTIL(f->n_replies == 4);
+    RUN_UNTIL(f->event, f->n_replies == 4);
     g_assert_cmpuint(f->n_errors, ==, 1);
     call(f, "query-status", 'e');
-    RUN_UNTIL(f->n_replies == 5);
+    RUN_UNTIL(f->event, f->n_replies == 5);
     g_assert_cmpuint(f->n_errors, ==, 1);
     g_remove(name);
 }
@@ -295,7 +281,7 @@ static void test_quit(Fixture *f, gconstpointer data)
     if (f->qemu == 0)
         return;
     call(f, "quit", 'q');
-    RUN_UNTIL(f->n_closed == 1);
+    RUN_UNTIL(f->event, f->n_closed == 1);
     g_assert_null(f->closed_error);
     g_assert_cmpstr(f->order->str, ==, "q");
     g_assert_cmpuint(f->n_errors, ==, 0);
@@ -308,12 +294,12 @@ static void test_killed(Fixture *f, gconstpointer data)
     start_qemu(f);
     if (f->qemu == 0)
         return;
-    RUN_UNTIL(f->n_ready == 1);
+    RUN_UNTIL(f->event, f->n_ready == 1);
     kill(f->qemu, SIGSTOP);
     call(f, "query-status", 'a');
     call(f, "query-version", 'b');
     kill(f->qemu, SIGKILL);
-    RUN_UNTIL(f->n_closed == 1);
+    RUN_UNTIL(f->event, f->n_closed == 1);
     g_assert_cmpstr(f->order->str, ==, "ab");
     g_assert_cmpuint(f->n_errors, ==, 2);
     g_assert_cmpstr(f->error->thing, ==, "query-version");
@@ -327,7 +313,7 @@ static void test_late_answer(Fixture *f, gconstpointer data)
     start_qemu(f);
     if (f->qemu == 0)
         return;
-    RUN_UNTIL(f->n_ready == 1);
+    RUN_UNTIL(f->event, f->n_ready == 1);
     kill(f->qemu, SIGSTOP);
     start = g_get_monotonic_time();
     call(f, "query-status", 'a');
@@ -335,7 +321,7 @@ static void test_late_answer(Fixture *f, gconstpointer data)
             qmp_call(f->qmp, "query-version", NULL, -1, 300000, on_reply, GINT_TO_POINTER('b')), ==, 0);
     g_assert_cmpint(
             qmp_call(f->qmp, "query-version", NULL, -1, 100000, on_reply, GINT_TO_POINTER('c')), ==, 0);
-    RUN_UNTIL(f->n_replies == 2);
+    RUN_UNTIL(f->event, f->n_replies == 2);
     g_assert_cmpint(g_get_monotonic_time() - start, >=, 300000);
     g_assert_cmpstr(f->order->str, ==, "cb");
     g_assert_cmpint(f->error->code, ==, ERROR_TIMED_OUT);
@@ -345,7 +331,7 @@ static void test_late_answer(Fixture *f, gconstpointer data)
     g_assert_cmpint(
             qmp_call(f->qmp, "query-status", NULL, -1, 10 * USEC_PER_SEC, on_reply, GINT_TO_POINTER('d')), ==,
             0);
-    RUN_UNTIL(f->n_replies == 4);
+    RUN_UNTIL(f->event, f->n_replies == 4);
     g_assert_cmpstr(f->order->str, ==, "cbad");
     g_assert_cmpuint(f->n_errors, ==, 2);
     g_assert_cmpuint(f->n_closed, ==, 0);
@@ -396,7 +382,7 @@ static void test_after_another(Fixture *f, gconstpointer data)
     g_clear_pointer(&f->qmp, qmp_free);
     g_assert_cmpint(qmp_new(f->event, connect_to(address), &handlers, f, &f->qmp), ==, 0);
     call(f, "query-status", 'a');
-    RUN_UNTIL(f->n_replies == 1);
+    RUN_UNTIL(f->event, f->n_replies == 1);
     g_assert_cmpuint(f->n_errors, ==, 0);
     g_assert_true(json_is_boolean(json_object_get(f->result, "running")));
     g_assert_cmpuint(f->n_closed, ==, 0);
@@ -495,45 +481,15 @@ static void test_crumbs(Fixture *f, gconstpointer data)
     call(f, "query-status", 'a');
     for (const char *p = said; *p; p++) {
         say(f, (char[]){*p, '\0'});
-        turn(f);
+        turn(f->event);
     }
     g_assert_cmpuint(f->n_ready, ==, 1);
     g_assert_cmpstr(f->last_event, ==, "RESUME");
     g_assert_cmpstr(f->order->str, ==, "a");
     say(f, "{\"eve");
     close_fd(&f->peer);
-    RUN_UNTIL(f->n_closed == 1);
+    RUN_UNTIL(f->event, f->n_closed == 1);
     g_assert_cmpstr(f->closed_error->cause, ==, "QEMU has closed its monitor in the middle of a line");
-}
-
-typedef struct Flood {
-    int fd;
-    const char *before, *text;
-    uint64_t limit, sent;
-    volatile bool broken;
-} Flood;
-
-static void *pour(void *userdata)
-{
-    Flood *flood = userdata;
-    size_t length = strlen(flood->text);
-    GString *block = g_string_new(NULL);
-
-    while (block->len < 65536)
-        g_string_append(block, flood->text);
-    (void) !write(flood->fd, flood->before, strlen(flood->before));
-    while (flood->sent < flood->limit) {
-        ssize_t n = send(flood->fd, block->str + flood->sent % length, block->len - flood->sent % length,
-                MSG_NOSIGNAL);
-
-        if (n < 0) {
-            flood->broken = true;
-            break;
-        }
-        flood->sent += (uint64_t) n;
-    }
-    g_string_free(block, TRUE);
-    return NULL;
 }
 
 static void test_endless_line(Fixture *f, gconstpointer data)
@@ -542,7 +498,7 @@ static void test_endless_line(Fixture *f, gconstpointer data)
     Flood flood = {.fd = f->peer, .before = before, .text = "x", .limit = UINT64_C(4) << 30};
     GThread *thread = g_thread_new("flood", pour, &flood);
 
-    RUN_UNTIL(f->n_closed == 1);
+    RUN_UNTIL(f->event, f->n_closed == 1);
     g_assert_nonnull(strstr(f->closed_error->cause, "a line is longer than 4194304 bytes"));
     g_thread_join(thread);
     g_assert_true(flood.broken);
@@ -573,12 +529,12 @@ static void test_event_flood(Fixture *f, gconstpointer data)
             sd_event_add_time_relative(f->event, &source, CLOCK_MONOTONIC, 1000, 1, on_tick, &n_ticks), >=,
             0);
     thread = g_thread_new("flood", pour, &flood);
-    RUN_UNTIL(f->n_events > 0);
+    RUN_UNTIL(f->event, f->n_events > 0);
     n_ticks = 0;
     while (n_ticks < 20) {
         unsigned n_before = f->n_events;
 
-        turn(f);
+        turn(f->event);
         most = MAX(most, f->n_events - n_before);
         g_assert_cmpuint(f->n_events, <, 2000000);
     }
@@ -605,7 +561,7 @@ static void test_silence(Fixture *f, gconstpointer data)
     g_assert_cmpint(r, ==, -ENOBUFS);
     g_assert_cmpuint(n, >=, QMP_QUEUE_MAX / 10100);
     g_assert_cmpuint(n, <, 1024);
-    RUN_UNTIL(f->n_replies == n);
+    RUN_UNTIL(f->event, f->n_replies == n);
     g_assert_cmpuint(f->n_errors, ==, n);
     g_assert_cmpint(f->error->code, ==, ERROR_TIMED_OUT);
     g_assert_cmpuint(f->n_closed, ==, 0);
@@ -619,7 +575,7 @@ static void test_silence(Fixture *f, gconstpointer data)
     }
     g_assert_cmpint(r, ==, -ENOBUFS);
     g_assert_cmpuint(n, ==, 1023); /* and the one that negotiates */
-    RUN_UNTIL(f->n_replies == n);
+    RUN_UNTIL(f->event, f->n_replies == n);
 }
 
 /* A peer that reads late gets all, whole, in order, with the descriptor at its command. */
@@ -692,7 +648,7 @@ static void test_deaf(Fixture *f, gconstpointer data)
     say(f, NEGOTIATED "{\"event\": \"POWERDOWN\"}\n");
     g_assert_cmpint(shutdown(f->peer, SHUT_RD), ==, 0);
     call(f, "query-status", 'a');
-    RUN_UNTIL(f->n_closed == 1);
+    RUN_UNTIL(f->event, f->n_closed == 1);
     g_assert_cmpstr(f->last_event, ==, "POWERDOWN");
     g_assert_cmpstr(f->order->str, ==, "a");
     g_assert_cmpstr(f->closed_error->cause, ==, "QEMU takes no more commands");
@@ -729,11 +685,11 @@ static void test_unasked_fds(Fixture *f, gconstpointer data)
     before = count_fds();
     for (int i = 0; i < 50; i++) {
         g_assert_cmpint(sendmsg(f->peer, &msg, 0), ==, 1);
-        turn(f);
+        turn(f->event);
     }
     g_assert_cmpuint(count_fds(), ==, before);
     say(f, NEGOTIATED);
-    RUN_UNTIL(f->n_ready == 1);
+    RUN_UNTIL(f->event, f->n_ready == 1);
 }
 
 /* Freed from each of its callbacks; whatever else had come is dropped. */
@@ -759,8 +715,8 @@ static void test_freed(Fixture *f, gconstpointer data)
             say(f, "garbage\n");
         else if (i != 4)
             say(f, talk);
-        RUN_UNTIL(!f->qmp);
-        turn(f);
+        RUN_UNTIL(f->event, !f->qmp);
+        turn(f->event);
         g_assert_cmpuint(f->n_replies, ==, reply ? 1 : i == 3 ? 2 : 0);
         g_assert_cmpuint(f->n_closed, ==, i == 3);
         if (i < 5) {
@@ -780,11 +736,11 @@ static void test_hostile_words(Fixture *f, gconstpointer data)
     say(f, NEGOTIATED "{\"error\": {\"class\": \"GenericError\", \"desc\": \"one\\r\\ntwo\\u001b[2J\\u202e "
                       "\\t three\\n\"}, "
                       "\"id\": @1}\n");
-    RUN_UNTIL(f->n_replies == 1);
+    RUN_UNTIL(f->event, f->n_replies == 1);
     g_assert_cmpstr(f->error->cause, ==, "one; two [2J three");
     text = g_strdup_printf("{\"error\": {\"desc\": \"%s\"}, \"id\": @2}\n", filler);
     say(f, text);
-    RUN_UNTIL(f->n_replies == 2);
+    RUN_UNTIL(f->event, f->n_replies == 2);
     g_assert_cmpuint(strlen(f->error->cause), ==, 1024);
 }
 
