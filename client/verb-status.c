@@ -149,6 +149,8 @@ static void print_runtime(Client *client, const json_t *vm, size_t columns)
                 reason, *reason ? ")" : "");
     print_resources(vm, scope);
     print_addresses(vm);
+    if (json_get_bool(vm, "AgentConnected"))
+        printf(LABEL "connected\n", "Agent");
     if (*json_get_string(scope, "ControlGroup"))
         systemd_print_processes(
                 client, unit, json_get_string(scope, "ControlGroup"), "      CGroup:", columns);

@@ -13,6 +13,7 @@
 #include "addresses.h"
 #include "command.h"
 #include "file-methods.h"
+#include "guest.h"
 #include "hotplug.h"
 #include "instance.h"
 #include "method.h"
@@ -303,7 +304,17 @@ GET(get_qemu)
 
 GET(get_addresses)
 {
-    return vm_append_addresses(userdata, reply);
+    VM *vm = userdata;
+    int r = vm_append_addresses(vm, reply);
+    if (vm->instance)
+        guest_refresh(vm->instance->guest);
+    return r;
+}
+
+GET(get_agent)
+{
+    const VM *vm = userdata;
+    return sd_bus_message_append(reply, "b", vm->instance && guest_answers(vm->instance->guest));
 }
 
 GET(get_bool)
@@ -394,6 +405,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("CPUs", "u", NULL, offsetof(VM, cpus), CHANGES),
     SD_BUS_PROPERTY("Memory", "t", NULL, offsetof(VM, memory), CHANGES),
     SD_BUS_PROPERTY("Addresses", "a(ssss)", get_addresses, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("AgentConnected", "b", get_agent, 0, CHANGES),
     SD_BUS_PROPERTY("SettingsFile", "s", get_settings_file, 0, CONST),
     SD_BUS_PROPERTY("Problem", "s", get_problem, 0, CHANGES),
     SD_BUS_PROPERTY("NeedsRestart", "b", get_bool, offsetof(VM, needs_restart), CHANGES),

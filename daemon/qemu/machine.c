@@ -144,7 +144,7 @@ static void add_serial_bus(Command *command, const MachineParts *parts)
         return;
     command_addf(command, DEFAULT, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", parts->agent_fd);
     command_add_fd(command, parts->agent_fd);
-    command_add(command, DEFAULT, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0", NULL);
+    command_add(command, DEFAULT, "-device", "virtserialport,id=agent,chardev=agent,name=org.qemu.guest_agent.0", NULL);
 }
 
 static void add_kernel(Command *command, const MachineParts *parts)

@@ -93,6 +93,7 @@ void vm_instance_ended(VM *vm)
     if (instance->hotplug)
         hotplug_ended(g_steal_pointer(&instance->hotplug));
     GArray *waiters = instance_take_waiters(instance);
+    bool had_guest = instance->guest;
     vm->instance = NULL;
     vm->needs_restart = false;
     instance_free(instance, true);
@@ -100,6 +101,8 @@ void vm_instance_ended(VM *vm)
     if (!start)
         vm_set_state(vm, verdict.state, verdict.reason, verdict.message);
     g_free(verdict.message);
+    if (had_guest)
+        vm_changed(vm, "AgentConnected", "Addresses", NULL);
     if (start)
         start_ended(start, &end);
     if (stop)

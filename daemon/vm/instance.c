@@ -16,6 +16,7 @@
 
 #include "cleanup.h"
 #include "guard.h"
+#include "guest.h"
 #include "manager.h"
 #include "port.h"
 
@@ -56,6 +57,7 @@ void instance_free(Instance *instance, bool remove)
     sd_event_source_disable_unref(instance->guard_end);
     sd_event_source_disable_unref(instance->kill_timer);
     close_fd(&instance->guard_pidfd);
+    guest_free(instance->guest);
     qmp_free(instance->qmp);
     g_free(instance->dir);
     g_free(instance->accelerator_reason);
@@ -93,20 +95,26 @@ bool instance_guard_is_gone(const Instance *instance)
     return poll(&end, 1, 0) > 0;
 }
 
-int instance_connect_monitor(Instance *instance)
+int instance_connect(const Instance *instance, const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     /* The folder's name can be longer than a socket address: go through a descriptor of it. */
     fd_cleanup int dir = open(instance->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return -errno;
-    (void) snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/monitor", dir);
+    (void) snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir, name);
     fd_cleanup int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
     if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
         return -errno;
-    return qmp_new(instance->vm->manager->event, steal_fd(&fd), &instance_qmp_handlers, instance, &instance->qmp);
+    return steal_fd(&fd);
+}
+
+int instance_connect_monitor(Instance *instance)
+{
+    int fd = instance_connect(instance, "monitor");
+    return fd < 0 ? fd : qmp_new(instance->vm->manager->event, fd, &instance_qmp_handlers, instance, &instance->qmp);
 }
 
 static char *record_images(const Instance *instance)

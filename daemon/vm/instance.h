@@ -32,6 +32,7 @@ typedef struct InstanceEnd {
 } InstanceEnd;
 
 typedef struct Start Start;       /* start.c */
+typedef struct Guest Guest;       /* guest.c */
 typedef struct Waiter {
     VMDone done;
     void *userdata;
@@ -55,6 +56,7 @@ struct Instance {
 
     Qmp *qmp;
     bool monitor_ready;
+    Guest *guest;      /* NULL until its agent has been there */
 
     bool kvm;
     char *accelerator_reason;
@@ -85,6 +87,9 @@ void instance_free(Instance *instance, bool remove);
 /* From when the guard is there. */
 int instance_watch_guard(Instance *instance, pid_t pid, int pidfd);
 bool instance_guard_is_gone(const Instance *instance); /* or its end is not yet dispatched */
+
+/* A connection to one of the folder's sockets, the caller's; it does not block. A negative errno. */
+int instance_connect(const Instance *instance, const char *name);
 
 /* Connects to QEMU's monitor socket. */
 int instance_connect_monitor(Instance *instance);

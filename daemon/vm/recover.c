@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "guest.h"
 #include "manager.h"
 #include "name.h"
 #include "steps.h"
@@ -150,4 +151,5 @@ static void on_status(Qmp *qmp, const json_t *result, const Error *error, void *
 void recover_monitor_ready(VM *vm)
 {
     (void) qmp_call(vm->instance->qmp, "query-status", NULL, -1, QUERY_USEC, on_status, vm);
+    guest_find(vm->instance);
 }

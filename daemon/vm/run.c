@@ -2,16 +2,11 @@
 
 /* What happens to a VM while it runs: QEMU's events become states, and the short verbs that need no job. */
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "cleanup.h"
-#include "instance.h"
+#include "guest.h"
 #include "manager.h"
 #include "steps.h"
 
@@ -77,6 +72,9 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
 {
     Instance *instance = userdata;
     VM *vm = instance->vm;
+    /* Whatever is done to the VM meanwhile. */
+    if (g_str_equal(name, "VSERPORT_CHANGE"))
+        return guest_port_changed(instance, data);
     /* A step under way sees an event first and may keep it to itself. */
     if (instance->start)
         return start_event(instance->start, name, data);
@@ -175,7 +173,6 @@ bool vm_resume(VM *vm, VMDone done, void *userdata, Error **ret_error)
 int vm_open_console(VM *vm, Error **ret_error)
 {
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (!vm->instance) {
         error_set(ret_error, ERROR_NOT_RUNNING, thing, "Start it first", "it does not run, so it has no console");
         return -1;
@@ -184,14 +181,12 @@ int vm_open_console(VM *vm, Error **ret_error)
         error_set(ret_error, ERROR_UNSUPPORTED, thing, "Set Type=serial in [Console]", "it has no console");
         return -1;
     }
-    fd_cleanup int dir = open(vm->instance->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    fd_cleanup int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    (void) snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/console", dir);
-    if (dir < 0 || fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0) {
-        error_set_errno(ret_error, errno, thing, "its console cannot be reached");
+    int fd = instance_connect(vm->instance, "console");
+    if (fd < 0) {
+        error_set_errno(ret_error, fd, thing, "its console cannot be reached");
         return -1;
     }
     /* Blocking is what a caller expects of a descriptor that it is given. */
     (void) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    return steal_fd(&fd);
+    return fd;
 }
