@@ -2,7 +2,10 @@
 
 /* All objects' places on the bus: manager_export(). */
 
+#include <string.h>
+
 #include "method.h"
+#include "name.h"
 #include "network.h"
 #include "pool.h"
 
@@ -43,37 +46,43 @@ static int find_job(sd_bus *bus, const char *path, const char *interface, void *
     return *ret_found ? 1 : 0;
 }
 
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* The paths of a table whose keys are names, sorted. sd-bus frees them with free(), which GLib's allocator is. */
+static char **list_paths(GHashTable *table, char *(*to_path)(const char *name))
+{
+    GHashTableIter iter;
+    gpointer name;
+    GPtrArray *nodes = g_ptr_array_new();
+    g_hash_table_iter_init(&iter, table);
+    while (g_hash_table_iter_next(&iter, &name, NULL))
+        g_ptr_array_add(nodes, to_path(name));
+    g_ptr_array_sort(nodes, compare_paths);
+    g_ptr_array_add(nodes, NULL);
+    return (char **) g_ptr_array_free(nodes, FALSE);
+}
+
 static int list_vm_nodes(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
 {
-    size_t n;
-    g_autofree VM **vms = manager_list_vms(userdata, &n);
-    /* sd-bus frees these with free(), which GLib's allocator is. */
-    char **nodes = g_new0(char *, n + 1);
-    for (size_t i = 0; i < n; i++)
-        nodes[i] = vm_object_path(vms[i]);
-    *ret_nodes = nodes;
+    const Manager *manager = userdata;
+    *ret_nodes = list_paths(manager->vms, name_to_vm_path);
     return 0;
 }
 
 static int list_network_nodes(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
 {
-    size_t n;
-    g_autofree Network **networks = manager_list_networks(userdata, &n);
-    char **nodes = g_new0(char *, n + 1);
-    for (size_t i = 0; i < n; i++)
-        nodes[i] = network_object_path(networks[i]);
-    *ret_nodes = nodes;
+    const Manager *manager = userdata;
+    *ret_nodes = list_paths(manager->networks, name_to_network_path);
     return 0;
 }
 
 static int list_pool_nodes(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
 {
-    size_t n;
-    g_autofree Pool **pools = manager_list_pools(userdata, &n);
-    char **nodes = g_new0(char *, n + 1);
-    for (size_t i = 0; i < n; i++)
-        nodes[i] = pool_object_path(pools[i]);
-    *ret_nodes = nodes;
+    const Manager *manager = userdata;
+    *ret_nodes = list_paths(manager->pools, name_to_pool_path);
     return 0;
 }
 
