@@ -5,6 +5,7 @@
  *     port_open     nothing yet: the answer never comes before the call returns
  *     on_begin      the network is made to run            perhaps with its start
  *     on_network    address, tap, bridge, record          no waiting
+ *     on_allowed    systemd has let vmd open macvtaps     only where it could not
  *     on_rules      its forwards and filter are there     in a thread; only where it has some */
 
 #include "borrow.h"
@@ -22,11 +23,21 @@ struct PortOpening {
     Passt *passt;
     Port *port;
     Tap tap;
+    sd_bus_slot *allowing;
+    unsigned n_tries; /* since systemd was asked */
 };
+
+/* The device policy of vmd's own unit has a number in it for macvtaps only when the kernel knew them as the unit started; it learns
+ * of them when the first one is made. */
+#define OWN_UNIT "vmd.service"
+#define MACVTAPS "char-macvtap"
+#define TRY_USEC (20 * 1000)
+#define TRIES_MAX 10U
 
 static void opening_free(PortOpening *opening)
 {
     sd_event_source_disable_unref(opening->begin);
+    sd_bus_slot_unref(opening->allowing);
     borrow_cancel(opening->borrow);
     passt_cancel(opening->passt);
     port_wish_free(opening->wish);
@@ -52,13 +63,46 @@ static void on_rules(const Error *error, void *userdata)
     finish(userdata, error);
 }
 
+static int on_try(sd_event_source *source, uint64_t usec, void *userdata);
+static void make(PortOpening *opening, Network *network);
+
+static bool try_later(PortOpening *opening)
+{
+    opening->begin = sd_event_source_disable_unref(opening->begin);
+    return opening->n_tries++ < TRIES_MAX &&
+        sd_event_add_time_relative(opening->manager->event, &opening->begin, CLOCK_MONOTONIC, TRY_USEC, 1, on_try, opening) >= 0;
+}
+
+static int on_allowed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    make(userdata, NULL);
+    return 0;
+}
+
+/* Whether a macvtap that vmd may not open is to be tried again. */
+static bool allow_macvtaps(PortOpening *opening, const Error *error)
+{
+    if (opening->wish->kind != PORT_MACVTAP || error->code != ERROR_UNSUPPORTED)
+        return false;
+    if (opening->allowing)
+        return try_later(opening);
+    return unit_allow_devices(opening->manager->scopes, OWN_UNIT, MACVTAPS, on_allowed, opening, &opening->allowing) >= 0;
+}
+
 static void make(PortOpening *opening, Network *network)
 {
     g_autoptr(Error) error = NULL;
     opening->port = port_add(opening->manager, network, opening->wish, &opening->tap, &error);
     if (opening->port && (opening->port->filter || opening->port->forwards->len > 0))
         return networks_apply_rules(opening->manager, on_rules, opening);
-    finish(opening, error);
+    if (opening->port || !allow_macvtaps(opening, error))
+        finish(opening, error);
+}
+
+static int on_try(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    make(userdata, NULL);
+    return 0;
 }
 
 static void on_network(const Error *error, void *userdata)

@@ -384,6 +384,13 @@ void unit_disable(Scopes *scopes, const char *unit)
         NULL, NULL, "asb", 1, unit, false);
 }
 
+int unit_allow_devices(Scopes *scopes, const char *unit, const char *devices, sd_bus_message_handler_t done, void *userdata,
+    sd_bus_slot **ret)
+{
+    return sd_bus_call_method_async(scopes->bus, ret, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "SetUnitProperties", done, userdata,
+        "sba(sv)", unit, true, 1, "DeviceAllow", "a(ss)", 1, devices, "rw");
+}
+
 /* The words of cgroup.controllers, space around each so that strstr() finds whole words. */
 static char *read_controllers(int dir)
 {

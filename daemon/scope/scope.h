@@ -66,6 +66,12 @@ void scope_reset(Scopes *scopes, const char *unit);
 /* Takes a unit file out of what is started at boot, if it is there. Nothing is reported. */
 void unit_disable(Scopes *scopes, const char *unit);
 
+/* Lets the processes of a unit that runs open a class of devices ("char-macvtap") until the next boot. systemd looks its number up
+ * now, where DeviceAllow= in the unit's file does at the unit's start. `done` gets the reply, after which it may still take a
+ * moment; *ret is the caller's, who does not hear of it any more after sd_bus_slot_unref(). */
+int unit_allow_devices(Scopes *scopes, const char *unit, const char *devices, sd_bus_message_handler_t done, void *userdata,
+    sd_bus_slot **ret);
+
 /* Makes the cgroup for a scope in vms.slice. Returns an open folder (O_PATH would not do), or
  * -EEXIST (a scope of that name is not gone yet), -EOPNOTSUPP (not sound here, or no cgroup2) or another negative errno. */
 int scope_cgroup_make(Scopes *scopes, const char *unit);
