@@ -15,6 +15,7 @@ static const SettingSection sections[] = {
         {"Disk", true, "A disk or a CD; the name is free, the order of sections is the order of disks."},
         {"Network", true, "A network interface; the name is free, the order of sections is the order of interfaces."},
         {"Console", false, "The console that vmctl console attaches to."},
+        {"Credentials", false, "What a guest with systemd is given as system credentials."},
         {"Scope", false, "Resource control of the VM's scope: any property of systemd.resource-control(5)."},
         {"QEMU", false, "What the other sections have no key for."},
         {NULL},
@@ -123,6 +124,12 @@ static const SettingKey keys[] = {
                 .metavar = "TYPE", .summary = "A serial port, a virtio console, or none."},
         {"Console", "LogSize", SETTING_SIZE, "1M", .min = 64 * KiB, .max = 64 * MiB,
                 .summary = "How much of what was printed is kept for replay."},
+
+        {"Credentials", "Load", SETTING_WORDS,
+                .summary = "A credential from a file, as ID:PATH, such as ssh.authorized_keys.root:/root/.ssh/id_ed25519.pub; "
+                           "repeated lines append."},
+        {"Credentials", "Set", SETTING_WORDS, .option = "credential", .metavar = "ID:VALUE",
+                .summary = "A credential that is no secret, such as system.hostname:web; repeated lines append."},
 
         {"Scope", "*", SETTING_PROPERTY,
                 .summary = "A property of systemd.resource-control(5) as a unit file spells it, such as "

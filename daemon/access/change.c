@@ -34,6 +34,7 @@ static const Rule rules[] = {
     {"Disk", "Format", ACTION_USE_FOREIGN_PATHS, true},
     {"Boot", "Kernel", ACTION_USE_FOREIGN_PATHS, false},
     {"Boot", "Initrd", ACTION_USE_FOREIGN_PATHS, false},
+    {"Credentials", "Load", ACTION_USE_FOREIGN_PATHS, false},
 };
 
 static bool is_kind(const char *section, const char *kind)

@@ -166,6 +166,22 @@ static void add_kernel(Command *command, const MachineParts *parts)
     command_add(command, machine_origin(parts, "Boot", "CommandLine"), "-append", set ? set : console, NULL);
 }
 
+/* The strings are behind descriptors, and in no argument that others could read. */
+static bool add_credentials(Command *command, const MachineParts *parts, Error **ret_error)
+{
+    const GArray *fds = parts->credential_fds;
+    if (!fds || fds->len == 0)
+        return true;
+    if (!qemu_build_has_option(parts->build, "smbios"))
+        return error_set(ret_error, ERROR_UNSUPPORTED, "[Credentials]", NULL, "%s cannot give them to a guest", qemu_build_path(parts->build));
+    for (guint i = 0; i < fds->len; i++) {
+        int fd = g_array_index(fds, int, i);
+        command_addf(command, "[Credentials]", "-smbios", "type=11,path=/proc/self/fd/%d", fd);
+        command_add_fd(command, fd);
+    }
+    return true;
+}
+
 Command *machine_command(const MachineParts *parts, Error **ret_error)
 {
     g_autoptr(Command) command = command_new();
@@ -182,6 +198,8 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     add_common_devices(command, parts);
     add_slots(command, parts);
     add_kernel(command, parts);
+    if (!add_credentials(command, parts, ret_error))
+        return NULL;
     if (!machine_add_disks(command, parts, ret_error) || !machine_add_interfaces(command, parts, ret_error))
         return NULL;
     if (parts->incoming)

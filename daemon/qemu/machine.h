@@ -51,6 +51,7 @@ typedef struct MachineParts {
     bool incoming;    /* waits for a saved state, which comes over the monitor */
     GPtrArray *disks; /* MachineDisk */
     GPtrArray *interfaces; /* MachineInterface; may be NULL */
+    GArray *credential_fds; /* int: a string for the guest each; may be NULL */
 } MachineParts;
 
 Command *machine_command(const MachineParts *parts, Error **ret_error);

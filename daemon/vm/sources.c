@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "credentials.h"
 #include "identity.h"
 #include "manager.h"
 #include "name.h"
@@ -24,6 +25,7 @@ typedef struct Sources {
     bool as_owner;
     uid_t owner, reader;
     char *kernel, *initrd; /* paths */
+    GPtrArray *credentials; /* Credential */
     GPtrArray *disks;      /* DiskSource */
     MachineParts parts;
     Error *error;
@@ -43,6 +45,7 @@ void sources_close(MachineParts *parts)
     close_fd(&parts->kernel_fd);
     close_fd(&parts->initrd_fd);
     g_clear_pointer(&parts->disks, g_ptr_array_unref);
+    g_clear_pointer(&parts->credential_fds, g_array_unref);
 }
 
 static void sources_free(void *userdata)
@@ -50,6 +53,7 @@ static void sources_free(void *userdata)
     Sources *sources = userdata;
     sources_close(&sources->parts);
     g_ptr_array_unref(sources->disks);
+    g_clear_pointer(&sources->credentials, g_ptr_array_unref);
     g_free(sources->kernel);
     g_free(sources->initrd);
     error_free(sources->error);
@@ -126,7 +130,8 @@ static bool open_all(Sources *sources, Error **ret_error)
         if (!source->disk->image)
             return false;
     }
-    return true;
+    sources->parts.credential_fds = credentials_open(sources->credentials, ret_error);
+    return sources->parts.credential_fds != NULL;
 }
 
 static void run(void *userdata)
@@ -185,6 +190,9 @@ static Sources *sources_new(const VM *vm, const Settings *settings, uid_t reader
             "Initrd= means nothing without Kernel=");
         return NULL;
     }
+    sources->credentials = credentials_read(settings, ret_error);
+    if (!sources->credentials)
+        return NULL;
     g_autofree const char **sections = settings_sections(settings, "Disk");
     for (size_t i = 0; sections && sections[i]; i++)
         if (!add_disk(sources, settings, sections[i], ret_error))
@@ -339,5 +347,6 @@ bool sources_take(void *data, MachineParts *parts, Error **ret_error)
     parts->kernel_fd = steal_fd(&sources->parts.kernel_fd);
     parts->initrd_fd = steal_fd(&sources->parts.initrd_fd);
     parts->disks = g_steal_pointer(&sources->parts.disks);
+    parts->credential_fds = g_steal_pointer(&sources->parts.credential_fds);
     return true;
 }

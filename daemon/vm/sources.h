@@ -22,7 +22,7 @@ bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t
 /* `done` does not come. NULL is fine. */
 void sources_abandon(SourcesOpening *opening);
 
-/* Moves what was opened into `parts`: disks, kernel_fd, initrd_fd. Takes `data`, also when it returns false. */
+/* Moves what was opened into `parts`: disks, kernel_fd, initrd_fd, credential_fds. Takes `data`, also when it returns false. */
 bool sources_take(void *data, MachineParts *parts, Error **ret_error);
 
 /* Closes what sources_take() gave; may be called twice. */
