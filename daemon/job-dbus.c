@@ -17,6 +17,8 @@ static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
     const Job *job = job_find_by_path(manager->jobs, sd_bus_message_get_path(m));
     g_autofree char *name = NULL;
     const VM *vm = job && sd_bus_path_decode(job->object, "/org/vmd1/vm", &name) > 0 ? manager_find_vm(manager, name) : NULL;
+    if (job)
+        details->owner = job->owner;
     if (!vm)
         return;
     details->vm = g_strdup(vm->name);

@@ -77,6 +77,7 @@ Job *job_new(Jobs *jobs, JobType type, const char *object, void (*cancel)(Job *j
     job->type = type;
     job->path = g_strdup_printf(MANAGER_PATH "/job/%u", job->id);
     job->object = g_strdup(object);
+    job->owner = (uid_t) -1;
     job->progress = -1;
     job->cancel = cancel;
     job->userdata = userdata;

@@ -10,6 +10,7 @@
  * volumes work on the pool, any number of them.
  * job-dbus.c is its face on the bus. */
 
+#include <sys/types.h>
 #include <systemd/sd-bus.h>
 
 #include "error.h"
@@ -42,6 +43,7 @@ typedef struct Job {
     JobState state;
     char *path;   /* its own */
     char *object; /* the path of what it works on */
+    uid_t owner;  /* of the volume that it works on; (uid_t) -1: no volume's */
     double progress;
     /* Begins to take back what was begun; the end is still told by job_finish(). NULL: cannot be cancelled. */
     void (*cancel)(struct Job *job, void *userdata);

@@ -174,6 +174,7 @@ static void take(Pool *pool, Look *look)
 static void on_look(void *data, void *userdata)
 {
     Pool *pool = userdata;
+    Manager *manager = pool->manager;
     g_autoptr(Look) look = data;
     g_autoptr(Error) error = NULL;
     pool->look = NULL;
@@ -193,8 +194,8 @@ static void on_look(void *data, void *userdata)
     if (pool->look_again && !error)
         begin(pool);
     else
-        pool_tell(&pool->lookers, error);
-    manager_check_idle(pool->manager);
+        pool_tell(&pool->lookers, error); /* with the last job on it, it may be gone */
+    manager_check_idle(manager);
 }
 
 static void cannot_begin(Pool *pool, int r)

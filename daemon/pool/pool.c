@@ -211,14 +211,25 @@ Volume *pool_find_volume(const Pool *pool, const char *name)
     return NULL;
 }
 
+static char *find_remedy(const Pool *pool, const char *name)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (guint i = 0; i < pool->volumes->len; i++)
+        g_ptr_array_add(names, ((const Volume *) pool->volumes->pdata[i])->name);
+    g_ptr_array_add(names, NULL);
+    const char *nearest = name_nearest(name, (const char *const *) names->pdata);
+    return nearest ? g_strdup_printf("Did you mean \"%s/%s\"?", pool->name, nearest)
+                   : g_strdup_printf("See 'vmctl %svolume list %s'", pool->manager->user ? "--user " : "", pool->name);
+}
+
 Volume *pool_find_volume_or_error(const Pool *pool, const char *name, Error **ret_error)
 {
     Volume *volume = pool_find_volume(pool, name);
-    g_autofree char *remedy = g_strdup_printf("See 'vmctl %svolume list %s'", pool->manager->user ? "--user " : "", pool->name);
-    g_autofree char *thing = g_strdup_printf("Volume \"%s/%.128s\"", pool->name, name);
-    if (!volume)
-        error_set(ret_error, ERROR_NO_SUCH_VOLUME, thing, remedy, "there is no such volume");
-    return volume;
+    if (volume)
+        return volume;
+    g_autofree char *remedy = find_remedy(pool, name), *thing = g_strdup_printf("Volume \"%s/%.128s\"", pool->name, name);
+    error_set(ret_error, ERROR_NO_SUCH_VOLUME, thing, remedy, "there is no such volume");
+    return NULL;
 }
 
 /* ---- who waits ---- */

@@ -92,6 +92,20 @@ void volume_works_free(Manager *manager)
     g_ptr_array_unref(manager->works);
 }
 
+static void end(Pool *pool, Job *job, const Error *error)
+{
+    Manager *manager = pool->manager;
+    job_finish(job, error);
+    manager_settle_pool(manager, pool);
+    manager_check_idle(manager);
+}
+
+static void on_seen(const Error *error, void *userdata)
+{
+    Job *job = userdata;
+    end(job->userdata, job, NULL);
+}
+
 static void finish(VolumeWork *work, const Error *error)
 {
     Manager *manager = work->manager;
@@ -100,11 +114,15 @@ static void finish(VolumeWork *work, const Error *error)
     g_autoptr(Error) copy = error_copy(error);
     g_ptr_array_remove_fast(manager->works, work);
     work_free(work);
-    job_finish(job, copy);
-    if (pool->state == POOL_RUNNING)
-        pool_look(pool, NULL, NULL);
-    manager_settle_pool(manager, pool);
-    manager_check_idle(manager);
+    if (error || pool->state != POOL_RUNNING) {
+        if (pool->state == POOL_RUNNING)
+            pool_look(pool, NULL, NULL);
+        return end(pool, job, copy);
+    }
+    /* Who hears that it is done, and asks at once, sees it. */
+    job->cancel = NULL;
+    job->userdata = pool;
+    pool_look(pool, on_seen, job);
 }
 
 /* ---- steps in threads ---- */
@@ -266,6 +284,7 @@ static VolumeWork *work_new(Pool *pool, const WorkKind *kind, const char *name, 
     if (kind->make)
         work->files->part = g_strdup_printf(".%s%s", name, pool->manager->part_suffix);
     work->job = job_new(pool->manager->jobs, kind->job, path, on_cancel, work);
+    work->job->owner = owner;
     g_ptr_array_add(pool->manager->works, work);
     return work;
 }
