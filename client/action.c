@@ -36,6 +36,10 @@ static const Action actions[] = {
     { &kind_network, .verb = "start", .method = "Start", .doing = "starting", .noun = "start" },
     { &kind_network, .verb = "stop", .method = "Stop", .doing = "stopping", .noun = "stop" },
     { &kind_network, .verb = "delete", .method = "Delete", .doing = "deleting", .noun = "deletion", .confirm = true },
+    { &kind_pool, .verb = "start", .method = "Start", .doing = "starting", .noun = "start", .harmless = "org.vmd1.Error.AlreadyRunning" },
+    { &kind_pool, .verb = "stop", .method = "Stop", .doing = "stopping", .noun = "stop" },
+    { &kind_pool, .verb = "refresh", .method = "Refresh", .doing = "refreshing", .noun = "refresh" },
+    { &kind_pool, .verb = "delete", .method = "Delete", .doing = "deleting", .noun = "deletion", .confirm = true },
         /* clang-format on */
 };
 
@@ -97,7 +101,6 @@ static void item_done(Item *item, int exit)
     send_more(work);
 }
 
-/* JobRemoved's message is "ERROR-NAME: MESSAGE" where the job failed. */
 static int job_exit(Item *item, const char *result, const char *message)
 {
     if (strcmp(result, "done") == 0)
@@ -105,14 +108,7 @@ static int job_exit(Item *item, const char *result, const char *message)
     clear_progress(item->work);
     if (strcmp(result, "cancelled") == 0)
         return report("VM \"%s\": its %s was cancelled", item->name, item->work->action->noun);
-
-    g_auto(GStrv) parts = g_strsplit(message, ": ", 2);
-    bool named = parts[0] && parts[1] && g_str_has_prefix(parts[0], "org.");
-    sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(
-            named ? parts[0] : "org.vmd1.Error.Failed", named      ? parts[1]
-                                                        : *message ? message
-                                                                   : "the job failed");
-    return report_bus(item->work->client, item->name, &error, -EIO);
+    return report_job(item->work->client, item->name, message);
 }
 
 static void job_ended(Item *item, const char *result, const char *message)
@@ -155,7 +151,7 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
     const char *job;
 
     if (error) {
-        if (work->client->notify && work->action->harmless &&
+        if ((work->client->notify || work->client->now) && work->action->harmless &&
                 strcmp(error->name, work->action->harmless) == 0) {
             item_done(item, EXIT_DONE);
             return 0;

@@ -16,7 +16,7 @@ typedef struct Action {
     const char *noun;     /* "stop", for "its stop goes on" */
     const char *begun;    /* with --no-block: the state in which it counts as begun, "starting"; or NULL */
     const char *end;      /* of a job: the state that the VM is in then */
-    const char *harmless; /* with --notify: the error that is no failure there */
+    const char *harmless; /* with --notify, and where it is only part of another verb: the error that is no failure there */
     bool job;             /* replies with a job */
     bool flags;           /* takes t flags (VM.Delete) */
     bool confirm;         /* asks first, on a terminal */

@@ -18,6 +18,7 @@
 #define MANAGER_INTERFACE "org.vmd1.Manager"
 #define VM_INTERFACE "org.vmd1.VM"
 #define NETWORK_INTERFACE "org.vmd1.Network"
+#define POOL_INTERFACE "org.vmd1.Pool"
 #define JOB_INTERFACE "org.vmd1.Job"
 
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
@@ -32,7 +33,7 @@ enum {
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
     EXIT_NOT_RUNNING = 3, /* of `status`, as systemctl has it */
-    EXIT_NO_SUCH_VM = 4, /* or network */
+    EXIT_NO_SUCH_VM = 4, /* network, pool or volume */
     EXIT_NOT_AUTHORIZED = 5,
     EXIT_INTERRUPTED = 130,
 };
@@ -74,6 +75,8 @@ typedef struct Client {
     GPtrArray *cdroms;
     const char *wait_time, *mac, *port_name; /* ip, tap */
     GPtrArray *forwards;
+    const char *size, *format, *preallocation, *from; /* volumes */
+    bool overlay, compress, shrink;
 } Client;
 
 JsonMode client_json(const Client *client);

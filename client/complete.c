@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* complete: what a shell may offer for the last of the words, one "WORD<tab>DESCRIPTION" a line. The three
- * shells' scripts only hand their words over, so that they know what vmctl knows. A line ":files" asks the
- * shell for names of files, ":commands" for those of commands. */
+ * shells' scripts only hand their words over, so that they know what vmctl knows. A last line ":files" asks the
+ * shell for names of files, too, ":commands" for those of commands. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +9,9 @@
 #include "option.h"
 #include "schema.h"
 #include "scope-property.h"
+#include "value.h"
 #include "verb.h"
+#include "volume.h"
 
 /* A shell waits for us: better no names than a pause. */
 #define LIST_TIMEOUT (2 * G_USEC_PER_SEC)
@@ -29,24 +31,68 @@ static void offer_words(const char *current, const char *prefix, const char *wor
         offer(current, prefix, *word, "", NULL);
 }
 
+static int open_bus(Client *client)
+{
+    return client->bus       ? 0
+           : client->user    ? sd_bus_open_user(&client->bus)
+           : client->host    ? sd_bus_open_system_remote(&client->bus, client->host)
+           : client->machine ? sd_bus_open_system_machine(&client->bus, client->machine)
+                             : sd_bus_open_system(&client->bus);
+}
+
+/* The rows that a method answers with, or NULL. */
+static json_t *get_rows(Client *client, const char *path, const char *interface, const char *method)
+{
+    g_autoptr(sd_bus_message) message = NULL, reply = NULL;
+    int r = open_bus(client);
+    if (r >= 0)
+        r = sd_bus_message_new_method_call(client->bus, &message, BUS_NAME, path, interface, method);
+    if (r >= 0)
+        r = sd_bus_call(client->bus, message, LIST_TIMEOUT, NULL, &reply);
+    return r >= 0 ? json_from_message(reply, &r) : NULL;
+}
+
 /* What there is of a kind, with how it does. */
 static void offer_names(Client *client, const ObjectKind *kind, const char *current, const char *prefix)
 {
-    g_autoptr(sd_bus_message) message = NULL, reply = NULL;
+    g_autoptr(json_t) rows = get_rows(client, MANAGER_PATH, MANAGER_INTERFACE, kind->list);
     size_t i;
     json_t *row;
-    int r = client->user      ? sd_bus_open_user(&client->bus)
-            : client->host    ? sd_bus_open_system_remote(&client->bus, client->host)
-            : client->machine ? sd_bus_open_system_machine(&client->bus, client->machine)
-                              : sd_bus_open_system(&client->bus);
-    if (r >= 0)
-        r = sd_bus_message_new_method_call(
-                client->bus, &message, BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, kind->list);
-    if (r >= 0)
-        r = sd_bus_call(client->bus, message, LIST_TIMEOUT, NULL, &reply);
-    g_autoptr(json_t) rows = r >= 0 ? json_from_message(reply, &r) : NULL;
     json_array_foreach(rows, i, row) offer(current, prefix, json_string_value(json_array_get(row, 0)), "",
             json_string_value(json_array_get(row, 1)));
+}
+
+static void offer_volumes_of(Client *client, const char *pool, const char *current, const char *prefix, bool bare)
+{
+    g_autofree char *path = kind_object(&kind_pool, pool);
+    g_autoptr(json_t) rows = get_rows(client, path, POOL_INTERFACE, "ListVolumes");
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        const char *volume = json_string_value(json_array_get(row, 0)), *format = json_string_value(json_array_get(row, 1));
+        g_autofree char *name = g_strjoin("/", pool, volume, NULL);
+        g_autofree char *size = format_size_human((uint64_t) json_integer_value(json_array_get(row, 2)));
+        g_autofree char *description = g_strjoin(", ", format, size, NULL);
+        offer(current, prefix, name, "", description);
+        if (bare)
+            offer(current, prefix, volume, "", description);
+    }
+}
+
+/* POOL/VOLUME of all that run; where something is typed already, and that `may_be_bare`, VOLUME of "default", too. */
+static void offer_volumes(Client *client, const char *current, const char *prefix, bool may_be_bare)
+{
+    g_autoptr(json_t) pools = get_rows(client, MANAGER_PATH, MANAGER_INTERFACE, "ListPools");
+    bool typed = strlen(current) > strlen(prefix);
+    size_t i;
+    json_t *row;
+    json_array_foreach(pools, i, row)
+    {
+        const char *pool = json_string_value(json_array_get(row, 0));
+        if (g_strcmp0(json_string_value(json_array_get(row, 1)), "running") == 0)
+            offer_volumes_of(client, pool, current, prefix, may_be_bare && typed && strcmp(pool, VOLUME_DEFAULT_POOL) == 0);
+    }
 }
 
 /* The verbs of a group, without its name; or (NULL) those of one word and the groups. */
@@ -115,18 +161,23 @@ static void offer_setting_value(
         offer_names(client, &kind_network, current, prefix);
     else if (key->words)
         offer_words(current, prefix, key->words);
-    else if (key->type == SETTING_PATH || key->type == SETTING_SOURCE)
+    else if (key->type == SETTING_SOURCE) {
+        offer_volumes(client, current, prefix, false);
+        puts(":files");
+    } else if (key->type == SETTING_PATH)
         puts(":files");
     else if (key->type == SETTING_BOOL)
         offer_words(current, prefix, "yes|no");
 }
 
-static void offer_value(const Verb *verb, const Option *option, const char *current, const char *prefix)
+static void offer_value(Client *client, const Verb *verb, const Option *option, const char *current, const char *prefix)
 {
     if (option->words)
         offer_words(current, prefix, option->words);
     else if (option->kind == OPTION_CDROM)
         puts(":files");
+    else if (option->kind == OPTION_VOLUME)
+        offer_volumes(client, current, prefix, true);
     else if (option->kind == OPTION_CHANGE)
         offer_settings(verb_kind(verb), current, prefix);
 }
@@ -153,7 +204,7 @@ static bool offer_value_of_previous(
     if (option) {
         if (!takes_value(option))
             return false;
-        offer_value(verb, option, current, "");
+        offer_value(client, verb, option, current, "");
         return true;
     }
     if (key)
@@ -175,7 +226,7 @@ static void offer_long(Client *client, const Verb *verb, const char *current)
     if (key)
         offer_setting_value(client, key, current, prefix);
     else if (option)
-        offer_value(verb, option, current, prefix);
+        offer_value(client, verb, option, current, prefix);
 }
 
 /* Finds the verb, or the group whose verb comes next, and the bus that the line asks for. */
@@ -235,6 +286,8 @@ int verb_complete(Client *client)
         offer_verbs(current, group);
     else if (strcmp(verb->name, "tap") == 0 && previous[0] != '-' && strcmp(previous, verb->name) != 0)
         offer(current, "", "--", "", "the command comes next");
+    else if (verb->flags & VERB_VOLUMES)
+        offer_volumes(client, current, "", true);
     else if (verb->flags & VERB_NAMES)
         offer_names(client, verb_kind(verb), current, "");
     return EXIT_DONE;

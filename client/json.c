@@ -218,7 +218,9 @@ void note_restart(Client *client, const char *name)
     g_autoptr(json_t) properties = NULL;
     if (client->quiet || json_get_properties(client, name, &properties) != EXIT_DONE)
         return;
-    if (json_get_bool(properties, "NeedsRestart") ||
-            (kind == &kind_network && strcmp(json_get_string(properties, "State"), "running") == 0))
+    bool runs = strcmp(json_get_string(properties, "State"), "running") == 0;
+    /* A folder may be another one at once, what is mounted may not. */
+    bool keeps = kind == &kind_network || (kind == &kind_pool && *json_get_string(properties, "Unit"));
+    if (json_get_bool(properties, "NeedsRestart") || (runs && keeps))
         note(client, "%s \"%s\" runs; the change holds from its next start on.", kind->word, name);
 }

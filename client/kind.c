@@ -19,6 +19,7 @@ const ObjectKind kind_vm = {
         .suffix = ".vm",
         .path = "/org/vmd1/vm",
         .interface = VM_INTERFACE,
+        .stays = " Images stay.",
         .create = "CreateVM",
         .get = "GetVM",
         .list = "ListVMs",
@@ -38,13 +39,34 @@ const ObjectKind kind_network = {
         .suffix = ".net",
         .path = "/org/vmd1/network",
         .interface = NETWORK_INTERFACE,
+        .stays = "",
         .create = "CreateNetwork",
         .get = "GetNetwork",
         .list = "ListNetworks",
         .list_members = "name state mode bridge path",
 };
 
-const ObjectKind *const kinds[] = {&kind_vm, &kind_network, NULL};
+const ObjectKind kind_pool = {
+        .word = "Pool",
+        .thing = "pool",
+        .things = "pools",
+        .group = " pool",
+        .look = " pool show",
+        .tag = "pool",
+        .schema = &pool_schema,
+        .bare = (const char *const[]){"Pool", NULL},
+        .example = "Pool.Path=/srv/vm",
+        .suffix = ".pool",
+        .path = "/org/vmd1/pool",
+        .interface = POOL_INTERFACE,
+        .stays = " Volumes stay.",
+        .create = "CreatePool",
+        .get = "GetPool",
+        .list = "ListPools",
+        .list_members = "name state type capacity available allocation path",
+};
+
+const ObjectKind *const kinds[] = {&kind_vm, &kind_network, &kind_pool, NULL};
 
 /* Short, and free of what the value is: an interface that changes its network keeps its name, and so its MAC
  * address. */

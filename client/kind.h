@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Kinds of objects: what differs between VMs and networks where a verb does the same with both.
+/* Kinds of objects: what differs between VMs, networks and pools where a verb does the same with both.
  *
  * A verb is about one kind (its row in verb.c says which), and so is the run of vmctl that it is in: what
  * shares code between kinds asks client_kind(). All of this is constant; to add a kind, add a table here, a
@@ -24,11 +24,12 @@ typedef struct ObjectKind {
     const char *suffix;      /* of its files */
     const char *path;        /* its objects are below it */
     const char *interface;
+    const char *stays;               /* " Images stay.": what a deletion leaves, or "" */
     const char *create, *get, *list; /* methods of the manager */
     const char *list_members;        /* what `list` answers with, "name state leader path" */
 } ObjectKind;
 
-extern const ObjectKind kind_vm, kind_network;
+extern const ObjectKind kind_vm, kind_network, kind_pool;
 
 /* All of them, NULL-terminated. */
 extern const ObjectKind *const kinds[];

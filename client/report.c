@@ -49,7 +49,7 @@ int report_errno(int err, const char *format, ...)
 
 static int exit_code(ErrorCode code)
 {
-    if (code == ERROR_NO_SUCH_VM || code == ERROR_NO_SUCH_NETWORK)
+    if (code == ERROR_NO_SUCH_VM || code == ERROR_NO_SUCH_NETWORK || code == ERROR_NO_SUCH_POOL || code == ERROR_NO_SUCH_VOLUME)
         return EXIT_NO_SUCH_VM;
     if (code == ERROR_NOT_AUTHORIZED)
         return EXIT_NOT_AUTHORIZED;
@@ -168,6 +168,15 @@ int report_bus(Client *client, const char *name, const sd_bus_error *error, int 
         return bus_errors[i].code;
     }
     return name ? report("%s \"%s\": %s", client_kind(client)->word, name, text) : report("%s", text);
+}
+
+int report_job(Client *client, const char *name, const char *message)
+{
+    g_auto(GStrv) parts = g_strsplit(message, ": ", 2);
+    bool named = parts[0] && parts[1] && g_str_has_prefix(parts[0], "org.");
+    const char *text = named ? parts[1] : *message ? message : "the job failed";
+    sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(named ? parts[0] : "org.vmd1.Error.Failed", text);
+    return report_bus(client, name, &error, -EIO);
 }
 
 void note(const Client *client, const char *format, ...)

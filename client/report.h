@@ -22,6 +22,9 @@ int report_error(const Error *error);
  * printed as it came; for those of the bus itself the way out is added. */
 int report_bus(Client *client, const char *name, const sd_bus_error *error, int r);
 
+/* What JobRemoved says of a job that failed, "ERROR-NAME: MESSAGE". */
+int report_job(Client *client, const char *name, const char *message);
+
 /* The exit code of a D-Bus error's name, without printing. */
 int report_exit_code(const char *error_name);
 

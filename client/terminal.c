@@ -70,6 +70,12 @@ size_t terminal_columns(void)
     return 80;
 }
 
+size_t terminal_columns_of_stderr(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) >= 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 static size_t char_width(gunichar c)
 {
     return g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;

@@ -29,6 +29,9 @@ const char *terminal_normal(FILE *file, Style style);
 /* Columns: $COLUMNS, the terminal's own, or 80; 0 where lines are not to be cut (no terminal). */
 size_t terminal_columns(void);
 
+/* Columns of the terminal that stderr is. */
+size_t terminal_columns_of_stderr(void);
+
 /* How many columns the text takes. */
 size_t terminal_width(const char *text);
 

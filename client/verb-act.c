@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* start stop kill reboot reset pause resume save delete, and what networks have of these: one call an object.
- */
+/* start stop kill reboot reset pause resume save delete, and what networks and pools have of these: one call an
+ * object. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +49,7 @@ static int confirm_delete(Client *client)
     g_autofree char *names = g_strjoinv("\", \"", client->arguments);
     if (terminal_confirm(false, "Forget \"%s\" and delete %s settings?%s", names,
                 client->n_arguments > 1 ? "their" : "its",
-                client_kind(client) == &kind_vm ? " Images stay." : ""))
+                client_kind(client)->stays))
         return EXIT_DONE;
     note(client, "Nothing was deleted.");
     return EXIT_FAILED;

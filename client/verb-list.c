@@ -45,13 +45,14 @@ typedef enum Cell {
     CELL_STATE,
     CELL_NUMBER, /* 0: there is none */
     CELL_SIZE,
+    CELL_SPACE, /* 0 of what does not run: it is not known */
     CELL_WORDS,
     CELL_ADDRESSES, /* of Addresses of org.vmd1.VM, as addresses_to_json() has it */
 } Cell;
 
 typedef struct Column {
     const char *title, *member; /* of the table and of JSON */
-    const char *property;       /* where it comes from with --full */
+    const char *property;       /* where it comes from; none: what the short answer has */
     Cell cell;
 } Column;
 
@@ -95,8 +96,36 @@ static const Column network_full_columns[] = {
         {},
 };
 
+/* Where it is, is no part of the short answer. */
+static const Column pool_columns[] = {
+        {"NAME", "name", "Name", CELL_TEXT},
+        {"STATE", "state", "State", CELL_STATE},
+        {"TYPE", "type", "Type", CELL_TEXT},
+        {">CAPACITY", "capacity", "Capacity", CELL_SPACE},
+        {">AVAILABLE", "available", "Available", CELL_SPACE},
+        {">ALLOCATION", "allocation", "Allocation", CELL_SPACE},
+        {"PATH", "folder", "Path", CELL_TEXT},
+        {},
+};
+
+static const Column pool_full_columns[] = {
+        {"NAME", "name", "Name", CELL_TEXT},
+        {"STATE", "state", "State", CELL_STATE},
+        {"TYPE", "type", "Type", CELL_TEXT},
+        {">CAPACITY", "capacity", "Capacity", CELL_SPACE},
+        {">AVAILABLE", "available", "Available", CELL_SPACE},
+        {">ALLOCATION", "allocation", "Allocation", CELL_SPACE},
+        {">VOLUMES", "volumes", "Volumes", CELL_NUMBER},
+        {"PATH", "folder", "Path", CELL_TEXT},
+        {"UNIT", "unit", "Unit", CELL_TEXT},
+        {"DESCRIPTION", "description", "Description", CELL_TEXT},
+        {},
+};
+
 static const Column *columns_of(const Client *client)
 {
+    if (client_kind(client) == &kind_pool)
+        return client->full ? pool_full_columns : pool_columns;
     if (client_kind(client) == &kind_network)
         return client->full ? network_full_columns : network_columns;
     return client->full ? vm_full_columns : vm_columns;
@@ -139,6 +168,11 @@ static void add_cell(Table *table, const Column *column, const json_t *object)
         break;
     case CELL_SIZE:
         size = format_size_human(number > 0 ? (uint64_t) number : 0);
+        table_add(table, STYLE_NONE, size);
+        break;
+    case CELL_SPACE:
+        if (number > 0 || strcmp(json_get_string(object, "state"), "running") == 0)
+            size = format_size_human((uint64_t) MAX(number, 0));
         table_add(table, STYLE_NONE, size);
         break;
     case CELL_WORDS:
@@ -216,7 +250,7 @@ static void print_list(Client *client, const json_t *objects)
 {
     const Column *columns = columns_of(client);
     const ObjectKind *kind = client_kind(client);
-    const char *header[G_N_ELEMENTS(vm_full_columns) + G_N_ELEMENTS(network_full_columns)] = {};
+    const char *header[MAX(G_N_ELEMENTS(vm_full_columns), G_N_ELEMENTS(pool_full_columns))] = {};
     size_t i;
     json_t *object;
 
@@ -237,7 +271,7 @@ int verb_list(Client *client)
 
     if (!client_json(client))
         pager_open(client->no_pager, client->full);
-    int r = client->full ? list_full(client, &all) : list_short(client, &all);
+    int r = columns_of(client)->property ? list_full(client, &all) : list_short(client, &all);
     if (r != EXIT_DONE)
         return r;
     json_array_foreach(all, i, object) if (is_wanted(client, json_get_string(object, "name"),
@@ -269,7 +303,7 @@ static char *object_label(const char *path)
 int verb_jobs(Client *client)
 {
     static const char *const keys[] = {"id", "type", "state", "object", "path", NULL};
-    static const char *const header[] = {">JOB", "VM", "TYPE", "STATE", NULL};
+    static const char *const header[] = {">JOB", "OF", "TYPE", "STATE", NULL};
     g_autoptr(json_t) jobs = NULL;
     g_autoptr(Table) table = table_new(header);
     size_t i;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* show, cat, explain: what vmd knows of a VM or a network, in full. */
+/* show, cat, explain: what vmd knows of a VM, a network, a pool or a volume, in full. */
 #include <string.h>
 #include <time.h>
 
@@ -12,6 +12,7 @@
 #include "timestamp.h"
 #include "value.h"
 #include "verb.h"
+#include "volume.h"
 
 /* A value as it stands behind "=". The caller frees. */
 static char *value_to_text(const char *name, const json_t *value)
@@ -20,7 +21,7 @@ static char *value_to_text(const char *name, const json_t *value)
         return terminal_clean(json_string_value(value));
     if (json_is_boolean(value))
         return g_strdup(json_is_true(value) ? "yes" : "no");
-    if (json_is_integer(value) && g_str_has_suffix(name, "Timestamp"))
+    if (json_is_integer(value) && (g_str_has_suffix(name, "Timestamp") || strcmp(name, "Modified") == 0))
         return json_integer_value(value) > 0 ? timestamp_format((uint64_t) json_integer_value(value))
                                              : g_strdup("");
     if (json_is_integer(value))
@@ -165,6 +166,34 @@ int verb_show(Client *client)
         return report_usage("--settings: it needs the name of a VM");
     pager_open(client->no_pager, true);
     return client->n_arguments == 0 ? show_one(client, NULL) : for_each(client, show_one);
+}
+
+/* As properties are called, "Size" for "size". */
+static int show_volume(Client *client, const char *word)
+{
+    g_autoptr(json_t) volume = NULL, properties = json_object();
+    g_autofree char *pool = NULL, *name = NULL;
+    const char *key;
+    json_t *value;
+    int r = volume_split(word, VOLUME_DEFAULT_POOL, &pool, &name);
+    if (r == EXIT_DONE)
+        r = volume_get(client, pool, name, &volume);
+    if (r != EXIT_DONE)
+        return r;
+    (void) json_object_set_new(properties, "Pool", json_string(pool));
+    json_object_foreach(volume, key, value)
+    {
+        g_autofree char *title = g_strdup_printf("%c%s", g_ascii_toupper(key[0]), key + 1);
+        (void) json_object_set(properties, title, value);
+    }
+    print_properties(client, properties);
+    return EXIT_DONE;
+}
+
+int verb_volume_show(Client *client)
+{
+    pager_open(client->no_pager, true);
+    return for_each(client, show_volume);
 }
 
 static int cat_one(Client *client, const char *name)

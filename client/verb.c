@@ -58,6 +58,27 @@ const Verb verbs[] = {
     { "network set", 1, 1, VERB_ACTS | VERB_NAMES | VERB_SETTINGS, "NAME OPTIONS...", "Change settings", verb_set, &kind_network },
     { "tap", 2, VERB_ANY, VERB_ACTS | VERB_NAMES, "NETWORK -- COMMAND...", "Run a command with a port on a network", verb_tap, &kind_network },
 
+    { "Pools and volumes" },
+    { "pool create", 1, 1, VERB_ACTS | VERB_SETTINGS, "NAME [OPTIONS...]", "Define a pool", verb_create, &kind_pool },
+    { "pool start", 1, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME...", "Start pools; VMs do so themselves", verb_act, &kind_pool },
+    { "pool stop", 1, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME...", "Stop pools that nobody uses", verb_act, &kind_pool },
+    { "pool delete", 1, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME...", "Delete the settings of pools; volumes stay", verb_act, &kind_pool },
+    { "pool list", 0, VERB_ANY, VERB_NAMES, "[PATTERN...]", "List pools", verb_list, &kind_pool },
+    { "pool show", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show properties of pools", verb_show, &kind_pool },
+    { "pool cat", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show settings files and drop-ins", verb_cat, &kind_pool },
+    { "pool edit", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Open the settings file in an editor", verb_edit, &kind_pool },
+    { "pool set", 1, 1, VERB_ACTS | VERB_NAMES | VERB_SETTINGS, "NAME OPTIONS...", "Change settings", verb_set, &kind_pool },
+    { "pool refresh", 1, VERB_ANY, VERB_NAMES, "NAME...", "Look anew at what is in pools", verb_act, &kind_pool },
+    { "volume create", 1, 1, VERB_ACTS, "NAME OPTIONS...", "Make a volume: a disk for a VM", verb_volume_create, &kind_pool },
+    { "volume clone", 2, 2, VERB_ACTS | VERB_VOLUMES, "FROM NAME", "Copy or convert a volume, or make an overlay over it", verb_volume_clone, &kind_pool },
+    { "volume convert", 2, 2, VERB_ACTS | VERB_VOLUMES | VERB_HIDDEN, "FROM NAME", "The same", verb_volume_clone, &kind_pool },
+    { "volume resize", 2, 2, VERB_ACTS | VERB_VOLUMES, "NAME [+]SIZE", "Make a volume larger", verb_volume_resize, &kind_pool },
+    { "volume rename", 2, 2, VERB_ACTS | VERB_VOLUMES, "NAME NEW", "Give a volume another name", verb_volume_rename, &kind_pool },
+    { "volume delete", 1, VERB_ANY, VERB_ACTS | VERB_VOLUMES, "NAME...", "Delete volumes", verb_volume_delete, &kind_pool },
+    { "volume wipe", 1, VERB_ANY, VERB_ACTS | VERB_VOLUMES, "NAME...", "Overwrite all that is on volumes", verb_volume_wipe, &kind_pool },
+    { "volume list", 0, VERB_ANY, VERB_NAMES, "[POOL...]", "List the volumes of pools, or of all that run", verb_volume_list, &kind_pool },
+    { "volume show", 1, VERB_ANY, VERB_VOLUMES, "NAME...", "Show properties of volumes", verb_volume_show, &kind_pool },
+
     { "vmd" },
     { "reload", 0, 0, VERB_ACTS, "", "Read all settings files again", verb_reload },
     { "qemu", 0, 0, 0, "", "List the QEMU builds that were asked so far", verb_qemu },
@@ -101,6 +122,11 @@ static const struct {
         {"networks", "network"},
         {"new", "create"},
         {"poweroff", "stop"},
+        {"pool autostart", "pool set"},
+        {"pool destroy", "pool stop"},
+        {"pool info", "pool show"},
+        {"pool status", "pool show"},
+        {"pools", "pool"},
         {"ps", "list"},
         {"remove", "delete"},
         {"restart", "reboot"},
@@ -112,6 +138,13 @@ static const struct {
         {"terminate", "kill"},
         {"undefine", "delete"},
         {"unpause", "resume"},
+        {"vol", "volume"},
+        {"volume copy", "volume clone"},
+        {"volume create-from", "volume clone"},
+        {"volume info", "volume show"},
+        {"volume new", "volume create"},
+        {"volume path", "volume show"},
+        {"volumes", "volume"},
 };
 
 const Verb *verb_find(const char *name)
@@ -177,14 +210,22 @@ static const char *find_synonym_in(const char *group, const char *word)
     return verb ? verb->name : NULL;
 }
 
+/* "network list" for what virsh has for networks, net-list, and so on. */
+static char *from_virsh(const char *name)
+{
+    static const char *const prefixes[][2] = {{"net-", "network "}, {"pool-", "pool "}, {"vol-", "volume "}};
+    for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
+        if (g_str_has_prefix(name, prefixes[i][0]))
+            return g_strconcat(prefixes[i][1], name + strlen(prefixes[i][0]), NULL);
+    return NULL;
+}
+
 const char *verb_suggest(const char *name)
 {
     const char *names[2 * G_N_ELEMENTS(verbs)];
     size_t n = 0;
 
-    /* What virsh has for networks: net-list. */
-    g_autofree char *ours =
-            g_str_has_prefix(name, "net-") ? g_strconcat("network ", name + strlen("net-"), NULL) : NULL;
+    g_autofree char *ours = from_virsh(name);
     if (ours && verb_find(ours))
         return verb_find(ours)->name;
     if (ours)
@@ -273,9 +314,9 @@ static void print_exit_codes(void)
             {EXIT_FAILED, "it failed; stderr says why"},
             {EXIT_USAGE, "the command line cannot be meant"},
             {EXIT_NOT_RUNNING, "of status: the VM does not run"},
-            {EXIT_NO_SUCH_VM, "there is no such VM or network"},
+            {EXIT_NO_SUCH_VM, "there is no such VM, network, pool or volume"},
             {EXIT_NOT_AUTHORIZED, "not authorised"},
-            {EXIT_INTERRUPTED, "interrupted; what was begun goes on"},
+            {EXIT_INTERRUPTED, "interrupted; what was begun goes on, but not work on volumes"},
     };
     print_heading("Exit codes");
     for (size_t i = 0; i < G_N_ELEMENTS(codes); i++)
@@ -309,7 +350,7 @@ static void help_of_group(const char *group)
         g_autofree char *its = verb_group_of(verb);
         if (!verb->handler)
             heading = verb->name;
-        if (g_strcmp0(its, group) != 0)
+        if (g_strcmp0(its, group) != 0 || verb->flags & VERB_HIDDEN)
             continue;
         if (!started)
             print_heading(heading);
@@ -331,7 +372,7 @@ static void help_of_all(void)
     print_heading("Options");
     print_options(NULL, false);
     print_exit_codes();
-    printf("\nvmctl COMMAND --help lists the options of a command. See vmctl(1), vmd.vm(5), vmd.net(5).\n");
+    printf("\nvmctl COMMAND --help lists the options of a command. See vmctl(1), vmd.vm(5), vmd.net(5), vmd.pool(5).\n");
 }
 
 int verb_help(const Client *client, const Verb *verb, const char *group)

@@ -19,6 +19,7 @@ typedef enum VerbFlags {
     VERB_NAMES = 1 << 1,    /* its arguments are names of objects of its kind */
     VERB_SETTINGS = 1 << 2, /* takes the options of the settings schema */
     VERB_ACTS = 1 << 3,     /* may need authorisation: a polkit agent is started on a terminal */
+    VERB_VOLUMES = 1 << 4,  /* its arguments are volumes */
 } VerbFlags;
 
 typedef struct Verb {
@@ -75,6 +76,14 @@ int verb_edit(Client *client);
 int verb_ip(Client *client);
 int verb_leases(Client *client);
 int verb_ports(Client *client);
+int verb_volume_create(Client *client);
+int verb_volume_clone(Client *client);
+int verb_volume_resize(Client *client);
+int verb_volume_rename(Client *client);
+int verb_volume_delete(Client *client);
+int verb_volume_wipe(Client *client);
+int verb_volume_list(Client *client);
+int verb_volume_show(Client *client);
 int verb_tap(Client *client);
 int verb_console(Client *client);
 int verb_log(Client *client);

@@ -17,6 +17,6 @@ end
 # fish has completions for another program of this name.
 complete -e -c vmctl
 complete -c vmctl -f
-complete -c vmctl -n 'not __vmctl_wants_files; and not __vmctl_wants_commands' -a '(__vmctl_complete)'
+complete -c vmctl -n 'not __vmctl_wants_commands' -a '(__vmctl_complete | string match -v ":files*")'
 complete -c vmctl -n __vmctl_wants_files -F
 complete -c vmctl -n __vmctl_wants_commands -a '(__fish_complete_command)'

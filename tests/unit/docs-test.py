@@ -19,7 +19,7 @@ from pathlib import Path
 SOURCE = Path(os.environ['SOURCE'])
 MAN = Path(os.environ['MAN'])
 TABLES = json.loads(Path(os.environ['TABLES']).read_text())
-PAGES = ['vmctl.1', 'vmd.8', 'vmd.vm.5', 'vmd.net.5', 'org.vmd1.5']
+PAGES = ['vmctl.1', 'vmd.8', 'vmd.vm.5', 'vmd.net.5', 'vmd.pool.5', 'org.vmd1.5']
 # Each schema of settings, and its page.
 SCHEMAS = [(schema, re.sub(r'(.*)\((.)\)', r'\1.\2', schema['page'])) for schema in TABLES['schemas'].values()]
 DOCUMENTS = ['README.md', 'CHANGELOG.md', 'HACKING.md',
@@ -152,7 +152,8 @@ class Vmctl(Test):
         self.assertEqual(re.findall(r'^\.It Cm ([a-z]+(?: [a-z]+)?)\b', page('vmctl.1'), re.M), self.verbs)
 
     def test_each_option_is_documented_at_its_command(self):
-        settings = {'vm': man_options(section('vmctl.1', 'Of VMs')), 'network': man_options(section('vmctl.1', 'Of networks'))}
+        settings = {'vm': man_options(section('vmctl.1', 'Of VMs')), 'network': man_options(section('vmctl.1', 'Of networks')),
+                    'pool': man_options(section('vmctl.1', 'Of pools'))}
         self.assertEqual(set(settings), set(TABLES['schemas']))
         for verb in self.verbs:
             block = re.search(rf'^\.It Cm {verb}\b(.*?)(?=^\.It Cm |^\.S[hs])', page('vmctl.1'), re.M | re.S).group(1)

@@ -253,6 +253,13 @@ static void verbs_may_have_two_words(void)
         g_assert_true(client_kind(&client) == (strcmp(client.verb->name, "list") == 0 ? &kind_vm : &kind_network));
         client_clear(&client);
     }
+    check_refused("pool lits", "Did you mean \"vmctl pool list\"?");
+    check_refused("volume clone a", "it is: vmctl volume clone FROM NAME");
+    check_refused("volume create a --shrink", "it belongs to: volume resize");
+    check_refused("volume create a --format=vmdk", "it can be: raw|qcow2");
+    check_refused("volume create a --preallocation=falloc", "it can be: off|metadata|full");
+    check_refused("volume wipe a --force", "it belongs to: delete, volume delete");
+    check_refused("pool create a --mode=nat", "it belongs to: network create, network set");
     check_refused("network start", "vmctl network start NAME...");
     check_refused("network leases a b", "\"b\" is too much; it is: vmctl network leases [NAME]");
     check_refused("network lits", "Did you mean \"vmctl network list\"?");
@@ -281,6 +288,17 @@ static void verbs_of_others_are_understood(void)
             {"network ls", "network list"},
             {"network list-leases", "network leases"},
             {"domifaddr", "ip"},
+            {"pool-list", "pool list"},
+            {"pool-destroy", "pool stop"},
+            {"pool-autostart", "pool set"},
+            {"pool-refresh", "pool refresh"},
+            {"pool-dumpxml", "pool cat"},
+            {"vol-create", "volume create"},
+            {"vol-clone", "volume clone"},
+            {"vol-info", "volume show"},
+            {"vol-wipe", "volume wipe"},
+            {"volume rm", "volume delete"},
+            {"vol", "volume"},
             {"netwrok", "network"},
             {"net", "network"},
     };
@@ -288,6 +306,19 @@ static void verbs_of_others_are_understood(void)
         g_assert_cmpstr(verb_suggest(cases[i][0]), ==, cases[i][1]);
     g_assert_null(verb_suggest("network qqqq"));
     g_assert_null(verb_suggest("network kill"));
+}
+
+static void pools_have_settings_of_their_own(void)
+{
+    check_changes("pool create a --path=/srv/a --type=nfs --what=nas:/a -p Timeout=5s",
+            "{'Pool':{'Path':'/srv/a','Type':'nfs','What':'nas:/a','Timeout':'5s'}}");
+    check_changes("pool set a -p Options= --autostart=yes", "{'Pool':{'Options':'','Autostart':'yes'}}");
+}
+
+/* A disk's volume is no relative path. */
+static void disks_may_be_volumes(void)
+{
+    check_changes("create web --disk=default/web.qcow2", "{'Disk disk0':{'Source':'default/web.qcow2'}}");
 }
 
 static void text_that_is_not_utf8_is_refused(void)
@@ -410,6 +441,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vmctl/settings/disks", disks_get_names_of_their_own);
     g_test_add_func("/vmctl/settings/interfaces", interfaces_get_names_of_their_own);
     g_test_add_func("/vmctl/settings/networks", networks_have_settings_of_their_own);
+    g_test_add_func("/vmctl/settings/pools", pools_have_settings_of_their_own);
+    g_test_add_func("/vmctl/settings/disks-in-pools", disks_may_be_volumes);
     g_test_add_func("/vmctl/settings/paths", paths_are_made_absolute);
     return g_test_run();
 }

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "job.h"
+
+#include <signal.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "polkit-agent.h"
+#include "report.h"
+#include "terminal.h"
+#include "value.h"
+
+/* So many at once. */
+#define JOBS_MAX 16U
+
+/* A wait shorter than this shows nothing. */
+#define BAR_AFTER (USEC_PER_SEC / 2)
+#define BAR_EVERY (USEC_PER_SEC / 5)
+/* What it does in this time counts for how fast it is, and what it did before for less and less. */
+#define SPEED_EVERY USEC_PER_SEC
+#define SPEED_WEIGHT 0.3
+#define BAR_COLUMNS_MIN 10U
+#define BAR_COLUMNS_MAX 40U
+
+struct Work;
+
+typedef struct Item {
+    struct Work *work;
+    const JobCall *call;
+    char *job; /* the job that is awaited */
+    sd_bus_slot *slot, *watch, *cancel;
+    double progress; /* negative: not known */
+    bool done;
+    int exit;
+} Item;
+
+typedef struct Work {
+    Client *client;
+    const JobKind *kind;
+    Item *items;
+    size_t n_items, n_sent, n_done;
+    sd_event *event;
+    GHashTable *ended; /* jobs that ended before we knew whose they are: path to "RESULT\nMESSAGE" */
+    bool shows_bar, interrupted, left;
+
+    /* How fast it is, CLOCK_MONOTONIC. */
+    uint64_t begun, measured;
+    double measured_progress, speed; /* parts of the whole a second; 0: not known yet */
+} Work;
+
+static void send_more(Work *work);
+
+void job_call_clear(JobCall *call)
+{
+    g_free(call->pool);
+    g_free(call->volume);
+    sd_bus_message_unref(call->message);
+}
+
+static void clear_bar(Work *work)
+{
+    if (work->shows_bar)
+        fputs("\r\033[K", stderr);
+    work->shows_bar = false;
+}
+
+static void item_done(Item *item, int exit)
+{
+    Work *work = item->work;
+    if (item->done)
+        return;
+    item->done = true;
+    item->exit = exit;
+    item->slot = sd_bus_slot_unref(item->slot);
+    item->watch = sd_bus_slot_unref(item->watch);
+    work->n_done++;
+    send_more(work);
+}
+
+/* ---- jobs ---- */
+
+static void job_ended(Item *item, const char *result, const char *message)
+{
+    const Work *work = item->work;
+    const JobCall *call = item->call;
+    clear_bar(item->work);
+    if (strcmp(result, "done") == 0)
+        return item_done(item, EXIT_DONE);
+    if (strcmp(result, "cancelled") != 0)
+        return item_done(item, report_job(work->client, call->pool, message));
+    (void) report("Volume \"%s/%s\": its %s was cancelled; %s", call->pool, call->volume, work->kind->noun, work->kind->undone);
+    item_done(item, work->interrupted ? EXIT_INTERRUPTED : EXIT_FAILED);
+}
+
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Work *work = userdata;
+    const char *job, *result, *message;
+    if (sd_bus_message_read(m, "uoss", NULL, &job, &result, &message) < 0)
+        return 0;
+    for (size_t i = 0; i < work->n_items; i++)
+        if (!work->items[i].done && g_strcmp0(work->items[i].job, job) == 0) {
+            job_ended(&work->items[i], result, message);
+            return 0;
+        }
+    g_hash_table_insert(work->ended, g_strdup(job), g_strdup_printf("%s\n%s", result, message));
+    return 0;
+}
+
+/* The job's PropertiesChanged tells that there is news, not what it is. */
+static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Item *item = userdata;
+    const char *name;
+    if (sd_bus_message_skip(m, "s") < 0 || sd_bus_message_enter_container(m, 'a', "{sv}") < 0)
+        return 0;
+    while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+        if (sd_bus_message_read(m, "s", &name) < 0)
+            return 0;
+        int r = strcmp(name, "Progress") == 0 ? sd_bus_message_read(m, "v", "d", &item->progress) : sd_bus_message_skip(m, "v");
+        if (r < 0 || sd_bus_message_exit_container(m) < 0)
+            return 0;
+    }
+    return 0;
+}
+
+/* Where it has just ended, or cannot be taken back any more, its end says all. */
+static int on_cancelled(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Item *item = userdata;
+    Work *work = item->work;
+    const sd_bus_error *error = sd_bus_message_get_error(m);
+    item->cancel = sd_bus_slot_unref(item->cancel);
+    if (!error || item->done || sd_bus_error_has_name(error, "org.vmd1.Error.NoSuchJob") || sd_bus_error_has_name(error, "org.vmd1.Error.Unsupported") ||
+            sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_OBJECT))
+        return 0;
+    clear_bar(work);
+    (void) report_bus(work->client, NULL, error, -sd_bus_error_get_errno(error));
+    note(work->client, "Volume \"%s/%s\": its %s goes on. See: vmctl%s jobs", item->call->pool, item->call->volume, work->kind->noun,
+            client_hint_options(work->client));
+    item_done(item, EXIT_INTERRUPTED);
+    return 0;
+}
+
+static void cancel_job(Item *item)
+{
+    if (!item->cancel)
+        (void) sd_bus_call_method_async(
+                item->work->client->bus, &item->cancel, BUS_NAME, item->job, JOB_INTERFACE, "Cancel", on_cancelled, item, NULL);
+}
+
+static void follow_job(Item *item, const char *job)
+{
+    Work *work = item->work;
+    const char *ended = g_hash_table_lookup(work->ended, job);
+    if (ended) {
+        g_auto(GStrv) parts = g_strsplit(ended, "\n", 2);
+        job_ended(item, parts[0], parts[1]);
+        return;
+    }
+    item->job = g_strdup(job);
+    (void) sd_bus_match_signal_async(work->client->bus, &item->watch, BUS_NAME, job, "org.freedesktop.DBus.Properties", "PropertiesChanged",
+            on_progress, NULL, item);
+    if (work->interrupted)
+        cancel_job(item);
+}
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Item *item = userdata;
+    Work *work = item->work;
+    const sd_bus_error *error = sd_bus_message_get_error(m);
+    const char *job;
+
+    item->slot = sd_bus_slot_unref(item->slot);
+    if (error) {
+        clear_bar(work);
+        item_done(item, report_bus(work->client, item->call->pool, error, -sd_bus_error_get_errno(error)));
+    } else if (!sd_bus_message_has_signature(m, "o") || work->client->no_block)
+        item_done(item, EXIT_DONE);
+    else if (sd_bus_message_read(m, "o", &job) < 0)
+        item_done(item, report("Volume \"%s/%s\": vmd's answer has no job", item->call->pool, item->call->volume));
+    else
+        follow_job(item, job);
+    return 0;
+}
+
+static void send_more(Work *work)
+{
+    while (!work->interrupted && work->n_sent < work->n_items && work->n_sent - work->n_done < JOBS_MAX) {
+        Item *item = &work->items[work->n_sent++];
+        int r = sd_bus_call_async(work->client->bus, &item->slot, item->call->message, on_reply, item, CALL_TIMEOUT);
+        if (r < 0)
+            item_done(item, report_errno(r, "Volume \"%s/%s\": cannot make the call", item->call->pool, item->call->volume));
+    }
+}
+
+/* ---- what comes in between ---- */
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    Work *work = userdata;
+    clear_bar(work);
+    if (work->interrupted) {
+        work->left = true;
+        return 0;
+    }
+    work->interrupted = true;
+    for (size_t i = 0; i < work->n_items; i++) {
+        Item *item = &work->items[i];
+        if (item->done)
+            continue;
+        if (item->job)
+            cancel_job(item);
+        else if (i >= work->n_sent || polkit_agent_is_running())
+            /* What still waits for a password ends with us. */
+            item_done(item, EXIT_INTERRUPTED);
+    }
+    return 0;
+}
+
+/* What was half made goes when the next vmd starts, if not with this one. */
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Work *work = userdata;
+    const char *owner;
+    if (sd_bus_message_read(m, "sss", NULL, NULL, &owner) < 0 || *owner)
+        return 0;
+    for (size_t i = 0; i < work->n_items; i++) {
+        Item *item = &work->items[i];
+        if (item->done || !item->job)
+            continue;
+        clear_bar(work);
+        item_done(item, report("Volume \"%s/%s\": vmd ended during its %s; %s. Try it again", item->call->pool, item->call->volume,
+                                work->kind->noun, work->kind->undone));
+    }
+    return 0;
+}
+
+/* ---- the bar ---- */
+
+/* Of all together; negative: not known. */
+static double whole_progress(const Work *work)
+{
+    double sum = 0;
+    for (size_t i = 0; i < work->n_items; i++) {
+        const Item *item = &work->items[i];
+        if (work->n_items == 1)
+            return item->progress;
+        sum += item->done ? 1 : MAX(item->progress, 0);
+    }
+    return sum / (double) work->n_items;
+}
+
+static uint64_t whole_size(const Work *work)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < work->n_items; i++) {
+        if (work->items[i].call->size == 0)
+            return 0;
+        sum += work->items[i].call->size;
+    }
+    return sum;
+}
+
+static void measure(Work *work, double progress)
+{
+    uint64_t now = (uint64_t) g_get_monotonic_time();
+    if (progress < 0 || now - work->measured < SPEED_EVERY)
+        return;
+    double speed = (progress - work->measured_progress) * (double) USEC_PER_SEC / (double) (now - work->measured);
+    work->speed = work->speed > 0 ? (1 - SPEED_WEIGHT) * work->speed + SPEED_WEIGHT * speed : MAX(speed, 0);
+    work->measured = now;
+    work->measured_progress = progress;
+}
+
+/* ", 120M/s, 1min 5s left" */
+static void append_speed(const Work *work, double progress, GString *text)
+{
+    uint64_t size = whole_size(work);
+    double left = work->speed > 0 ? (1 - progress) / work->speed : 0;
+    if (work->speed <= 0 || left > 1e6)
+        return;
+    g_autofree char *time = format_duration((uint64_t) (left + 1) * USEC_PER_SEC);
+    g_autofree char *rate = format_size_human((uint64_t) (work->speed * (double) size));
+    if (size > 0)
+        g_string_append_printf(text, ", %s/s", rate);
+    g_string_append_printf(text, ", %s left", time);
+}
+
+static void append_bar(GString *text, double progress, size_t columns)
+{
+    size_t full = (size_t) (progress * (double) columns);
+    g_string_append_c(text, '[');
+    for (size_t i = 0; i < columns; i++)
+        g_string_append_c(text, i < full ? '=' : i == full ? '>' : ' ');
+    g_string_append_c(text, ']');
+}
+
+/* "default/web.qcow2: copying [====>     ]  45%, 120M/s, 1min 5s left" */
+static void print_bar(Work *work)
+{
+    double progress = CLAMP(whole_progress(work), -1, 1);
+    const JobCall *call = work->items[0].call;
+    g_autoptr(GString) text = g_string_new(NULL), end = g_string_new(NULL);
+    size_t columns = terminal_columns_of_stderr();
+
+    measure(work, progress);
+    if (work->n_items == 1)
+        g_string_append_printf(text, "%s/%s: ", call->pool, call->volume);
+    else
+        g_string_append_printf(text, "%zu volumes: ", work->n_items);
+    g_string_append(text, work->interrupted ? "cancelling" : work->kind->doing);
+    if (progress < 0) {
+        g_autofree char *waited = format_duration(((uint64_t) g_get_monotonic_time() - work->begun) / USEC_PER_SEC * USEC_PER_SEC);
+        g_string_append_printf(text, ", %s", waited);
+    } else {
+        g_string_append_printf(end, " %3.0f%%", progress * 100);
+        append_speed(work, progress, end);
+        size_t used = text->len + end->len + strlen(" []") + 1;
+        g_string_append_c(text, ' ');
+        if (columns >= used + BAR_COLUMNS_MIN)
+            append_bar(text, progress, MIN(columns - used, BAR_COLUMNS_MAX));
+        g_string_append(text, end->str);
+    }
+    g_autofree char *line = terminal_ellipsize(text->str, columns - 1);
+    fprintf(stderr, "\r\033[K%s", line);
+    (void) fflush(stderr);
+    work->shows_bar = true;
+}
+
+static bool has_job(const Work *work)
+{
+    for (size_t i = 0; i < work->n_items; i++)
+        if (!work->items[i].done && work->items[i].job)
+            return true;
+    return false;
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Work *work = userdata;
+    /* While it may be a password that is waited for, the line is the agent's. */
+    if (has_job(work))
+        print_bar(work);
+    (void) sd_event_source_set_time_relative(source, BAR_EVERY);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* ---- all of it ---- */
+
+static int set_up(Work *work)
+{
+    Client *client = work->client;
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    (void) sigprocmask(SIG_BLOCK, &signals, NULL);
+
+    int r = sd_event_new(&work->event);
+    if (r >= 0)
+        r = sd_bus_attach_event(client->bus, work->event, SD_EVENT_PRIORITY_NORMAL);
+    if (r >= 0)
+        r = sd_event_add_signal(work->event, NULL, SIGINT, on_signal, work);
+    if (r >= 0)
+        r = sd_event_add_signal(work->event, NULL, SIGTERM, on_signal, work);
+    if (r >= 0)
+        r = sd_bus_match_signal_async(
+                client->bus, NULL, BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved", on_job_removed, NULL, work);
+    if (r >= 0)
+        r = sd_bus_add_match_async(client->bus, NULL,
+                "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" BUS_NAME "'", on_owner_changed, NULL, work);
+    if (r >= 0 && !client->quiet && isatty(STDERR_FILENO))
+        r = sd_event_add_time_relative(work->event, NULL, CLOCK_MONOTONIC, BAR_AFTER, 0, on_tick, work);
+    return r < 0 ? report_errno(r, "vmctl: cannot wait for the bus") : EXIT_DONE;
+}
+
+static int first_failure(const Work *work)
+{
+    for (size_t i = 0; i < work->n_items; i++)
+        if (work->items[i].exit != EXIT_DONE)
+            return work->items[i].exit;
+    return EXIT_DONE;
+}
+
+static int run(Work *work)
+{
+    int r = 0;
+    send_more(work);
+    /* Not sd_event_loop(): the end of that closes the bus, which the caller may still need. */
+    while (r >= 0 && work->n_done < work->n_items && !work->left)
+        r = sd_event_run(work->event, UINT64_MAX);
+    clear_bar(work);
+    if (r < 0)
+        return report_errno(r, "the bus: it broke off");
+    for (size_t i = 0; work->left && i < work->n_items; i++)
+        if (!work->items[i].done)
+            note(work->client, "Volume \"%s/%s\": it is not known yet how its %s ends. See: vmctl%s jobs", work->items[i].call->pool,
+                    work->items[i].call->volume, work->kind->noun, client_hint_options(work->client));
+    return work->left ? EXIT_INTERRUPTED : first_failure(work);
+}
+
+int job_perform(Client *client, const JobKind *kind, const JobCall *calls, size_t n)
+{
+    Work work = {.client = client, .kind = kind, .n_items = n, .begun = (uint64_t) g_get_monotonic_time()};
+    g_autofree Item *items = work.items = g_new0(Item, n);
+    work.measured = work.begun;
+    work.ended = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    for (size_t i = 0; i < n; i++)
+        items[i] = (Item){.work = &work, .call = &calls[i], .progress = -1};
+
+    int r = set_up(&work);
+    if (r == EXIT_DONE)
+        r = run(&work);
+    for (size_t i = 0; i < n; i++) {
+        sd_bus_slot_unref(items[i].slot);
+        sd_bus_slot_unref(items[i].watch);
+        sd_bus_slot_unref(items[i].cancel);
+        g_free(items[i].job);
+    }
+    g_hash_table_unref(work.ended);
+    (void) sd_bus_detach_event(client->bus);
+    sd_event_unref(work.event);
+    return r;
+}

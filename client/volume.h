@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Volumes as people name them: POOL/VOLUME, or VOLUME alone for one in the pool "default". Those that return an exit code have said
+ * what was wrong when it is not EXIT_DONE. */
+
+#include "json.h"
+
+#define VOLUME_DEFAULT_POOL "default"
+
+/* New strings, the caller frees. `pool`: the one that is meant where none is named. */
+int volume_split(const char *word, const char *pool, char **ret_pool, char **ret_name);
+
+/* What Pool.GetVolume says. */
+int volume_get(Client *client, const char *pool, const char *name, json_t **ret);
+
+/* What a guest sees of it; 0, in silence, where that cannot be found out. */
+uint64_t volume_size(Client *client, const char *pool, const char *name);
