@@ -205,7 +205,7 @@ void manager_read_pool_file(Manager *manager, const char *name)
     g_autofree char *path = g_strdup_printf("%s/%s.pool", manager->dirs->settings, name);
     Pool *pool = manager_find_pool(manager, name);
     struct stat st;
-    bool there = lstat(path, &st) == 0;
+    bool there = lstat(path, &st) == 0, was_usable = pool && !pool->problem;
 
     if (manager->watch)
         watch_drop_ins(manager, name, FILE_POOL);
@@ -224,6 +224,9 @@ void manager_read_pool_file(Manager *manager, const char *name)
         pool_changed(pool, "Description", "Type", "Path", "Autostart", "Problem", NULL);
     }
     set_problem(manager, path, pool->problem);
+    /* A folder costs nothing; what somebody has stopped stays so. */
+    if (manager->watch && !was_usable && !pool->problem && pool->type == POOL_DIR)
+        pool_start(pool, NULL, NULL);
 }
 
 /* A name that no object of this kind can have. */

@@ -44,6 +44,20 @@ static bool write_file(Manager *manager, sd_bus_message *m, const char *name, co
     return manager_find_pool(manager, name) || error_set(ret_error, ERROR_FAILED, path, NULL, "it was written but cannot be read back");
 }
 
+/* Whether or not its folder could be made: State tells. */
+static void on_created(const Error *error, void *later_reply)
+{
+    LaterReply *later = later_reply;
+    Manager *manager = later->manager;
+    const char *name;
+    if (sd_bus_message_rewind(later->message, true) >= 0 && sd_bus_message_read(later->message, "s", &name) > 0) {
+        g_autofree char *path = name_to_pool_path(name);
+        (void) sd_bus_reply_method_return(later->message, "o", path);
+    }
+    reply_later_free(later);
+    manager_check_idle(manager);
+}
+
 bool method_create_pool(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     const char *name;
@@ -56,11 +70,11 @@ bool method_create_pool(Manager *manager, sd_bus_message *m, uid_t caller, void 
     if (!write_file(manager, m, name, thing, ret_error))
         return false;
     Pool *pool = manager_find_pool(manager, name);
-    g_autofree char *path = pool_object_path(pool);
     /* A folder costs nothing; a mount waits for who wants it. */
     if (pool->type == POOL_DIR)
-        pool_start(pool, NULL, NULL);
-    (void) sd_bus_reply_method_return(m, "o", path);
+        pool_start(pool, on_created, reply_later(manager, m));
+    else
+        on_created(NULL, reply_later(manager, m));
     return true;
 }
 
