@@ -75,8 +75,8 @@ typedef struct Client {
     GPtrArray *cdroms;
     const char *wait_time, *mac, *port_name; /* ip, tap */
     GPtrArray *forwards;
-    const char *size, *format, *preallocation, *from; /* volumes */
-    bool overlay, compress, shrink;
+    const char *size, *format, *preallocation, *from, *image; /* volumes */
+    bool overlay, compress, shrink, copy;
 } Client;
 
 JsonMode client_json(const Client *client);

@@ -7,6 +7,7 @@
 #include "attach.h"
 #include "changes.h"
 #include "connect.h"
+#include "image.h"
 #include "json.h"
 #include "name.h"
 #include "report.h"
@@ -49,7 +50,14 @@ static int make(Client *client, const char *method, const char *name)
 int verb_create(Client *client)
 {
     const char *name = client->arguments[0];
-    int r = make(client, client_kind(client)->create, name);
+    g_autofree char *volume = NULL;
+    int r = check_name(name);
+    if (r == EXIT_DONE)
+        r = image_make_disk(client, name, &volume);
+    if (r == EXIT_DONE)
+        r = make(client, client_kind(client)->create, name);
+    if (r != EXIT_DONE && volume)
+        image_remove_disk(client, volume);
     if (r != EXIT_DONE)
         return r;
 

@@ -175,7 +175,7 @@ static int show_volume(Client *client, const char *word)
     g_autofree char *pool = NULL, *name = NULL;
     const char *key;
     json_t *value;
-    int r = volume_split(word, VOLUME_DEFAULT_POOL, &pool, &name);
+    int r = volume_split(word, volume_pool(client), &pool, &name);
     if (r == EXIT_DONE)
         r = volume_get(client, pool, name, &volume);
     if (r != EXIT_DONE)

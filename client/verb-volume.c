@@ -25,7 +25,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(JobCall, job_call_clear)
 /* A call of METHOD whose first argument is the volume's name. */
 static int new_call(Client *client, const char *word, const char *method, JobCall *ret)
 {
-    int r = volume_split(word, VOLUME_DEFAULT_POOL, &ret->pool, &ret->volume);
+    int r = volume_split(word, volume_pool(client), &ret->pool, &ret->volume);
     if (r == EXIT_DONE)
         r = client_new_call(client, ret->pool, POOL_INTERFACE, method, &ret->message);
     if (r != EXIT_DONE)
@@ -89,7 +89,7 @@ static int make(Client *client, const char *word, const char *from_word)
     int r = client->size ? read_size(client->size, &size) : EXIT_DONE;
 
     if (r == EXIT_DONE && from_word)
-        r = volume_split(from_word, VOLUME_DEFAULT_POOL, &pool, &volume);
+        r = volume_split(from_word, volume_pool(client), &pool, &volume);
     if (r == EXIT_DONE)
         r = new_call(client, word, "CreateVolume", &call);
     if (r != EXIT_DONE)
@@ -287,7 +287,8 @@ static void print_volumes(const Client *client, const json_t *volumes)
 int verb_volume_list(Client *client)
 {
     g_autoptr(json_t) volumes = json_array();
-    int first = client->n_arguments == 0 ? list_all(client, volumes) : EXIT_DONE;
+    bool images = strcmp(volume_pool(client), VOLUME_DEFAULT_POOL) != 0;
+    int first = images ? list_pool(client, volume_pool(client), volumes) : client->n_arguments == 0 ? list_all(client, volumes) : EXIT_DONE;
     for (size_t i = 0; i < client->n_arguments; i++) {
         int r = list_pool(client, client->arguments[i], volumes);
         if (first == EXIT_DONE)

@@ -4,9 +4,31 @@
 #include <string.h>
 
 #include "connect.h"
+#include "image.h"
 #include "kind.h"
 #include "name.h"
 #include "report.h"
+#include "verb.h"
+
+const char *volume_pool(const Client *client)
+{
+    return g_str_has_prefix(client->verb->name, "image ") ? IMAGE_POOL : VOLUME_DEFAULT_POOL;
+}
+
+int volume_list(Client *client, const char *pool, json_t **ret)
+{
+    g_autoptr(sd_bus_message) reply = NULL;
+    g_autofree char *path = kind_object(&kind_pool, pool);
+    bus_error_cleanup sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r = client_connect(client);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_call_method(client->bus, BUS_NAME, path, POOL_INTERFACE, "ListVolumes", &error, &reply, NULL);
+    if (r < 0)
+        return report_bus(client, NULL, &error, r);
+    *ret = json_from_message(reply, &r);
+    return *ret ? EXIT_DONE : report_errno(r, "vmd: cannot read its answer");
+}
 
 int volume_split(const char *word, const char *pool, char **ret_pool, char **ret_name)
 {

@@ -8,10 +8,14 @@
 
 #define VOLUME_DEFAULT_POOL "default"
 
+/* The pool that is meant where none is named: of "image ..." that of images. */
+const char *volume_pool(const Client *client);
+
 /* New strings, the caller frees. `pool`: the one that is meant where none is named. */
 int volume_split(const char *word, const char *pool, char **ret_pool, char **ret_name);
 
-/* What Pool.GetVolume says. */
+/* What Pool.ListVolumes and Pool.GetVolume say. */
+int volume_list(Client *client, const char *pool, json_t **ret);
 int volume_get(Client *client, const char *pool, const char *name, json_t **ret);
 
 /* What a guest sees of it; 0, in silence, where that cannot be found out. */

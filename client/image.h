@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Images: what disks are made from, in the pool "images" or wherever a word says. Those that return an exit code have said what was wrong
+ * when it is not EXIT_DONE. */
+
+#include "job.h"
+
+#define IMAGE_POOL "images"
+
+/* A call of Pool.ImportVolume, for job_perform(): `fd` is open for reading only, `size` 0: that of the image. */
+int image_import_call(Client *client, const char *word, int fd, const char *format, uint64_t size, JobCall *ret);
+
+/* create --image: makes POOL/NAME.qcow2 for a VM of that name, and takes --disk=SIZE, which is its size, for its place. *ret_volume, which the
+ * caller frees, is what image_remove_disk() takes back; NULL where there is no --image. */
+int image_make_disk(Client *client, const char *vm, char **ret_volume);
+void image_remove_disk(Client *client, const char *volume);

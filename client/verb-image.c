@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* import, image import, and what create does with --image. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "image.h"
+#include "json.h"
+#include "kind.h"
+#include "ova.h"
+#include "report.h"
+#include "schema.h"
+#include "value.h"
+#include "verb.h"
+#include "volume.h"
+
+static const JobKind import_kind = {"importing", "import", "nothing of it is left"};
+static const JobKind make_kind = {"creating", "creation", "nothing of it is left"};
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(JobCall, job_call_clear)
+
+/* ---- import ---- */
+
+/* What names end in, and what that is called on the bus. */
+static const struct {
+    const char *suffix, *format;
+} suffixes[] = {
+        {".qcow2", "qcow2"}, {".raw", "raw"}, {".img", "raw"}, {".iso", "raw"}, {".vmdk", "vmdk"}, {".vdi", "vdi"}, {".vhdx", "vhdx"},
+        {".vhd", "vpc"}, {".vpc", "vpc"},
+};
+
+static const char *suffix_of(const char *file, const char **ret_format)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++)
+        if (g_str_has_suffix(file, suffixes[i].suffix)) {
+            *ret_format = suffixes[i].format;
+            return suffixes[i].suffix;
+        }
+    *ret_format = NULL;
+    return "";
+}
+
+/* "Some Disk.vmdk" becomes "Some-Disk.qcow2"; a CD stays what it is. */
+static char *name_of(const char *file)
+{
+    const char *format;
+    g_autofree char *base = g_path_get_basename(file);
+    const char *suffix = g_str_has_suffix(base, ".ova") ? ".ova" : suffix_of(base, &format);
+    base[strlen(base) - strlen(suffix)] = 0;
+    for (char *c = base; *c; c++)
+        if (!g_ascii_isalnum(*c) && !strchr("-_.", *c))
+            *c = '-';
+    return g_strconcat(base, strcmp(suffix, ".ova") == 0 ? "" : strcmp(suffix, ".iso") == 0 ? ".iso" : ".qcow2", NULL);
+}
+
+/* The format is what the caller says, by an option or the file's name. A name that says "raw" while something else is inside is asked about. */
+static int find_format(const Client *client, const char *file, int fd, const char **ret)
+{
+    char head[4];
+    if (client->format) {
+        *ret = client->format;
+        return EXIT_DONE;
+    }
+    (void) suffix_of(file, ret);
+    if (!*ret)
+        return report_usage("%s: its name does not say which format it has. Say it: --format=FORMAT", file);
+    if (strcmp(*ret, "raw") == 0 && pread(fd, head, sizeof head, 0) == sizeof head && memcmp(head, "QFI\xfb", 4) == 0)
+        return report_usage("%s: it holds a qcow2 image, which its name does not say. Say --format=qcow2, or --format=raw if a guest may have "
+                            "written that",
+                file);
+    return EXIT_DONE;
+}
+
+int image_import_call(Client *client, const char *word, int fd, const char *format, uint64_t size, JobCall *ret)
+{
+    bool image = strcmp(client->verb->name, "image import") == 0;
+    int r = volume_split(word, volume_pool(client), &ret->pool, &ret->volume);
+    if (r == EXIT_DONE)
+        r = client_new_call(client, ret->pool, POOL_INTERFACE, "ImportVolume", &ret->message);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_message_append(ret->message, "sh", ret->volume, fd);
+    if (r >= 0)
+        r = sd_bus_message_open_container(ret->message, 'a', "{sv}");
+    if (r >= 0)
+        r = sd_bus_message_append(ret->message, "{sv}", "format", "s", format);
+    if (r >= 0 && size > 0)
+        r = sd_bus_message_append(ret->message, "{sv}", "size", "t", size);
+    if (r >= 0 && image)
+        r = sd_bus_message_append(ret->message, "{sv}", "image", "b", true);
+    if (r >= 0)
+        r = sd_bus_message_close_container(ret->message);
+    return r < 0 ? report_errno(r, "ImportVolume: cannot make the call") : EXIT_DONE;
+}
+
+static int import_one(Client *client, const char *file, const char *word, int fd)
+{
+    g_auto(JobCall) call = {};
+    const char *format = NULL;
+    uint64_t size = 0;
+    struct stat st;
+    int r = client->size && (parse_size(client->size, &size) < 0 || size == 0)
+            ? report_usage("\"%s\": it is no size. Write it as 20G, 512M or in bytes", client->size)
+            : find_format(client, file, fd, &format);
+    if (r == EXIT_DONE)
+        r = image_import_call(client, word, fd, format, size, &call);
+    if (r != EXIT_DONE)
+        return r;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        call.size = (uint64_t) st.st_size;
+    r = job_perform(client, &import_kind, &call, 1);
+    if (r == EXIT_DONE && !client->quiet && !client->no_block)
+        printf("Created %s/%s.\n", call.pool, call.volume);
+    return r;
+}
+
+int verb_import(Client *client)
+{
+    const char *file = client->arguments[0];
+    g_autofree char *word = client->n_arguments > 1 ? g_strdup(client->arguments[1]) : name_of(file);
+    if (!client_is_local(client))
+        return report_usage("%s: a file cannot be handed to another machine; copy it there and run vmctl there", client->verb->name);
+    fd_cleanup int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return report_errno(errno, "%s: it cannot be opened", file);
+    if (g_str_has_suffix(file, ".ova") && !client->format)
+        return ova_import(client, file, fd, word);
+    return import_one(client, file, word, fd);
+}
+
+/* ---- create --image ---- */
+
+/* "debian-12" is "debian-12.qcow2" or whatever else it is called in the pool. */
+static int find_image(Client *client, char **ret_pool, char **ret_name, uint64_t *ret_size)
+{
+    static const char *const endings[] = {"", ".qcow2", ".img", ".raw", NULL};
+    g_autofree char *name = NULL;
+    g_autoptr(json_t) rows = NULL;
+    size_t i;
+    json_t *row;
+    int r = volume_split(client->image, IMAGE_POOL, ret_pool, &name);
+    if (r == EXIT_DONE)
+        r = volume_list(client, *ret_pool, &rows);
+    if (r != EXIT_DONE)
+        return r;
+    for (const char *const *ending = endings; *ending; ending++) {
+        g_autofree char *wanted = g_strconcat(name, *ending, NULL);
+        json_array_foreach(rows, i, row)
+            if (g_strcmp0(json_string_value(json_array_get(row, 0)), wanted) == 0) {
+                *ret_size = (uint64_t) json_integer_value(json_array_get(row, 2));
+                *ret_name = g_steal_pointer(&wanted);
+                return EXIT_DONE;
+            }
+    }
+    (void) report("Image \"%s\": it is not in the pool \"%s\". See: vmctl%s image list", name, *ret_pool, client_hint_options(client));
+    return EXIT_NO_SUCH_VM;
+}
+
+static bool is_disk(const SettingArgument *argument)
+{
+    return argument->key && g_strcmp0(argument->key->option, "disk") == 0;
+}
+
+/* The first --disk= that is a size and no file; it is taken away. */
+static uint64_t take_size(Client *client)
+{
+    uint64_t size = 0;
+    for (guint i = 0; client->changes && i < client->changes->len; i++) {
+        const SettingArgument *argument = &g_array_index(client->changes, SettingArgument, i);
+        if (is_disk(argument) && parse_size(argument->value, &size) >= 0) {
+            g_array_remove_index(client->changes, i);
+            return size;
+        }
+    }
+    return 0;
+}
+
+/* As if --disk=VOLUME came first. */
+static void put_first(Client *client, const char *volume)
+{
+    SettingArgument argument = {.value = volume};
+    for (const SettingKey *key = vm_schema.keys; key->section; key++)
+        if (g_strcmp0(key->option, "disk") == 0)
+            argument.key = key;
+    if (!client->changes)
+        client->changes = g_array_new(false, false, sizeof(SettingArgument));
+    g_array_prepend_val(client->changes, argument);
+}
+
+static int make_call(Client *client, const char *vm, const char *from, uint64_t size, JobCall *ret)
+{
+    g_autofree char *path = kind_object(&kind_pool, VOLUME_DEFAULT_POOL);
+    ret->pool = g_strdup(VOLUME_DEFAULT_POOL);
+    ret->volume = g_strconcat(vm, ".qcow2", NULL);
+    int r = sd_bus_message_new_method_call(client->bus, &ret->message, BUS_NAME, path, POOL_INTERFACE, "CreateVolume");
+    if (r >= 0)
+        r = sd_bus_message_append(ret->message, "s", ret->volume);
+    if (r >= 0)
+        r = sd_bus_message_open_container(ret->message, 'a', "{sv}");
+    if (r >= 0)
+        r = sd_bus_message_append(ret->message, "{sv}", "from", "s", from);
+    if (r >= 0 && size > 0)
+        r = sd_bus_message_append(ret->message, "{sv}", "size", "t", size);
+    if (r >= 0 && !client->copy)
+        r = sd_bus_message_append(ret->message, "{sv}", "overlay", "b", true);
+    if (r >= 0)
+        r = sd_bus_message_close_container(ret->message);
+    return r < 0 ? report_errno(r, "CreateVolume: cannot make the call") : EXIT_DONE;
+}
+
+int image_make_disk(Client *client, const char *vm, char **ret_volume)
+{
+    g_auto(JobCall) call = {};
+    g_autofree char *pool = NULL, *name = NULL, *from = NULL;
+    uint64_t image_size = 0;
+    if (!client->image)
+        return client->copy ? report_usage("--copy: of what? Name it with --image=IMAGE") : EXIT_DONE;
+    uint64_t size = take_size(client);
+    int r = find_image(client, &pool, &name, &image_size);
+    if (r != EXIT_DONE)
+        return r;
+    if (size > 0 && size < image_size) {
+        g_autofree char *text = format_size_human(image_size);
+        return report_usage("--disk: it cannot be smaller than the image, %s", text);
+    }
+    from = g_strjoin("/", pool, name, NULL);
+    r = make_call(client, vm, from, size, &call);
+    if (r != EXIT_DONE)
+        return r;
+    call.size = image_size;
+    r = job_perform(client, &make_kind, &call, 1);
+    if (r != EXIT_DONE)
+        return r;
+    *ret_volume = g_strjoin("/", call.pool, call.volume, NULL);
+    put_first(client, *ret_volume);
+    return EXIT_DONE;
+}
+
+void image_remove_disk(Client *client, const char *volume)
+{
+    const char *name = strchr(volume, '/') + 1;
+    g_autofree char *path = kind_object(&kind_pool, VOLUME_DEFAULT_POOL);
+    bus_error_cleanup sd_bus_error error = SD_BUS_ERROR_NULL;
+    if (sd_bus_call_method(client->bus, BUS_NAME, path, POOL_INTERFACE, "DeleteVolume", &error, NULL, "st", name, UINT64_C(0)) < 0)
+        note(client, "Volume \"%s\": it was made for this VM, and cannot be deleted again: %s", volume, error.message);
+}
