@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "manager.h"
+#include "snapshot.h"
 #include "value.h"
 
 #define BUS_NAME "org.vmd1"
@@ -144,6 +145,7 @@ static int run(const Arguments *arguments, Error **ret_error)
     manager_recover(manager);
     networks_recover(manager);
     pools_recover(manager);
+    snapshots_recover(manager);
     manager_wait_for_answers(manager);
 
     r = manager_export(manager);

@@ -20,6 +20,8 @@
 #include "name.h"
 #include "preview.h"
 #include "settings-dbus.h"
+#include "snapshot.h"
+#include "vm-snapshots.h"
 
 #define DELETE_FORCE UINT64_C(1)
 #define VM_PREFIX "/org/vmd1/vm"
@@ -93,6 +95,8 @@ static bool method_reboot(Manager *manager, sd_bus_message *m, uid_t caller, voi
 static bool delete_files(VM *vm, Error **ret_error)
 {
     g_autofree char *path = vm_settings_path(vm);
+    if (!vm_forget_snapshots(vm, ret_error))
+        return false;
     if (!settings_delete(path, ret_error))
         return false;
     vm_delete_saved(vm);
@@ -115,6 +119,8 @@ static bool method_delete(Manager *manager, sd_bus_message *m, uid_t caller, voi
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
     if (sd_bus_message_read(m, "t", &flags) < 0 || flags & ~DELETE_FORCE)
         return error_set(ret_error, ERROR_UNSUPPORTED, thing, NULL, "these flags are unknown");
+    if (!vm_check_unworked(vm, ret_error) || !vm_check_unsnapped(vm, ret_error))
+        return false;
     if (vm->instance && !(flags & DELETE_FORCE))
         return error_set(ret_error, ERROR_BUSY, thing, "Stop it first, or delete it with force", "it is %s", vm_state_to_string(vm->state));
     if (!vm->instance) {
@@ -364,6 +370,8 @@ static bool choose_file_action(sd_bus_message *m, ChangeActions *ret, Error **re
     return true;
 }
 
+#define NEW_SNAPSHOT "sa{sv}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(options) SD_BUS_PARAM(job)
+
 static const Method methods[] = {
     {"Start", "", "", "", ACTION_MANAGE, NULL, method_start},
     {"Stop", "", "o", SD_BUS_PARAM(job), ACTION_MANAGE, NULL, method_stop},
@@ -380,6 +388,10 @@ static const Method methods[] = {
     {"SetFile", "ss", "", SD_BUS_PARAM(expected) SD_BUS_PARAM(text), ACTION_MANAGE, choose_file_action, method_set_file},
     {"AttachDevice", "sa{sv}", "", SD_BUS_PARAM(section) SD_BUS_PARAM(settings), ACTION_MANAGE, choose_attach_action, method_attach_device},
     {"DetachDevice", "s", "", SD_BUS_PARAM(section), ACTION_MANAGE, choose_detach_action, method_detach_device},
+    {"CreateSnapshot", NEW_SNAPSHOT, ACTION_MANAGE, check_snapshot, method_create_snapshot},
+    {"RevertSnapshot", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(job), ACTION_MANAGE, check_snapshot, method_revert_snapshot},
+    {"DeleteSnapshot", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(job), ACTION_MANAGE, check_snapshot, method_delete_snapshot},
+    {"ListSnapshots", "", "a(sstbbs)", SD_BUS_PARAM(snapshots), ACTION_VIEW, NULL, method_list_snapshots},
     {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_MANAGE, NULL, method_explain},
     {"OpenConsole", "", "h", SD_BUS_PARAM(console), ACTION_OPEN_CONSOLE, NULL, method_open_console},
     {NULL},
@@ -408,6 +420,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("AgentConnected", "b", get_agent, 0, CHANGES),
     SD_BUS_PROPERTY("SettingsFile", "s", get_settings_file, 0, CONST),
     SD_BUS_PROPERTY("Problem", "s", get_problem, 0, CHANGES),
+    SD_BUS_PROPERTY("Snapshots", "u", NULL, offsetof(VM, snapshots), CHANGES),
     SD_BUS_PROPERTY("NeedsRestart", "b", get_bool, offsetof(VM, needs_restart), CHANGES),
     SD_BUS_PROPERTY("Accelerator", "s", get_accelerator, 0, CHANGES),
     SD_BUS_PROPERTY("AcceleratorReason", "s", get_accelerator_reason, 0, CHANGES),

@@ -26,6 +26,9 @@ static const char *const job_types[_JOB_TYPE_MAX] = {
     [JOB_IMPORT_VOLUME] = "import-volume",
     [JOB_RESIZE_VOLUME] = "resize-volume",
     [JOB_WIPE_VOLUME] = "wipe-volume",
+    [JOB_CREATE_SNAPSHOT] = "create-snapshot",
+    [JOB_REVERT_SNAPSHOT] = "revert-snapshot",
+    [JOB_DELETE_SNAPSHOT] = "delete-snapshot",
 };
 
 static const char *const job_states[_JOB_STATE_MAX] = {

@@ -203,11 +203,10 @@ static void on_worker_progress(Worker *worker, double progress, void *userdata)
 
 static void begin_worker(VolumeWork *work)
 {
-    static unsigned count;
     Error *error = NULL;
     if (!work->kind->add_steps[work->format])
         return commit(work);
-    g_autofree char *binary = qemu_default_binary(&error), *unit = g_strdup_printf("vmd-job-%d-%u.service", (int) getpid(), ++count);
+    g_autofree char *binary = qemu_default_binary(&error), *unit = worker_unit();
     work->worker = worker_new(work->manager->event, work->manager->scopes, work->manager->user);
     work->kind->add_steps[work->format](work);
     if (!binary || !worker_start(work->worker, binary, unit, on_worked, on_worker_progress, work, &error))

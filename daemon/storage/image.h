@@ -16,7 +16,7 @@
 
 #include "error.h"
 
-#define IMAGE_CHAIN_MAX 16
+#define IMAGE_CHAIN_MAX 64
 
 typedef enum ImageFormat {
     IMAGE_RAW,

@@ -8,6 +8,7 @@
 
 #include "instance.h"
 #include "manager.h"
+#include "snapshot.h"
 #include "steps.h"
 
 typedef struct Verdict {
@@ -55,7 +56,7 @@ static Verdict judge(const VM *vm, const InstanceEnd *end)
 
 void vm_settle(VM *vm)
 {
-    if (vm->instance)
+    if (vm->instance || vm->snapshot_work)
         return;
     if (vm->transient && vm->state != VM_SAVED) {
         g_autofree char *path = vm_settings_path(vm);
@@ -88,6 +89,7 @@ void vm_instance_ended(VM *vm)
     if (instance->orphan)
         scope_cgroup_remove(manager->scopes, unit);
 
+    struct SnapshotWork *work = vm->snapshot_work;
     Start *start = instance->start;
     Stop *stop = instance->stop;
     if (instance->hotplug)
@@ -111,5 +113,7 @@ void vm_instance_ended(VM *vm)
     instance_tell_waiters(waiters);
 
     vm_settle(vm);
+    if (work)
+        snapshot_instance_ended(work);
     manager_check_idle(manager);
 }

@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "guest.h"
 #include "manager.h"
+#include "snapshot.h"
 #include "steps.h"
 
 #define QMP_VERB_USEC (10 * G_USEC_PER_SEC)
@@ -78,6 +79,8 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
     /* A step under way sees an event first and may keep it to itself. */
     if (instance->start)
         return start_event(instance->start, name, data);
+    if (vm->snapshot_work && snapshot_event(vm->snapshot_work, name, data))
+        return;
     if (instance->hotplug && hotplug_event(instance->hotplug, name, data))
         return;
     if (instance->save && save_event(instance->save, name, data))
@@ -120,9 +123,15 @@ bool vm_check_monitor(VM *vm, Error **ret_error)
     return true;
 }
 
+bool vm_check_unworked(const VM *vm, Error **ret_error)
+{
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    return !vm->snapshot_work || error_set(ret_error, ERROR_BUSY, thing, "Wait for its job (vmctl jobs)", "something is being done to its snapshots");
+}
+
 bool vm_check_idle(VM *vm, Error **ret_error)
 {
-    if (!vm_check_monitor(vm, ret_error))
+    if (!vm_check_monitor(vm, ret_error) || !vm_check_unworked(vm, ret_error))
         return false;
     if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
         return true;

@@ -12,9 +12,11 @@
 #include "identity.h"
 #include "manager.h"
 #include "name.h"
+#include "snapshot.h"
 
 typedef struct DiskSource {
     MachineDisk *disk; /* in parts.disks */
+    char *section;
     char *pool;        /* that has it; NULL: none. Then `path` is only its name until the pool runs */
     char *path, *format;
     ImageSpec spec;
@@ -34,6 +36,7 @@ typedef struct Sources {
 static void disk_source_free(void *userdata)
 {
     DiskSource *source = userdata;
+    g_free(source->section);
     g_free(source->pool);
     g_free(source->path);
     g_free(source->format);
@@ -157,6 +160,7 @@ static bool add_disk(Sources *sources, const Settings *settings, const char *sec
     disk->section = g_strdup(section);
     disk->cdrom = machine_disk_is_cdrom(settings, section);
     source->disk = disk;
+    source->section = g_strdup(section);
     const char *text = settings_get_string(settings, section, "Source");
     if (!name_split_source(text, &source->pool, &source->path))
         source->path = g_strdup(text);
@@ -202,6 +206,7 @@ static Sources *sources_new(const VM *vm, const Settings *settings, uid_t reader
 
 struct SourcesOpening {
     Manager *manager;
+    SnapshotTree *snapshots; /* NULL: none */
     sd_event_source *soon;
     Sources *sources; /* until the thread has it */
     unsigned starting; /* pools */
@@ -226,6 +231,7 @@ void sources_abandon(SourcesOpening *opening)
         return;
     forget_pools(opening);
     sd_event_source_disable_unref(opening->soon);
+    snapshot_tree_free(opening->snapshots);
     task_abandon(opening->task);
     if (opening->sources)
         sources_free(opening->sources);
@@ -248,8 +254,19 @@ static void on_open(void *data, void *userdata)
     finish(opening, data);
 }
 
+/* A disk that has snapshots is a qcow2 image over them, whatever its name says of what it was before. */
+static void mark_overlays(SourcesOpening *opening)
+{
+    for (guint i = 0; opening->snapshots && i < opening->sources->disks->len; i++) {
+        DiskSource *source = opening->sources->disks->pdata[i];
+        if (vm_disk_is_overlay(opening->snapshots, source->section, source->path))
+            source->spec.format = "qcow2";
+    }
+}
+
 static int begin(SourcesOpening *opening)
 {
+    mark_overlays(opening);
     const TaskSpec spec = {.run = run, .done = on_open, .free_data = sources_free, .timeout_usec = opening->timeout_usec};
     Sources *sources = g_steal_pointer(&opening->sources);
     int r = task_new(opening->manager->event, &spec, sources, opening, &opening->task);
@@ -322,6 +339,11 @@ bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t
         return false;
     SourcesOpening *opening = g_new0(SourcesOpening, 1);
     opening->manager = vm->manager;
+    opening->snapshots = vm->snapshots_there ? vm_snapshots(vm, ret_error) : NULL;
+    if (vm->snapshots_there && !opening->snapshots) {
+        sources_abandon(opening);
+        return false;
+    }
     opening->sources = sources;
     opening->timeout_usec = timeout_usec;
     opening->done = done;

@@ -636,6 +636,8 @@ bool vm_start(VM *vm, VMDone done, void *userdata, Error **ret_error)
         return error_set(ret_error, runs ? ERROR_ALREADY_RUNNING : ERROR_BUSY, thing, NULL, "it is %s", vm_state_to_string(vm->state));
     }
 
+    if (!vm_check_unworked(vm, ret_error))
+        return false;
     Start *start = start_new(vm, done, userdata);
     if (!load_settings(start, ret_error)) {
         start_free(start);

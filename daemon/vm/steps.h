@@ -2,7 +2,7 @@
 #pragma once
 
 /* What the files of this folder call of each other: the things done to a VM over time (Start, Stop, Save)
- * hear of QEMU's events and of the instance's end here. Nobody outside of daemon/vm includes this. */
+ * hear of QEMU's events and of the instance's end here. Only daemon/vm and daemon/snapshot include this, and what settles a VM. */
 
 #include "instance.h"
 

@@ -14,6 +14,7 @@
 #include "manager.h"
 #include "messages.h"
 #include "name.h"
+#include "snapshot.h"
 
 #define VM_INTERFACE "org.vmd1.VM"
 
@@ -74,6 +75,7 @@ VM *vm_new(Manager *manager, const char *name, bool transient)
     VM *vm = g_new0(VM, 1);
     vm->manager = manager;
     vm->name = g_strdup(name);
+    vm_count_snapshots(vm);
     vm->transient = transient;
     vm->owner = geteuid();
     vm->state = vm_resting_state(vm);
@@ -88,6 +90,7 @@ void vm_free(VM *vm)
     g_free(vm->name);
     g_free(vm->description);
     g_strfreev(vm->sources);
+    snapshot_work_free(vm->snapshot_work);
     g_free(vm->message);
     g_free(vm->problem);
     g_free(vm);

@@ -61,6 +61,8 @@ typedef struct VM {
     char *description;
     uint32_t cpus;
     uint64_t memory;
+    uint32_t snapshots;   /* how many it has */
+    bool snapshots_there; /* or had, and its disks are still made from them */
     char **sources; /* Source= of its disks: what it needs, whether or not it runs; NULL: none */
 
     VMState state;
@@ -69,6 +71,7 @@ typedef struct VM {
     uint64_t since;    /* µs, CLOCK_REALTIME */
     bool needs_restart;
 
+    struct SnapshotWork *snapshot_work; /* while a snapshot is made, gone back to or deleted */
     Instance *instance; /* NULL while no process of it is there */
 } VM;
 
@@ -97,6 +100,9 @@ void vm_changed(VM *vm, const char *property, ...) G_GNUC_NULL_TERMINATED;
 VMState vm_resting_state(const VM *vm);
 
 bool vm_is_active(const VM *vm);
+
+/* Busy while a snapshot is made, gone back to or deleted. */
+bool vm_check_unworked(const VM *vm, Error **ret_error);
 
 const char *vm_state_to_string(VMState state);
 const char *vm_reason_to_string(VMReason reason);

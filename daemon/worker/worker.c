@@ -49,6 +49,12 @@ void worker_free(Worker *worker)
     g_free(worker);
 }
 
+char *worker_unit(void)
+{
+    static unsigned count;
+    return g_strdup_printf("vmd-job-%d-%u.service", (int) getpid(), ++count);
+}
+
 Script *worker_script(Worker *worker)
 {
     return worker->script;

@@ -32,6 +32,9 @@ unsigned worker_add_fds(Worker *worker, const int *fds, size_t n);
 /* The nodes of an image with all that is behind it: "NAME-node0" is it. */
 void worker_add_image(Worker *worker, const Image *image, const char *name);
 
-/* `binary`: QEMU's path. `unit`: "vmd-job-3.service". False and an Error: nothing was begun, `done` will not come. */
+/* A name for a unit that no other has; a new string. */
+char *worker_unit(void);
+
+/* `binary`: QEMU's path. `unit`: as above. False and an Error: nothing was begun, `done` will not come. */
 bool worker_start(Worker *worker, const char *binary, const char *unit, WorkerDone done, WorkerProgress progress, void *userdata,
     Error **ret_error);

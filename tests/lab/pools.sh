@@ -54,3 +54,5 @@ volume_is() { [[ $(volume "$1" "$2") == "$3" ]]; } # volume_is NAME KEY VALUE
 no_part_files() { ! compgen -G "$pool/.*.part" > /dev/null; }
 
 no_workers() { [[ -z $(systemctl list-units --all --no-legend 'vmd-job-*') ]]; }
+
+call ListPools > /dev/null # vmd makes the folders when it starts

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A snapshot is made, step by step:
+ *
+ *     open      the disks as they are                              in a thread
+ *     make      an empty file beside each                          in a thread
+ *     overlays  which becomes a qcow2 image over the disk          a Worker
+ *     nodes     which block node is each disk's                    of a VM that runs
+ *     record    what is to be, so that it can be undone
+ *     pause     of a VM whose memory is kept
+ *     exchange  the two files' names: from here on the disk's name is the overlay's
+ *     freeze    QEMU writes into the overlays, from one moment on for all disks
+ *     memory    is written to a file
+ *     commit    the record says that it is done
+ *
+ * What fails before QEMU writes into the overlays is undone. What fails after that leaves a snapshot that nobody sees, to be merged. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "work.h"
+
+#define QMP_USEC (30 * G_USEC_PER_SEC)
+#define FD_NAME "vmd-snapshot"
+#define SET_BASE 10000U /* of descriptors, beyond those that a machine starts with */
+#define DISKS_MAX 64U
+
+/* ---- failure ---- */
+
+static void undone(SnapshotWork *work)
+{
+    Error *error = g_steal_pointer(&work->error);
+    snapshot_remove(work->tree, work->snapshot);
+    work->tree->act = SNAPSHOT_NOTHING;
+    if (work->tree->all->len > 0)
+        (void) snapshot_tree_write(work->tree, NULL);
+    work_finish(work, error);
+    error_free(error);
+}
+
+static void go_on(SnapshotWork *work)
+{
+    if (work->before == VM_RUNNING && work->snapshot->memory && work->vm->instance && work->vm->instance->qmp)
+        (void) qmp_call(work->vm->instance->qmp, "cont", NULL, -1, 0, NULL, NULL);
+}
+
+/* It is there, but not what was wanted. */
+static void hide(SnapshotWork *work, Error *error)
+{
+    work->snapshot->hidden = true;
+    work->tree->current = work->snapshot->id;
+    work->tree->act = SNAPSHOT_NOTHING;
+    (void) snapshot_write(work->tree, work->snapshot, NULL);
+    (void) snapshot_tree_write(work->tree, NULL);
+    work_finish(work, error);
+    error_free(error);
+}
+
+static void undo(SnapshotWork *work, Error *error)
+{
+    go_on(work);
+    work->undo = NULL;
+    if (work->frozen)
+        return hide(work, error);
+    if (work->error) { /* what is undone cannot be undone */
+        error_free(error);
+        return undone(work);
+    }
+    work->error = error;
+    work->undo = undo;
+    work_act(work, layer_undo, undone);
+}
+
+static void step_failed(SnapshotWork *work, int r, const char *cause)
+{
+    Error *error = NULL;
+    error_set_errno(&error, r, work->vm->name, "%s", cause);
+    work_fail(work, error);
+}
+
+/* ---- steps ---- */
+
+/* "root" of a disk's device: "disk-root", or "/machine/peripheral/disk-root/virtio-backend". */
+static bool is_device_of(const char *qdev, const char *section)
+{
+    g_auto(GStrv) parts = g_strsplit(qdev, "/", -1);
+    g_autofree char *id = g_strdup_printf("disk-%s", section + strlen("Disk "));
+    return g_strv_contains((const char *const *) parts, id);
+}
+
+static void on_nodes(Qmp *qmp, const json_t *result, const Error *failed, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    GPtrArray *layers = work->snapshot->layers;
+    Error *error = NULL;
+    size_t i;
+    json_t *block;
+    if (failed)
+        return work_fail(work, error_copy(failed));
+    work->nodes = g_new0(char *, layers->len + 1);
+    json_array_foreach((json_t *) result, i, block) {
+        const char *qdev = json_string_value(json_object_get(block, "qdev"));
+        const char *node = json_string_value(json_object_get(json_object_get(block, "inserted"), "node-name"));
+        for (guint j = 0; qdev && node && j < layers->len; j++)
+            if (!work->nodes[j] && is_device_of(qdev, ((const Layer *) layers->pdata[j])->section))
+                work->nodes[j] = g_strdup(node);
+    }
+    for (guint j = 0; j < layers->len; j++)
+        if (!work->nodes[j]) {
+            const Layer *layer = layers->pdata[j];
+            error_set(&error, ERROR_NO_SUCH_DEVICE, layer->section, "Restart the VM, which has other disks than its settings", "its QEMU has no such disk");
+            return work_fail(work, error);
+        }
+    work_next(work);
+}
+
+static void step_nodes(SnapshotWork *work)
+{
+    int r = qmp_call(work->vm->instance->qmp, "query-block", NULL, -1, QMP_USEC, on_nodes, work);
+    if (r < 0)
+        step_failed(work, r, "QEMU cannot be asked");
+}
+
+static bool copy_settings(SnapshotWork *work, Error **ret_error)
+{
+    g_autofree char *from = g_build_filename(work->vm->instance->dir, "settings", NULL), *to = snapshot_file(work->tree, work->snapshot, "settings");
+    g_autofree char *text = settings_read_text(from, ret_error);
+    int r = text ? settings_write(to, text, 0600, false) : 0;
+    return text && (r >= 0 || error_set_errno(ret_error, r, to, "it cannot be written"));
+}
+
+static void step_record(SnapshotWork *work)
+{
+    Error *error = NULL;
+    for (guint i = 0; i < work->layers->files->len; i++) {
+        Layer *layer = work->snapshot->layers->pdata[i];
+        const LayerFile *file = work->layers->files->pdata[i];
+        layer->dev = file->dev;
+        layer->inode = file->inode;
+        g_free(layer->format);
+        layer->format = g_strdup(image_format_to_string(file->image->format));
+    }
+    work->tree->act = SNAPSHOT_CREATE;
+    work->tree->subject = work->snapshot->id;
+    if (!snapshot_tree_write(work->tree, &error) || !snapshot_write(work->tree, work->snapshot, &error) ||
+        (work->snapshot->memory && !copy_settings(work, &error)))
+        return work_fail(work, error);
+    work_next(work);
+}
+
+static void step_exchange(SnapshotWork *work)
+{
+    work_act(work, layer_exchange, work_next);
+}
+
+static void on_answer(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    if (error)
+        work_fail(work, error_copy(error));
+    else
+        work_next(work);
+}
+
+static void step_pause(SnapshotWork *work)
+{
+    int r = qmp_call(work->vm->instance->qmp, "stop", NULL, -1, QMP_USEC, on_answer, work);
+    if (r < 0)
+        step_failed(work, r, "QEMU cannot be asked");
+}
+
+static void on_frozen(const Error *error, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    g_clear_pointer(&work->live, script_free);
+    if (error)
+        return work_fail(work, error_copy(error));
+    work->frozen = true;
+    work_claim_overlays(work);
+    work_next(work);
+}
+
+static void add_overlay_nodes(SnapshotWork *work, unsigned i, const char *name)
+{
+    LayerFile *file = work->layers->files->pdata[i];
+    const Layer *layer = work->snapshot->layers->pdata[i];
+    g_autofree char *running = g_build_filename(work->vm->instance->dir, "settings", NULL);
+    g_autoptr(Settings) settings = settings_load(&vm_schema, running, NULL);
+    const char *cache = settings ? settings_get_string(settings, layer->section, "Cache") : NULL;
+    const Image overlay = {.format = IMAGE_QCOW2, .direct = file->direct};
+    const BlockdevOptions options = {
+        .io_uring = work->vm->manager->io_uring,
+        .discard = !settings || settings_get_bool(settings, layer->section, "Discard"),
+        .no_flush = cache && g_str_equal(cache, "unsafe"),
+    };
+    const int fds[] = {file->fd, file->read_fd};
+    unsigned set = SET_BASE + (work->snapshot->id % 1000) * DISKS_MAX + i;
+    script_add_fds(work->live, set, fds, G_N_ELEMENTS(fds));
+    script_add_call(work->live, "blockdev-add", blockdev_file(&overlay, name, 0, set, &options));
+    script_add_call(work->live, "blockdev-add", blockdev_format(&overlay, name, 0, &options));
+}
+
+static void step_freeze(SnapshotWork *work)
+{
+    json_t *actions = json_array();
+    g_autofree char *id = g_strdup_printf("vmd-snapshot-%u", work->snapshot->id);
+    work->live = script_new(work->vm->manager->event, id);
+    for (guint i = 0; i < work->layers->files->len; i++) {
+        const Layer *layer = work->snapshot->layers->pdata[i];
+        g_autofree char *name = work_overlay_name(work->snapshot, layer), *node = work_overlay_node(work->snapshot, layer);
+        add_overlay_nodes(work, i, name);
+        json_array_append_new(actions, json_pack("{ss s{ss ss}}", "type", "blockdev-snapshot", "data", "node", work->nodes[i], "overlay", node));
+    }
+    script_add_call(work->live, "transaction", json_pack("{so}", "actions", actions));
+    script_run(work->live, work->vm->instance->qmp, on_frozen, NULL, work);
+}
+
+static void on_memory_step(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+{
+    if (error)
+        work_fail(userdata, error_copy(error));
+}
+
+static void step_memory(SnapshotWork *work)
+{
+    Qmp *qmp = work->vm->instance->qmp;
+    g_autofree char *path = snapshot_file(work->tree, work->snapshot, "memory");
+    work->memory_fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (work->memory_fd < 0)
+        return step_failed(work, errno, "the memory cannot be written");
+    int r = qmp_call(qmp, "migrate-set-capabilities", json_pack("{s[{ss sb}]}", "capabilities", "capability", "events", "state", 1), -1, 0, on_memory_step, work);
+    if (r >= 0)
+        r = qmp_call(qmp, "migrate-set-parameters", json_pack("{sI}", "max-bandwidth", (json_int_t) 1 << 40), -1, 0, on_memory_step, work);
+    if (r >= 0)
+        r = qmp_call(qmp, "getfd", json_pack("{ss}", "fdname", FD_NAME), work->memory_fd, 0, on_memory_step, work);
+    if (r >= 0)
+        r = qmp_call(qmp, "migrate", json_pack("{ss}", "uri", "fd:" FD_NAME), -1, 0, on_memory_step, work);
+    if (r < 0)
+        step_failed(work, r, "QEMU cannot be asked");
+}
+
+static bool on_memory_event(SnapshotWork *work, const json_t *data)
+{
+    const char *status = json_string_value(json_object_get(data, "status"));
+    Error *error = NULL;
+    if (work->memory_fd < 0 || !status)
+        return false;
+    if (g_str_equal(status, "completed"))
+        work_next(work);
+    else if (g_str_equal(status, "failed") || g_str_equal(status, "cancelled")) {
+        error_set(&error, ERROR_QEMU_FAILED, work->vm->name, "Look at the free space of the disk", "QEMU could not write its memory (%s)", status);
+        work_fail(work, error);
+    }
+    return true;
+}
+
+static bool on_event(SnapshotWork *work, const char *name, const json_t *data)
+{
+    if (g_str_equal(name, "MIGRATION"))
+        return on_memory_event(work, data);
+    return work->snapshot->memory && (g_str_equal(name, "STOP") || g_str_equal(name, "RESUME"));
+}
+
+static void step_commit(SnapshotWork *work)
+{
+    Error *error = NULL;
+    if (work->memory_fd >= 0 && fdatasync(work->memory_fd) < 0)
+        return step_failed(work, errno, "the memory cannot be written to disk");
+    work->tree->current = work->snapshot->id;
+    work->tree->act = SNAPSHOT_NOTHING;
+    if (!snapshot_tree_write(work->tree, &error))
+        return work_fail(work, error);
+    go_on(work);
+    work_next(work);
+}
+
+static const SnapshotStep of_files[] = {work_open, work_make, work_overlays, step_record, step_exchange, step_commit, NULL};
+static const SnapshotStep of_disks[] = {work_open, work_make, work_overlays, step_nodes, step_record, step_exchange, step_freeze, step_commit, NULL};
+static const SnapshotStep of_memory[] = {work_open, work_make, work_overlays, step_nodes, step_record, step_pause, step_exchange, step_freeze, step_memory,
+    step_commit, NULL};
+
+/* ---- */
+
+static bool check(VM *vm, const SnapshotWish *wish, const SnapshotTree *tree, Error **ret_error)
+{
+    g_autofree char *thing = g_strdup_printf("Snapshot \"%s\"", wish->name);
+    if (snapshot_find(tree, wish->name))
+        return error_set(ret_error, ERROR_EXISTS, thing, "Choose another name, or delete it first", "there is one of this name");
+    if (vm->transient)
+        return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Define it with 'vmctl create'", "a VM that is forgotten when it ends has no snapshots");
+    if (vm->state == VM_SAVED)
+        return error_set(ret_error, ERROR_BUSY, vm->name, "Start it first", "it is saved, and its disks must stay as they are");
+    if (wish->memory && !vm->instance)
+        return error_set(ret_error, ERROR_NOT_RUNNING, vm->name, NULL, "it does not run, so it has no memory to be kept");
+    return true;
+}
+
+static Settings *load_settings(const VM *vm, Error **ret_error)
+{
+    if (!vm->instance)
+        return vm_load_settings(vm, ret_error);
+    g_autofree char *running = g_build_filename(vm->instance->dir, "settings", NULL);
+    return settings_load(&vm_schema, running, ret_error);
+}
+
+bool vm_snapshot_create(VM *vm, const SnapshotWish *wish, const char **ret_job_path, Error **ret_error)
+{
+    if (!vm_check_unworked(vm, ret_error) || (vm->instance && !vm_check_idle(vm, ret_error)))
+        return false;
+    g_autoptr(SnapshotTree) tree = vm_snapshots(vm, ret_error);
+    g_autoptr(Settings) settings = tree && check(vm, wish, tree, ret_error) ? load_settings(vm, ret_error) : NULL;
+    if (!settings)
+        return false;
+    const SnapshotStep *steps = !vm->instance ? of_files : wish->memory ? of_memory : of_disks;
+    SnapshotWork *work = work_new(vm, JOB_CREATE_SNAPSHOT, tree, steps);
+    work->snapshot = snapshot_add(tree, wish->name);
+    work->snapshot->description = g_strdup(wish->description);
+    work->snapshot->memory = wish->memory;
+    work->snapshot->machine = wish->memory ? g_strdup(vm->instance->machine) : NULL;
+    g_steal_pointer(&tree);
+    Error *error = NULL;
+    if (!work_add_disks(work, settings, &error)) {
+        error_propagate(ret_error, error_copy(error));
+        work_finish(work, error);
+        error_free(error);
+        return false;
+    }
+    work->undo = undo;
+    work->event = on_event;
+    *ret_job_path = work->job->path;
+    work_begin(work);
+    return true;
+}

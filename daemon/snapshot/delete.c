@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A snapshot is deleted: it is hidden at once, and what it holds is merged with what is made from it as soon as that is one thing only
+ * and the VM does not run. To merge is to write the child's data into the snapshot's file, which then takes the child's name:
+ * so nothing that names a file has to be changed. */
+
+#include <string.h>
+#include <unistd.h>
+
+#include "work.h"
+
+static void merge_next(SnapshotWork *work);
+
+/* The tree without it. */
+static bool take_out(SnapshotWork *work, Snapshot *snapshot, Error **ret_error)
+{
+    unsigned child_id;
+    if (snapshot_count_children(work->tree, snapshot, &child_id) > 0) {
+        Snapshot *child = child_id > 0 ? snapshot_find_id(work->tree, child_id) : NULL;
+        if (child) {
+            child->parent = snapshot->parent;
+            if (!snapshot_write(work->tree, child, ret_error))
+                return false;
+        } else
+            work->tree->current = snapshot->parent;
+    }
+    work->tree->act = SNAPSHOT_NOTHING;
+    if (!snapshot_tree_write(work->tree, ret_error))
+        return false;
+    snapshot_remove(work->tree, snapshot);
+    return true;
+}
+
+static void on_files_done(SnapshotWork *work)
+{
+    Error *error = NULL;
+    if (!take_out(work, work->snapshot, &error))
+        return work_fail(work, error);
+    merge_next(work);
+}
+
+static void on_committed(Worker *worker, const Error *error, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    g_clear_pointer(&work->worker, worker_free);
+    if (error)
+        return work_fail(work, error_copy(error));
+    work_act(work, layer_settle, on_files_done);
+}
+
+/* Two images over each other: the lower one is written to. */
+static void add_commit(Worker *worker, LayerFile *lower, LayerFile *upper, unsigned i)
+{
+    g_autofree char *name = g_strdup_printf("disk%u", i), *top = blockdev_node_name(name, 0), *base = blockdev_node_name(name, 1);
+    g_clear_pointer(&upper->image->backing, image_free);
+    upper->image->backing = g_steal_pointer(&lower->image);
+    worker_add_image(worker, upper->image, name);
+    script_add_job(worker_script(worker), "block-commit", json_pack("{ss ss ss}", "device", top, "top-node", top, "base-node", base));
+    /* Closed, so that all of it is in the files. */
+    script_add_call(worker_script(worker), "blockdev-del", json_pack("{ss}", "node-name", top));
+    script_add_call(worker_script(worker), "blockdev-del", json_pack("{ss}", "node-name", base));
+}
+
+/* work->layers: the lower ones, then as many upper ones. */
+static void on_opened(SnapshotWork *work)
+{
+    Manager *manager = work->vm->manager;
+    Error *error = NULL;
+    g_autofree char *binary = qemu_default_binary(&error), *unit = worker_unit();
+    guint n = work->layers->files->len / 2;
+    work->worker = worker_new(manager->event, manager->scopes, manager->user);
+    for (guint i = 0; i < n; i++)
+        add_commit(work->worker, work->layers->files->pdata[i], work->layers->files->pdata[n + i], i);
+    g_ptr_array_set_size(work->layers->files, (gint) n);
+    if (!binary || !worker_start(work->worker, binary, unit, on_committed, NULL, work, &error))
+        work_fail(work, error);
+}
+
+static void fresh_layers(SnapshotWork *work)
+{
+    layers_unref(work->layers);
+    work->layers = layers_new(work->vm->owner);
+}
+
+/* Nobody is made from it. */
+static void begin_removal(SnapshotWork *work, const Snapshot *snapshot)
+{
+    fresh_layers(work);
+    for (guint i = 0; i < snapshot->layers->len; i++) {
+        const Layer *layer = snapshot->layers->pdata[i];
+        (void) layers_add(work->layers, layer->path, layer->frozen, layer->volume);
+    }
+    work_act(work, layer_remove, on_files_done);
+}
+
+/* The file that is over this layer: that of the child, or the disk itself. */
+static const char *upper_path(const Snapshot *child, const Layer *layer)
+{
+    const Layer *upper = child ? snapshot_find_layer(child, layer->section) : NULL;
+    return upper ? upper->frozen : child ? NULL : layer->path;
+}
+
+/* Whether a merge would change what others have in their headers: the format of what is behind them. */
+static bool can_merge(const Snapshot *snapshot, const Snapshot *child)
+{
+    for (guint i = 0; child && i < snapshot->layers->len; i++) {
+        const Layer *layer = snapshot->layers->pdata[i], *upper = snapshot_find_layer(child, layer->section);
+        if (!upper || !g_str_equal(layer->format, upper->format))
+            return false;
+    }
+    return true;
+}
+
+static void add_pair(SnapshotWork *work, const Layer *layer, const Snapshot *child, GPtrArray *uppers)
+{
+    const char *upper = upper_path(child, layer);
+    /* A merge that was interrupted has settled this one already. */
+    if (access(layer->frozen, F_OK) < 0)
+        return;
+    LayerFile *file = layers_add(work->layers, upper, layer->frozen, layer->volume);
+    file->open = g_strdup(layer->frozen);
+    file->format = g_strdup(layer->format);
+    g_ptr_array_add(uppers, file);
+}
+
+static void begin_merge(SnapshotWork *work, Snapshot *snapshot, Snapshot *child)
+{
+    g_autoptr(GPtrArray) lowers = g_ptr_array_new();
+    Error *error = NULL;
+    fresh_layers(work);
+    work->tree->act = SNAPSHOT_MERGE;
+    work->tree->subject = snapshot->id;
+    if (!snapshot_tree_write(work->tree, &error))
+        return work_fail(work, error);
+    for (guint i = 0; i < snapshot->layers->len; i++)
+        add_pair(work, snapshot->layers->pdata[i], child, lowers);
+    for (guint i = 0; i < lowers->len; i++) {
+        const LayerFile *lower = lowers->pdata[i];
+        LayerFile *upper = layers_add(work->layers, lower->path, lower->frozen, lower->volume);
+        upper->open = g_strdup(lower->path);
+        upper->format = g_strdup("qcow2");
+    }
+    work->layers->write = true;
+    if (lowers->len == 0)
+        on_files_done(work);
+    else
+        work_act(work, layer_open, on_opened);
+}
+
+static void merge_next(SnapshotWork *work)
+{
+    unsigned child_id, n;
+    g_clear_pointer(&work->worker, worker_free);
+    for (guint i = 0; i < work->tree->all->len && !work->vm->instance; i++) {
+        Snapshot *snapshot = work->tree->all->pdata[i];
+        if (!snapshot->hidden)
+            continue;
+        n = snapshot_count_children(work->tree, snapshot, &child_id);
+        Snapshot *child = child_id > 0 ? snapshot_find_id(work->tree, child_id) : NULL;
+        if (n > 1 || (n == 1 && !can_merge(snapshot, child)))
+            continue;
+        work->snapshot = snapshot;
+        if (n == 0)
+            begin_removal(work, snapshot);
+        else
+            begin_merge(work, snapshot, child);
+        return;
+    }
+    work->snapshot = work->kept;
+    work_next(work);
+}
+
+void work_merge(SnapshotWork *work)
+{
+    work->undo = NULL;
+    work->kept = work->snapshot;
+    merge_next(work);
+}
+
+/* ---- */
+
+static void step_hide(SnapshotWork *work)
+{
+    static const char *const suffixes[] = {"memory", "settings"};
+    Error *error = NULL;
+    work->snapshot->hidden = true;
+    if (!snapshot_write(work->tree, work->snapshot, &error))
+        return work_fail(work, error);
+    for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++) {
+        g_autofree char *path = snapshot_file(work->tree, work->snapshot, suffixes[i]);
+        (void) unlink(path);
+    }
+    work->snapshot = NULL;
+    work_next(work);
+}
+
+static const SnapshotStep steps[] = {step_hide, work_merge, NULL};
+
+bool vm_snapshot_delete(VM *vm, const char *name, const char **ret_job_path, Error **ret_error)
+{
+    if (!vm_check_unworked(vm, ret_error) || (vm->instance && !vm_check_idle(vm, ret_error)))
+        return false;
+    if (vm->state == VM_SAVED)
+        return error_set(ret_error, ERROR_BUSY, vm->name, "Start it first", "it is saved, and its disks must stay as they are");
+    SnapshotTree *tree = vm_snapshots(vm, ret_error);
+    Snapshot *snapshot = tree ? snapshot_find_or_error(tree, vm->name, name, ret_error) : NULL;
+    if (!snapshot) {
+        snapshot_tree_free(tree);
+        return false;
+    }
+    SnapshotWork *work = work_new(vm, JOB_DELETE_SNAPSHOT, tree, steps);
+    work->snapshot = snapshot;
+    *ret_job_path = work->job->path;
+    work_begin(work);
+    return true;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* SnapshotWork: what create.c, revert.c and delete.c have in common: a list of steps, each of which goes on to the next when it is
+ * done, by itself or on an answer. Nobody outside of daemon/snapshot includes this. */
+
+#include "instance.h"
+#include "steps.h"
+#include "layers.h"
+#include "machine.h"
+#include "manager.h"
+#include "script.h"
+#include "snapshot.h"
+#include "worker.h"
+
+typedef void (*SnapshotStep)(SnapshotWork *work);
+
+struct SnapshotWork {
+    VM *vm;
+    Job *job;
+    SnapshotTree *tree;
+    Snapshot *snapshot;     /* in the tree */
+    Snapshot *kept;         /* the same while others are merged */
+    Layers *layers;
+    const SnapshotStep *next; /* ends with NULL: the work is done */
+    void (*undo)(SnapshotWork *work, Error *error); /* how it fails; takes the error. NULL: work_finish() */
+    bool (*event)(SnapshotWork *work, const char *name, const json_t *data); /* QEMU's; NULL: none matters */
+    void (*on_end)(SnapshotWork *work); /* of the instance; NULL: that is a failure */
+
+    sd_event_source *soon;
+    Task *task;
+    void (*tasked)(SnapshotWork *work);
+    Worker *worker;
+    Script *live;           /* steps of the VM's own QEMU */
+    char **nodes;           /* top nodes of the disks, as layers->files */
+    VMState before;
+    Error *error;           /* why it is being undone */
+    bool frozen;            /* QEMU writes into the overlays */
+    int memory_fd;
+};
+
+SnapshotWork *work_new(VM *vm, JobType type, SnapshotTree *tree, const SnapshotStep *steps);
+/* Not before the caller has answered with the job: it may be done at once. */
+void work_begin(SnapshotWork *work);
+void work_next(SnapshotWork *work);
+void work_fail(SnapshotWork *work, Error *error); /* takes it */
+void work_finish(SnapshotWork *work, const Error *error);
+
+/* Steps that more than one has. */
+void work_open(SnapshotWork *work);     /* layers->files[].open */
+void work_make(SnapshotWork *work);     /* empty files */
+void work_overlays(SnapshotWork *work); /* qcow2 images in them */
+
+/* A thread does `act` with all files; then `done`. */
+void work_act(SnapshotWork *work, void (*act)(Layers *layers, LayerFile *file, Error **ret_error), void (*done)(SnapshotWork *work));
+
+/* What the nodes of a layer's overlay are called in the QEMU of a VM that runs (blockdev.h); new strings. */
+char *work_overlay_name(const Snapshot *snapshot, const Layer *layer);
+char *work_overlay_node(const Snapshot *snapshot, const Layer *layer);
+/* QEMU writes into the overlays now: what the instance has open. */
+void work_claim_overlays(SnapshotWork *work);
+
+/* The disks of the settings that the VM writes to; false and an Error where there is none, or one has no file. */
+bool work_add_disks(SnapshotWork *work, const Settings *settings, Error **ret_error);
+
+/* revert.c: not begun yet. */
+SnapshotWork *snapshot_begin_revert(VM *vm, SnapshotTree *tree, Snapshot *snapshot);
+
+/* delete.c: merges what nobody needs any more, step by step; a step of its own. */
+void work_merge(SnapshotWork *work);
