@@ -76,7 +76,8 @@ typedef struct Client {
     const char *wait_time, *mac, *port_name; /* ip, tap */
     GPtrArray *forwards;
     const char *size, *format, *preallocation, *from, *image; /* volumes */
-    bool overlay, compress, shrink, copy;
+    bool overlay, compress, shrink, copy, disks_only;
+    const char *description;
 } Client;
 
 JsonMode client_json(const Client *client);

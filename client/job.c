@@ -90,7 +90,7 @@ static void job_ended(Item *item, const char *result, const char *message)
         return item_done(item, EXIT_DONE);
     if (strcmp(result, "cancelled") != 0)
         return item_done(item, report_job(work->client, call->pool, message));
-    (void) report("Volume \"%s/%s\": its %s was cancelled; %s", call->pool, call->volume, work->kind->noun, work->kind->undone);
+    (void) report("%s \"%s/%s\": its %s was cancelled; %s", work->kind->thing, call->pool, call->volume, work->kind->noun, work->kind->undone);
     item_done(item, work->interrupted ? EXIT_INTERRUPTED : EXIT_FAILED);
 }
 
@@ -138,7 +138,7 @@ static int on_cancelled(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         return 0;
     clear_bar(work);
     (void) report_bus(work->client, NULL, error, -sd_bus_error_get_errno(error));
-    note(work->client, "Volume \"%s/%s\": its %s goes on. See: vmctl%s jobs", item->call->pool, item->call->volume, work->kind->noun,
+    note(work->client, "%s \"%s/%s\": its %s goes on. See: vmctl%s jobs", item->work->kind->thing, item->call->pool, item->call->volume, work->kind->noun,
             client_hint_options(work->client));
     item_done(item, EXIT_INTERRUPTED);
     return 0;
@@ -181,7 +181,7 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
     } else if (!sd_bus_message_has_signature(m, "o") || work->client->no_block)
         item_done(item, EXIT_DONE);
     else if (sd_bus_message_read(m, "o", &job) < 0)
-        item_done(item, report("Volume \"%s/%s\": vmd's answer has no job", item->call->pool, item->call->volume));
+        item_done(item, report("%s \"%s/%s\": vmd's answer has no job", item->work->kind->thing, item->call->pool, item->call->volume));
     else
         follow_job(item, job);
     return 0;
@@ -193,7 +193,7 @@ static void send_more(Work *work)
         Item *item = &work->items[work->n_sent++];
         int r = sd_bus_call_async(work->client->bus, &item->slot, item->call->message, on_reply, item, CALL_TIMEOUT);
         if (r < 0)
-            item_done(item, report_errno(r, "Volume \"%s/%s\": cannot make the call", item->call->pool, item->call->volume));
+            item_done(item, report_errno(r, "%s \"%s/%s\": cannot make the call", item->work->kind->thing, item->call->pool, item->call->volume));
     }
 }
 
@@ -233,7 +233,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
         if (item->done || !item->job)
             continue;
         clear_bar(work);
-        item_done(item, report("Volume \"%s/%s\": vmd ended during its %s; %s. Try it again", item->call->pool, item->call->volume,
+        item_done(item, report("%s \"%s/%s\": vmd ended during its %s; %s. Try it again", item->work->kind->thing, item->call->pool, item->call->volume,
                                 work->kind->noun, work->kind->undone));
     }
     return 0;
@@ -399,7 +399,7 @@ static int run(Work *work)
         return report_errno(r, "the bus: it broke off");
     for (size_t i = 0; work->left && i < work->n_items; i++)
         if (!work->items[i].done)
-            note(work->client, "Volume \"%s/%s\": it is not known yet how its %s ends. See: vmctl%s jobs", work->items[i].call->pool,
+            note(work->client, "%s \"%s/%s\": it is not known yet how its %s ends. See: vmctl%s jobs", work->kind->thing, work->items[i].call->pool,
                     work->items[i].call->volume, work->kind->noun, client_hint_options(work->client));
     return work->left ? EXIT_INTERRUPTED : first_failure(work);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Work on volumes: calls that begin jobs (or, as a deletion, do it at once), and the wait for their ends, with a bar on a terminal.
+/* Work on volumes and snapshots: calls that begin jobs (or, as a deletion, do it at once), and the wait for their ends, with a bar on a terminal.
  *
  * A failure of one does not keep the others from being tried; the exit code is that of the first one that failed. Ctrl-C cancels what is
  * under way, unlike that of a VM (action.h): nobody wants half a copy. */
@@ -9,12 +9,13 @@
 #include "client.h"
 
 typedef struct JobKind {
+    const char *thing;  /* "Volume" */
     const char *doing;  /* "copying", for the bar */
     const char *noun;   /* "copy", for "its copy was cancelled" */
     const char *undone; /* what a cancelled one leaves: "nothing of it is left" */
 } JobKind;
 
-/* One call on one volume. */
+/* One call on one volume, or on a VM's snapshot: then `pool` is the VM. */
 typedef struct JobCall {
     char *pool, *volume;
     sd_bus_message *message;

@@ -66,6 +66,8 @@ const Option options[] = {
     { "import,image import", "format", 0, OPTION_STRING, AT(format), "FORMAT", "raw|qcow2|vmdk|vdi|vhdx|vpc", "The format of the file; else by its name" },
     { "create", "image", 0, OPTION_VOLUME, AT(image), "IMAGE", NULL, "Make a disk of this image (vmctl image list); --disk=SIZE says how large" },
     { "create", "copy", 0, OPTION_FLAG, AT(copy), NULL, NULL, "With --image: a copy, and not only what differs from it" },
+    { "snapshot create", "description", 0, OPTION_STRING, AT(description), "TEXT", NULL, "What it is for" },
+    { "snapshot create", "disks-only", 0, OPTION_FLAG, AT(disks_only), NULL, NULL, "Of a VM that runs: not its memory" },
     { "volume resize", "shrink", 0, OPTION_FLAG, AT(shrink), NULL, NULL, "It may lose what is at its end" },
     { "tap", "mac", 0, OPTION_STRING, AT(mac), "MAC", NULL, "The guest's MAC address; else vmd chooses one" },
     { "tap", "name", 0, OPTION_STRING, AT(port_name), "NAME", NULL, "What the guest is called in DNS; else your user name" },

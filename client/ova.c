@@ -21,7 +21,7 @@
 #define TAR_TYPE 156
 #define TAR_NAME_LENGTH 100U
 
-static const JobKind import_kind = {"importing", "import", "nothing of it is left"};
+static const JobKind import_kind = {"Volume", "importing", "import", "nothing of it is left"};
 
 typedef struct Member {
     off_t at;

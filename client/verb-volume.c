@@ -13,12 +13,12 @@
 #include "verb.h"
 #include "volume.h"
 
-static const JobKind create_kind = {"creating", "creation", "nothing of it is left"};
-static const JobKind copy_kind = {"copying", "copy", "nothing of it is left"};
-static const JobKind resize_kind = {"resizing", "resize", "see what size it has"};
-static const JobKind rename_kind = {"renaming", "renaming", ""};
-static const JobKind delete_kind = {"deleting", "deletion", ""};
-static const JobKind wipe_kind = {"wiping", "wiping", "what was on it is lost in part"};
+static const JobKind create_kind = {"Volume", "creating", "creation", "nothing of it is left"};
+static const JobKind copy_kind = {"Volume", "copying", "copy", "nothing of it is left"};
+static const JobKind resize_kind = {"Volume", "resizing", "resize", "see what size it has"};
+static const JobKind rename_kind = {"Volume", "renaming", "renaming", ""};
+static const JobKind delete_kind = {"Volume", "deleting", "deletion", ""};
+static const JobKind wipe_kind = {"Volume", "wiping", "wiping", "what was on it is lost in part"};
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(JobCall, job_call_clear)
 

@@ -37,6 +37,12 @@ const Verb verbs[] = {
     { "doctor", 0, 1, VERB_ACTS | VERB_NAMES, "[NAME]", "Say why VMs have no network, and what mends it", verb_doctor },
     { "jobs", 0, 0, 0, "", "List what is under way", verb_jobs },
 
+    { "Their snapshots" },
+    { "snapshot create", 2, 2, VERB_ACTS | VERB_NAMES, "VM NAME", "Keep the disks, and the memory of a VM that runs", verb_snapshot_create },
+    { "snapshot revert", 2, 2, VERB_ACTS | VERB_NAMES, "VM NAME", "Go back to a snapshot; what came after it is lost", verb_snapshot_revert },
+    { "snapshot delete", 2, VERB_ANY, VERB_ACTS | VERB_NAMES, "VM NAME...", "Delete snapshots; the disks stay as they are", verb_snapshot_delete },
+    { "snapshot list", 1, 1, VERB_NAMES, "VM", "List snapshots, each below what it comes from", verb_snapshot_list },
+
     { "Their settings" },
     { "cat", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show settings files and drop-ins", verb_cat },
     { "edit", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Open the settings file in an editor", verb_edit },
