@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "action.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "connect.h"
@@ -15,6 +12,7 @@
 #include "schema.h"
 #include "terminal.h"
 #include "value.h"
+#include "wait.h"
 
 /* How many calls are under way at once: a bus daemon bounds the replies that a connection may wait for. */
 #define CALLS_MAX 64U
@@ -62,8 +60,7 @@ typedef struct Work {
     const Action *action;
     Item *items;
     size_t n_items, n_sent, n_done;
-    sd_event *event;
-    GHashTable *ended; /* jobs that ended before we knew whose they are: path to "RESULT\nMESSAGE" */
+    Wait *wait;
     uint64_t begun;    /* CLOCK_MONOTONIC */
     uint64_t limit;    /* StopTimeout=, for the progress line; 0: not known */
     double progress;   /* of the only job; negative: not known */
@@ -111,36 +108,24 @@ static int job_exit(Item *item, const char *result, const char *message)
     return report_job(item->work->client, item->name, message);
 }
 
-static void job_ended(Item *item, const char *result, const char *message)
-{
-    item_done(item, job_exit(item, result, message));
-}
-
-static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+static bool on_job(const char *job, const char *result, const char *message, void *userdata)
 {
     Work *work = userdata;
-    const char *job, *result, *message;
-    if (sd_bus_message_read(m, "uoss", NULL, &job, &result, &message) < 0)
-        return 0;
-    for (size_t i = 0; i < work->n_items; i++)
-        if (!work->items[i].done && work->items[i].job && strcmp(work->items[i].job, job) == 0) {
-            job_ended(&work->items[i], result, message);
-            return 0;
-        }
-    g_hash_table_insert(work->ended, g_strdup(job), g_strdup_printf("%s\n%s", result, message));
-    return 0;
+    for (size_t i = 0; i < work->n_items; i++) {
+        Item *item = &work->items[i];
+        if (item->done || g_strcmp0(item->job, job) != 0)
+            continue;
+        item_done(item, job_exit(item, result, message));
+        return true;
+    }
+    return false;
 }
 
 static void follow_job(Item *item, const char *job)
 {
-    const char *ended = g_hash_table_lookup(item->work->ended, job);
-    if (ended) {
-        g_auto(GStrv) parts = g_strsplit(ended, "\n", 2);
-        job_ended(item, parts[0], parts[1]);
-        return;
-    }
     g_free(item->job);
     item->job = g_strdup(job);
+    (void) wait_for_job(item->work->wait, job);
 }
 
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
@@ -231,7 +216,7 @@ static void send_more(Work *work)
     }
 }
 
-static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+static void on_signal(void *userdata)
 {
     Work *work = userdata;
     const ObjectKind *kind = work->action->kind;
@@ -243,7 +228,6 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
                     work->items[i].name, work->action->noun, client_hint_options(work->client), kind->look,
                     work->items[i].name);
     work->interrupted = true;
-    return 0;
 }
 
 static void job_lost(Item *item, const char *state)
@@ -290,12 +274,9 @@ static int on_jobs_after_restart(sd_bus_message *m, void *userdata, sd_bus_error
 
 /* vmd went away, and its jobs with it; the VMs did not. What became of them the next vmd knows, which the
  * question starts. */
-static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+static void on_vmd_ended(void *userdata)
 {
     Work *work = userdata;
-    const char *owner;
-    if (sd_bus_message_read(m, "sss", NULL, NULL, &owner) < 0 || *owner)
-        return 0;
     for (size_t i = 0; i < work->n_items; i++) {
         Item *item = &work->items[i];
         if (item->done || !item->job)
@@ -305,7 +286,6 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
                     MANAGER_INTERFACE, "ListJobs", on_jobs_after_restart, item, NULL) < 0)
             job_lost(item, "unknown");
     }
-    return 0;
 }
 
 static const Item *only_pending(const Work *work)
@@ -393,7 +373,7 @@ static void ask_progress(Work *work, const Item *item)
     }
 }
 
-static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_tick(void *userdata)
 {
     Work *work = userdata;
     const Item *item = only_pending(work);
@@ -402,42 +382,6 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
     /* While it may be a password that is waited for, the line is the agent's. */
     if (!polkit_agent_is_running() || (item && item->job))
         print_progress(work);
-    (void) sd_event_source_set_time(source, usec + USEC_PER_SEC);
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-static int set_up(Work *work)
-{
-    Client *client = work->client;
-    sigset_t signals;
-
-    int r = client_connect(client);
-    if (r != EXIT_DONE)
-        return r;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    (void) sigprocmask(SIG_BLOCK, &signals, NULL);
-
-    r = sd_event_new(&work->event);
-    if (r >= 0)
-        r = sd_bus_attach_event(client->bus, work->event, SD_EVENT_PRIORITY_NORMAL);
-    if (r >= 0)
-        r = sd_event_add_signal(work->event, NULL, SIGINT, on_signal, work);
-    if (r >= 0)
-        r = sd_event_add_signal(work->event, NULL, SIGTERM, on_signal, work);
-    if (r >= 0 && work->action->job && !client->no_block) {
-        r = sd_bus_match_signal_async(client->bus, NULL, BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE,
-                "JobRemoved", on_job_removed, NULL, work);
-        if (r >= 0)
-            r = sd_bus_add_match_async(client->bus, NULL,
-                    "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" BUS_NAME
-                    "'",
-                    on_owner_changed, NULL, work);
-    }
-    if (r >= 0 && !client->quiet && isatty(STDERR_FILENO) && isatty(STDOUT_FILENO))
-        r = sd_event_add_time_relative(work->event, NULL, CLOCK_MONOTONIC, PROGRESS_AFTER, 0, on_tick, work);
-    return r < 0 ? report_errno(r, "vmctl: cannot wait for the bus") : EXIT_DONE;
 }
 
 static int first_failure(const Work *work)
@@ -448,27 +392,39 @@ static int first_failure(const Work *work)
     return EXIT_DONE;
 }
 
+static bool is_over(const void *userdata)
+{
+    const Work *work = userdata;
+    return work->n_done >= work->n_items || work->interrupted;
+}
+
 int action_perform(Client *client, const Action *action, char **names)
 {
+    bool shows = !client->quiet && isatty(STDERR_FILENO) && isatty(STDOUT_FILENO);
+    const WaitEvents events = {
+            .on_job = action->job && !client->no_block ? on_job : NULL,
+            .on_vmd_ended = on_vmd_ended,
+            .on_signal = on_signal,
+            .on_tick = shows ? on_tick : NULL,
+            .tick_after = PROGRESS_AFTER,
+            .tick_every = USEC_PER_SEC,
+    };
     Work work = {
             .client = client, .action = action, .progress = -1, .begun = (uint64_t) g_get_monotonic_time()};
+    g_autoptr(Wait) wait = work.wait = wait_new(client, &events, &work);
+    if (!wait)
+        return EXIT_FAILED;
     work.n_items = g_strv_length(names);
     g_autofree Item *items = work.items = g_new0(Item, work.n_items);
-    work.ended = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (size_t i = 0; i < work.n_items; i++)
         items[i] = (Item){.work = &work, .name = names[i]};
 
-    int r = set_up(&work);
-    if (r == EXIT_DONE) {
-        send_more(&work);
-        /* Not sd_event_loop(): the end of that closes the bus, which the caller may still need. */
-        while (r >= 0 && work.n_done < work.n_items && !work.interrupted)
-            r = sd_event_run(work.event, UINT64_MAX);
-        if (r < 0)
-            r = report_errno(r, "the bus: it broke off");
-        else
-            r = work.interrupted ? EXIT_INTERRUPTED : first_failure(&work);
-    }
+    send_more(&work);
+    int r = wait_until(wait, is_over);
+    if (r < 0)
+        r = report_errno(r, "the bus: it broke off");
+    else
+        r = work.interrupted ? EXIT_INTERRUPTED : first_failure(&work);
     clear_progress(&work);
     for (size_t i = 0; i < work.n_items; i++) {
         sd_bus_slot_unref(items[i].call);
@@ -477,8 +433,5 @@ int action_perform(Client *client, const Action *action, char **names)
         g_free(items[i].job);
     }
     sd_bus_slot_unref(work.progress_call);
-    g_hash_table_unref(work.ended);
-    (void) sd_bus_detach_event(client->bus);
-    sd_event_unref(work.event);
     return r;
 }

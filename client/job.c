@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "job.h"
 
-#include <signal.h>
 #include <string.h>
-#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "connect.h"
@@ -11,6 +9,7 @@
 #include "report.h"
 #include "terminal.h"
 #include "value.h"
+#include "wait.h"
 
 /* So many at once. */
 #define JOBS_MAX 16U
@@ -41,8 +40,7 @@ typedef struct Work {
     const JobKind *kind;
     Item *items;
     size_t n_items, n_sent, n_done;
-    sd_event *event;
-    GHashTable *ended; /* jobs that ended before we knew whose they are: path to "RESULT\nMESSAGE" */
+    Wait *wait;
     bool shows_bar, interrupted, left;
 
     /* How fast it is, CLOCK_MONOTONIC. */
@@ -94,22 +92,17 @@ static void job_ended(Item *item, const char *result, const char *message)
     item_done(item, work->interrupted ? EXIT_INTERRUPTED : EXIT_FAILED);
 }
 
-static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+static bool on_job(const char *job, const char *result, const char *message, void *userdata)
 {
     Work *work = userdata;
-    const char *job, *result, *message;
-    if (sd_bus_message_read(m, "uoss", NULL, &job, &result, &message) < 0)
-        return 0;
     for (size_t i = 0; i < work->n_items; i++)
         if (!work->items[i].done && g_strcmp0(work->items[i].job, job) == 0) {
             job_ended(&work->items[i], result, message);
-            return 0;
+            return true;
         }
-    g_hash_table_insert(work->ended, g_strdup(job), g_strdup_printf("%s\n%s", result, message));
-    return 0;
+    return false;
 }
 
-/* The job's PropertiesChanged tells that there is news, not what it is. */
 static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
     Item *item = userdata;
@@ -154,13 +147,9 @@ static void cancel_job(Item *item)
 static void follow_job(Item *item, const char *job)
 {
     Work *work = item->work;
-    const char *ended = g_hash_table_lookup(work->ended, job);
-    if (ended) {
-        g_auto(GStrv) parts = g_strsplit(ended, "\n", 2);
-        job_ended(item, parts[0], parts[1]);
-        return;
-    }
     item->job = g_strdup(job);
+    if (wait_for_job(work->wait, job))
+        return;
     (void) sd_bus_match_signal_async(work->client->bus, &item->watch, BUS_NAME, job, "org.freedesktop.DBus.Properties", "PropertiesChanged",
             on_progress, NULL, item);
     if (work->interrupted)
@@ -199,13 +188,13 @@ static void send_more(Work *work)
 
 /* ---- what comes in between ---- */
 
-static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+static void on_signal(void *userdata)
 {
     Work *work = userdata;
     clear_bar(work);
     if (work->interrupted) {
         work->left = true;
-        return 0;
+        return;
     }
     work->interrupted = true;
     for (size_t i = 0; i < work->n_items; i++) {
@@ -218,16 +207,12 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
             /* What still waits for a password ends with us. */
             item_done(item, EXIT_INTERRUPTED);
     }
-    return 0;
 }
 
 /* What was half made goes when the next vmd starts, if not with this one. */
-static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+static void on_vmd_ended(void *userdata)
 {
     Work *work = userdata;
-    const char *owner;
-    if (sd_bus_message_read(m, "sss", NULL, NULL, &owner) < 0 || *owner)
-        return 0;
     for (size_t i = 0; i < work->n_items; i++) {
         Item *item = &work->items[i];
         if (item->done || !item->job)
@@ -236,7 +221,6 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
         item_done(item, report("%s \"%s/%s\": vmd ended during its %s; %s. Try it again", item->work->kind->thing, item->call->pool, item->call->volume,
                                 work->kind->noun, work->kind->undone));
     }
-    return 0;
 }
 
 /* ---- the bar ---- */
@@ -339,45 +323,15 @@ static bool has_job(const Work *work)
     return false;
 }
 
-static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_tick(void *userdata)
 {
     Work *work = userdata;
     /* While it may be a password that is waited for, the line is the agent's. */
     if (has_job(work))
         print_bar(work);
-    (void) sd_event_source_set_time_relative(source, BAR_EVERY);
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 /* ---- all of it ---- */
-
-static int set_up(Work *work)
-{
-    Client *client = work->client;
-    sigset_t signals;
-
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    (void) sigprocmask(SIG_BLOCK, &signals, NULL);
-
-    int r = sd_event_new(&work->event);
-    if (r >= 0)
-        r = sd_bus_attach_event(client->bus, work->event, SD_EVENT_PRIORITY_NORMAL);
-    if (r >= 0)
-        r = sd_event_add_signal(work->event, NULL, SIGINT, on_signal, work);
-    if (r >= 0)
-        r = sd_event_add_signal(work->event, NULL, SIGTERM, on_signal, work);
-    if (r >= 0)
-        r = sd_bus_match_signal_async(
-                client->bus, NULL, BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved", on_job_removed, NULL, work);
-    if (r >= 0)
-        r = sd_bus_add_match_async(client->bus, NULL,
-                "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" BUS_NAME "'", on_owner_changed, NULL, work);
-    if (r >= 0 && !client->quiet && isatty(STDERR_FILENO))
-        r = sd_event_add_time_relative(work->event, NULL, CLOCK_MONOTONIC, BAR_AFTER, 0, on_tick, work);
-    return r < 0 ? report_errno(r, "vmctl: cannot wait for the bus") : EXIT_DONE;
-}
 
 static int first_failure(const Work *work)
 {
@@ -387,13 +341,16 @@ static int first_failure(const Work *work)
     return EXIT_DONE;
 }
 
+static bool is_over(const void *userdata)
+{
+    const Work *work = userdata;
+    return work->n_done >= work->n_items || work->left;
+}
+
 static int run(Work *work)
 {
-    int r = 0;
     send_more(work);
-    /* Not sd_event_loop(): the end of that closes the bus, which the caller may still need. */
-    while (r >= 0 && work->n_done < work->n_items && !work->left)
-        r = sd_event_run(work->event, UINT64_MAX);
+    int r = wait_until(work->wait, is_over);
     clear_bar(work);
     if (r < 0)
         return report_errno(r, "the bus: it broke off");
@@ -406,24 +363,29 @@ static int run(Work *work)
 
 int job_perform(Client *client, const JobKind *kind, const JobCall *calls, size_t n)
 {
+    const WaitEvents events = {
+            .on_job = on_job,
+            .on_vmd_ended = on_vmd_ended,
+            .on_signal = on_signal,
+            .on_tick = !client->quiet && isatty(STDERR_FILENO) ? on_tick : NULL,
+            .tick_after = BAR_AFTER,
+            .tick_every = BAR_EVERY,
+    };
     Work work = {.client = client, .kind = kind, .n_items = n, .begun = (uint64_t) g_get_monotonic_time()};
+    g_autoptr(Wait) wait = work.wait = wait_new(client, &events, &work);
+    if (!wait)
+        return EXIT_FAILED;
     g_autofree Item *items = work.items = g_new0(Item, n);
     work.measured = work.begun;
-    work.ended = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (size_t i = 0; i < n; i++)
         items[i] = (Item){.work = &work, .call = &calls[i], .progress = -1};
 
-    int r = set_up(&work);
-    if (r == EXIT_DONE)
-        r = run(&work);
+    int r = run(&work);
     for (size_t i = 0; i < n; i++) {
         sd_bus_slot_unref(items[i].slot);
         sd_bus_slot_unref(items[i].watch);
         sd_bus_slot_unref(items[i].cancel);
         g_free(items[i].job);
     }
-    g_hash_table_unref(work.ended);
-    (void) sd_bus_detach_event(client->bus);
-    sd_event_unref(work.event);
     return r;
 }

@@ -269,6 +269,8 @@ static int status_manager(Client *client)
     r = print_count(client, &kind_vm, "VMs");
     if (r == EXIT_DONE && !client->user)
         r = print_count(client, &kind_network, "Networks");
+    if (r == EXIT_DONE)
+        r = print_count(client, &kind_pool, "Pools");
     if (json_array_size(accelerators) > 0) {
         size_t i;
         json_t *word;
