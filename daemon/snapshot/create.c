@@ -11,6 +11,8 @@
  *     exchange  the two files' names: from here on the disk's name is the overlay's
  *     freeze    QEMU writes into the overlays, from one moment on for all disks
  *     memory    is written to a file
+ *     go on     the guest does
+ *     sync      the memory is on disk                              in a thread
  *     commit    the record says that it is done
  *
  * What fails before QEMU writes into the overlays is undone. What fails after that leaves a snapshot that nobody sees, to be merged. */
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "sync.h"
 #include "work.h"
 
 #define QMP_USEC (30 * G_USEC_PER_SEC)
@@ -43,8 +46,15 @@ static void undone(SnapshotWork *work)
 
 static void go_on(SnapshotWork *work)
 {
-    if (work->before == VM_RUNNING && work->snapshot->memory && work->vm->instance && work->vm->instance->qmp)
+    if (work->paused && work->vm->instance && work->vm->instance->qmp)
         (void) qmp_call(work->vm->instance->qmp, "cont", NULL, -1, 0, NULL, NULL);
+}
+
+static void step_go_on(SnapshotWork *work)
+{
+    go_on(work);
+    work->paused = false;
+    work_next(work);
 }
 
 /* It is there, but not what was wanted. */
@@ -167,6 +177,7 @@ static void on_answer(Qmp *qmp, const json_t *result, const Error *error, void *
 
 static void step_pause(SnapshotWork *work)
 {
+    work->paused = work->before == VM_RUNNING;
     int r = qmp_call(work->vm->instance->qmp, "stop", NULL, -1, QMP_USEC, on_answer, work);
     if (r < 0)
         step_failed(work, r, "QEMU cannot be asked");
@@ -264,23 +275,38 @@ static bool on_event(SnapshotWork *work, const char *name, const json_t *data)
     return work->snapshot->memory && (g_str_equal(name, "STOP") || g_str_equal(name, "RESUME"));
 }
 
+/* The guest goes on as soon as its memory is written; that it is on disk is for the record. */
+static void on_synced(int r, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    work->task = NULL;
+    if (r < 0)
+        step_failed(work, r, "the memory cannot be written to disk");
+    else
+        work_next(work);
+}
+
+static void step_sync(SnapshotWork *work)
+{
+    int r = sync_begin(work->vm->manager->event, work->memory_fd, on_synced, work, &work->task);
+    if (r < 0)
+        step_failed(work, r, "no thread can be made to write its memory to disk");
+}
+
 static void step_commit(SnapshotWork *work)
 {
     Error *error = NULL;
-    if (work->memory_fd >= 0 && fdatasync(work->memory_fd) < 0)
-        return step_failed(work, errno, "the memory cannot be written to disk");
     work->tree->current = work->snapshot->id;
     work->tree->act = SNAPSHOT_NOTHING;
     if (!snapshot_tree_write(work->tree, &error))
         return work_fail(work, error);
-    go_on(work);
     work_next(work);
 }
 
 static const SnapshotStep of_files[] = {work_open, work_make, work_overlays, step_record, step_exchange, step_commit, NULL};
 static const SnapshotStep of_disks[] = {work_open, work_make, work_overlays, step_nodes, step_record, step_exchange, step_freeze, step_commit, NULL};
 static const SnapshotStep of_memory[] = {work_open, work_make, work_overlays, step_nodes, step_record, step_pause, step_exchange, step_freeze, step_memory,
-    step_commit, NULL};
+    step_go_on, step_sync, step_commit, NULL};
 
 /* ---- */
 

@@ -35,6 +35,7 @@ struct SnapshotWork {
     char **nodes;           /* top nodes of the disks, as layers->files */
     VMState before;
     Error *error;           /* why it is being undone */
+    bool paused;            /* by this work */
     bool frozen;            /* QEMU writes into the overlays */
     int memory_fd;
 };

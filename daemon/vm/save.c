@@ -18,6 +18,7 @@
 
 #include "cleanup.h"
 #include "manager.h"
+#include "sync.h"
 #include "steps.h"
 
 #define PROGRESS_USEC (200 * 1000)
@@ -31,10 +32,12 @@ struct Save {
     bool complete;
     Error *error;
     sd_event_source *progress;
+    Task *sync; /* of the whole state */
 };
 
 static void save_free(Save *save)
 {
+    task_abandon(save->sync);
     sd_event_source_disable_unref(save->progress);
     close_fd(&save->fd);
     error_free(save->error);
@@ -85,29 +88,18 @@ static void save_fail(Save *save, const Error *error)
     job_finish(job, copy);
 }
 
-static bool commit(const Save *save, Error **ret_error)
+static bool commit(const Save *save, int synced, Error **ret_error)
 {
     const VM *vm = save->vm;
     g_autofree char *partial = vm_saved_path(vm, "partial"), *state = vm_saved_path(vm, "state");
-    if (fsync(save->fd) < 0)
-        return error_set_errno(ret_error, errno, partial, "the saved state cannot be written to disk");
+    if (synced < 0)
+        return error_set_errno(ret_error, synced, partial, "the saved state cannot be written to disk");
     if (rename(partial, state) < 0)
         return error_set_errno(ret_error, errno, state, "the saved state cannot be put in place");
     fd_cleanup int dir = open(vm->manager->dirs->saved, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir >= 0)
         (void) fsync(dir);
     return true;
-}
-
-static void on_completed(Save *save)
-{
-    g_autoptr(Error) error = NULL;
-    save->progress = sd_event_source_disable_unref(save->progress);
-    if (!commit(save, &error))
-        return save_fail(save, error);
-    save->complete = true;
-    /* Nothing of this QEMU matters any more, and its disks must not be touched again: no orderly end. */
-    instance_kill(save->vm->instance);
 }
 
 static void on_failed(Save *save, const char *status)
@@ -119,6 +111,28 @@ static void on_failed(Save *save, const char *status)
     else
         error_set(&error, ERROR_QEMU_FAILED, thing, "Look at the free space of the disk", "QEMU could not write its state (%s)", status);
     save_fail(save, error);
+}
+
+static void on_synced(int r, void *userdata)
+{
+    Save *save = userdata;
+    g_autoptr(Error) error = NULL;
+    save->sync = NULL;
+    if (save->job->state == JOB_CANCELLING)
+        return on_failed(save, "cancelled");
+    if (!commit(save, r, &error))
+        return save_fail(save, error);
+    save->complete = true;
+    /* Nothing of this QEMU matters any more, and its disks must not be touched again: no orderly end. */
+    instance_kill(save->vm->instance);
+}
+
+static void on_completed(Save *save)
+{
+    save->progress = sd_event_source_disable_unref(save->progress);
+    int r = sync_begin(save->vm->manager->event, save->fd, on_synced, save, &save->sync);
+    if (r < 0)
+        on_synced(r, save);
 }
 
 bool save_event(Save *save, const char *name, const json_t *data)

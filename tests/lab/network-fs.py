@@ -3,7 +3,7 @@
 """network-fs.py FOLDER MOUNTPOINT: shows FOLDER at MOUNTPOINT by FUSE, as a file server would.
 
 Nothing is cached, so once this process is stopped (SIGSTOP) whoever looks up or opens anything there waits, as with a server that is
-dead. For a-dead-server-does-not-stop-vmd.test; files can be read and written in place, and no more."""
+dead. For tests of dead servers; folders can be listed, files read and written in place, and no more."""
 
 import ctypes
 import errno
@@ -67,11 +67,29 @@ def release(path, body):
     return b''
 
 
+def readdir(path, body):
+    handle, offset, size = struct.unpack_from('=QQI', body)
+    answer = b''
+    for number, name in enumerate(sorted(os.listdir(path))[offset:], offset + 1):
+        name = os.fsencode(name)
+        entry = struct.pack('=QQII', number, number, len(name), 0) + name
+        entry += bytes(-len(entry) % 8)
+        if len(answer) + len(entry) > size:
+            break
+        answer += entry
+    return answer
+
+
+def opendir(path, body):
+    return struct.pack('=QII', 0, 0, 0)
+
+
 def nothing(path, body):
     return b''
 
 
-CALLS = {1: lookup, 3: getattr_, 4: getattr_, 14: open_, 15: read, 16: write, 17: statfs, 18: release, 20: nothing, 25: nothing, 26: init}
+CALLS = {1: lookup, 3: getattr_, 4: getattr_, 14: open_, 15: read, 16: write, 17: statfs, 18: release, 20: nothing, 25: nothing, 26: init,
+         27: opendir, 28: readdir, 29: nothing}
 WITHOUT_REPLY = {2, 36, 42}  # forget, interrupt, forget more
 
 while True:

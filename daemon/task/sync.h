@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Sync: a file's data onto its disk, in a Task: with gigabytes of a guest's memory that takes seconds. */
+
+#include "task.h"
+
+/* `error`: 0, or a negative errno. */
+typedef void (*SyncDone)(int error, void *userdata);
+
+/* `fd` is duplicated. Negative errno: nothing was begun. *ret is abandoned as any Task. */
+int sync_begin(sd_event *event, int fd, SyncDone done, void *userdata, Task **ret);
