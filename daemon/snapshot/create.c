@@ -27,6 +27,7 @@
 #include "work.h"
 
 #define QMP_USEC (30 * G_USEC_PER_SEC)
+#define SETTLE_USEC (5 * 1000)
 #define FD_NAME "vmd-snapshot"
 #define SET_BASE 10000U /* of descriptors, beyond those that a machine starts with */
 #define DISKS_MAX 64U
@@ -50,6 +51,7 @@ static void go_on(SnapshotWork *work)
         (void) qmp_call(work->vm->instance->qmp, "cont", NULL, -1, 0, NULL, NULL);
 }
 
+/* As soon as its memory is written; that it is on disk is for the record. */
 static void step_go_on(SnapshotWork *work)
 {
     go_on(work);
@@ -275,7 +277,34 @@ static bool on_event(SnapshotWork *work, const char *name, const json_t *data)
     return work->snapshot->memory && (g_str_equal(name, "STOP") || g_str_equal(name, "RESUME"));
 }
 
-/* The guest goes on as soon as its memory is written; that it is on disk is for the record. */
+static void step_settle(SnapshotWork *work);
+
+static int on_settle(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    step_settle(userdata);
+    return 0;
+}
+
+/* QEMU says that all is written a moment before it is done with it, and a "cont" in that moment is lost. */
+static void on_status(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    const char *status = json_string_value(json_object_get(result, "status"));
+    if (error)
+        return work_fail(work, error_copy(error));
+    if (!status || !g_str_equal(status, "finish-migrate"))
+        return work_next(work);
+    work->soon = sd_event_source_disable_unref(work->soon);
+    (void) sd_event_add_time_relative(work->vm->manager->event, &work->soon, CLOCK_MONOTONIC, SETTLE_USEC, 1, on_settle, work);
+}
+
+static void step_settle(SnapshotWork *work)
+{
+    int r = qmp_call(work->vm->instance->qmp, "query-status", NULL, -1, QMP_USEC, on_status, work);
+    if (r < 0)
+        step_failed(work, r, "QEMU cannot be asked");
+}
+
 static void on_synced(int r, void *userdata)
 {
     SnapshotWork *work = userdata;
@@ -306,7 +335,7 @@ static void step_commit(SnapshotWork *work)
 static const SnapshotStep of_files[] = {work_open, work_make, work_overlays, step_record, step_exchange, step_commit, NULL};
 static const SnapshotStep of_disks[] = {work_open, work_make, work_overlays, step_nodes, step_record, step_exchange, step_freeze, step_commit, NULL};
 static const SnapshotStep of_memory[] = {work_open, work_make, work_overlays, step_nodes, step_record, step_pause, step_exchange, step_freeze, step_memory,
-    step_go_on, step_sync, step_commit, NULL};
+    step_settle, step_go_on, step_sync, step_commit, NULL};
 
 /* ---- */
 
