@@ -239,8 +239,9 @@ static int list_pool(Client *client, const char *pool, json_t *all)
     g_autoptr(json_t) named = json_name_members(rows, members);
     json_array_foreach(named, i, row)
     {
-        (void) json_object_set_new(row, "pool", json_string(pool));
-        (void) json_array_append(all, row);
+        json_t *volume = json_pack("{ss}", "pool", pool);
+        (void) json_object_update(volume, row);
+        (void) json_array_append_new(all, volume);
     }
     return EXIT_DONE;
 }

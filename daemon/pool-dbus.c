@@ -143,9 +143,8 @@ static bool method_delete(Manager *manager, sd_bus_message *m, uid_t caller, voi
 static bool method_refresh(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     Pool *pool = object;
-    g_autofree char *thing = g_strdup_printf("Pool \"%s\"", pool->name);
-    if (pool->state != POOL_RUNNING)
-        return error_set(ret_error, ERROR_NOT_RUNNING, thing, "Start it with 'vmctl pool start'", "it does not run");
+    if (!pool_check_running(pool, ret_error))
+        return false;
     pool_look(pool, reply_done, reply_later(manager, m));
     return true;
 }
@@ -176,18 +175,11 @@ FILE_METHODS(file_of)
 
 /* ---- volumes ---- */
 
-static bool check_running(const Pool *pool, Error **ret_error)
-{
-    g_autofree char *thing = g_strdup_printf("Pool \"%s\"", pool->name);
-    return pool->state == POOL_RUNNING ||
-        error_set(ret_error, ERROR_NOT_RUNNING, thing, "Start it with 'vmctl pool start'", "it is %s", pool_state_to_string(pool->state));
-}
-
 static bool method_list_volumes(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     const Pool *pool = object;
     g_autoptr(sd_bus_message) reply = NULL;
-    if (!check_running(pool, ret_error))
+    if (!pool_check_running(pool, ret_error))
         return false;
     int r = reply_array_new(m, "(ssttss)", &reply);
     for (guint i = 0; r >= 0 && i < pool->volumes->len; i++) {
@@ -208,7 +200,7 @@ static Volume *read_volume(Pool *pool, sd_bus_message *m, Error **ret_error)
         error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
         return NULL;
     }
-    return check_running(pool, ret_error) ? pool_find_volume_or_error(pool, name, ret_error) : NULL;
+    return pool_check_running(pool, ret_error) ? pool_find_volume_or_error(pool, name, ret_error) : NULL;
 }
 
 static bool method_get_volume(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)

@@ -201,6 +201,13 @@ void pool_set_state(Pool *pool, PoolState state, const char *message)
     pool_changed(pool, "State", "StateMessage", "Path", NULL);
 }
 
+bool pool_check_running(const Pool *pool, Error **ret_error)
+{
+    g_autofree char *thing = g_strdup_printf("Pool \"%s\"", pool->name);
+    g_autofree char *remedy = g_strdup_printf("Start it with 'vmctl %spool start %s'", pool->manager->user ? "--user " : "", pool->name);
+    return pool->state == POOL_RUNNING || error_set(ret_error, ERROR_NOT_RUNNING, thing, remedy, "it is %s", pool_state_to_string(pool->state));
+}
+
 Volume *pool_find_volume(const Pool *pool, const char *name)
 {
     for (guint i = 0; i < pool->volumes->len; i++) {

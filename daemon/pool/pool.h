@@ -103,6 +103,8 @@ void pool_changed(Pool *pool, const char *property, ...) G_GNUC_NULL_TERMINATED;
 const char *pool_type_to_string(PoolType type);
 const char *pool_state_to_string(PoolState state);
 
+/* What is in it is known only then. */
+bool pool_check_running(const Pool *pool, Error **ret_error);
 Volume *pool_find_volume(const Pool *pool, const char *name);
 Volume *pool_find_volume_or_error(const Pool *pool, const char *name, Error **ret_error);
 void volume_free(Volume *volume);

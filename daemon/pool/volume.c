@@ -421,12 +421,6 @@ static char *thing_of(const Pool *pool, const char *name)
     return g_strdup_printf("Volume \"%s/%s\"", pool->name, name);
 }
 
-static bool check_running(const Pool *pool, Error **ret_error)
-{
-    g_autofree char *thing = g_strdup_printf("Pool \"%s\"", pool->name);
-    return pool->state == POOL_RUNNING || error_set(ret_error, ERROR_NOT_RUNNING, thing, "Start it with 'vmctl pool start'", "it does not run");
-}
-
 static bool is_being_made(const Pool *pool, const char *name)
 {
     for (guint i = 0; i < pool->manager->works->len; i++) {
@@ -465,7 +459,7 @@ static bool check_new(Pool *pool, const VolumeWish *wish, ImageFormat *ret_forma
 {
     g_autofree char *thing = thing_of(pool, wish->name);
     ImageFormat format = wish->format_set ? wish->format : g_str_has_suffix(wish->name, ".qcow2") ? IMAGE_QCOW2 : IMAGE_RAW;
-    if (!check_running(pool, ret_error) || !check_format(wish, format, thing, ret_error))
+    if (!pool_check_running(pool, ret_error) || !check_format(wish, format, thing, ret_error))
         return false;
     *ret_format = format;
     if (pool_find_volume(pool, wish->name) || is_being_made(pool, wish->name))
@@ -491,7 +485,7 @@ bool volume_make(Pool *pool, const VolumeWish *wish, const char **ret_job_path, 
     g_autofree char *thing = thing_of(pool, wish->name);
     const Volume *source = NULL;
     ImageFormat format;
-    if (!check_running(pool, ret_error) || (wish->from && !check_running(wish->from, ret_error)))
+    if (!pool_check_running(pool, ret_error) || (wish->from && !pool_check_running(wish->from, ret_error)))
         return false;
     if (wish->from && !(source = pool_find_volume_or_error(wish->from, wish->volume, ret_error)))
         return false;
@@ -539,7 +533,7 @@ static bool check_change(Pool *pool, const Volume *volume, Error **ret_error)
         return error_set(ret_error, ERROR_IN_USE, thing, NULL, "%s is over it", overlay);
     if (is_being_made(pool, volume->name))
         return error_set(ret_error, ERROR_BUSY, thing, "Wait for it, or cancel it (vmctl jobs)", "a job works on it");
-    return check_running(pool, ret_error);
+    return pool_check_running(pool, ret_error);
 }
 
 bool volume_resize(Pool *pool, const Volume *volume, uint64_t size, bool shrink, const char **ret_job_path, Error **ret_error)
