@@ -62,6 +62,18 @@ static void offer_names(Client *client, const ObjectKind *kind, const char *curr
             json_string_value(json_array_get(row, 1)));
 }
 
+static void offer_jobs(Client *client, const char *current)
+{
+    g_autoptr(json_t) rows = get_rows(client, MANAGER_PATH, MANAGER_INTERFACE, "ListJobs");
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        g_autofree char *id = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(json_array_get(row, 0)));
+        offer(current, "", id, "", json_string_value(json_array_get(row, 1)));
+    }
+}
+
 static void offer_volumes_of(Client *client, const char *pool, const char *current, const char *prefix, bool bare)
 {
     g_autofree char *path = kind_object(&kind_pool, pool);
@@ -286,6 +298,8 @@ int verb_complete(Client *client)
         offer_verbs(current, group);
     else if (strcmp(verb->name, "tap") == 0 && previous[0] != '-' && strcmp(previous, verb->name) != 0)
         offer(current, "", "--", "", "the command comes next");
+    else if (strcmp(verb->name, "cancel") == 0)
+        offer_jobs(client, current);
     else if (verb->flags & VERB_VOLUMES)
         offer_volumes(client, current, "", true);
     else if (verb->flags & VERB_NAMES)

@@ -1,12 +1,42 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* reload, version: vmd itself. */
+/* cancel, reload, version: vmd itself. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "config.h"
 #include "connect.h"
 #include "json.h"
 #include "report.h"
+#include "value.h"
 #include "verb.h"
+
+/* By its number. */
+static int cancel(Client *client, const char *word)
+{
+    bus_error_cleanup sd_bus_error error = SD_BUS_ERROR_NULL;
+    uint64_t id;
+    if (parse_uint64(word, &id) < 0)
+        return report_usage("\"%s\": it is no job's number. See: vmctl%s jobs", word, client_hint_options(client));
+    int r = client_connect(client);
+    if (r != EXIT_DONE)
+        return r;
+    g_autofree char *path = g_strdup_printf(MANAGER_PATH "/job/%" PRIu64, id);
+    r = sd_bus_call_method(client->bus, BUS_NAME, path, JOB_INTERFACE, "Cancel", &error, NULL, NULL);
+    if (r < 0 && sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT))
+        return report("Job %s: there is no such job any more. See: vmctl%s jobs", word, client_hint_options(client));
+    return r < 0 ? report_bus(client, NULL, &error, r) : EXIT_DONE;
+}
+
+int verb_cancel(Client *client)
+{
+    int first = EXIT_DONE;
+    for (size_t i = 0; i < client->n_arguments; i++) {
+        int r = cancel(client, client->arguments[i]);
+        if (first == EXIT_DONE)
+            first = r;
+    }
+    return first;
+}
 
 int verb_reload(Client *client)
 {

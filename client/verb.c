@@ -36,6 +36,7 @@ const Verb verbs[] = {
     { "explain", 1, 1, VERB_NAMES, "NAME", "Show the QEMU command line and where each part comes from", verb_explain },
     { "doctor", 0, 1, VERB_ACTS | VERB_NAMES, "[NAME]", "Say why VMs have no network, and what mends it", verb_doctor },
     { "jobs", 0, 0, 0, "", "List what is under way", verb_jobs },
+    { "cancel", 1, VERB_ANY, VERB_ACTS, "JOB...", "Cancel what is under way", verb_cancel },
 
     { "Their snapshots" },
     { "snapshot create", 2, 2, VERB_ACTS | VERB_NAMES, "VM NAME", "Keep the disks, and the memory of a VM that runs", verb_snapshot_create },
@@ -109,6 +110,8 @@ static const struct {
         {"attach-interface", "attach"},
         {"autostart", "enable"},
         {"config", "cat"},
+        {"domjobabort", "cancel"},
+        {"domjobinfo", "jobs"},
         {"define", "create"},
         {"destroy", "kill"},
         {"detach-device", "detach"},
