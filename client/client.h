@@ -75,7 +75,7 @@ typedef struct Client {
     GPtrArray *cdroms;
     const char *wait_time, *mac, *port_name; /* ip, tap */
     GPtrArray *forwards;
-    const char *size, *format, *preallocation, *from, *image; /* volumes */
+    const char *size, *format, *preallocation, *from, *image, *sha256, *sha512, *max_size; /* volumes */
     bool overlay, compress, shrink, copy, disks_only;
     const char *description;
 } Client;

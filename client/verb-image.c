@@ -18,6 +18,7 @@
 #include "volume.h"
 
 static const JobKind import_kind = {"Volume", "importing", "import", "nothing of it is left"};
+static const JobKind pull_kind = {"downloading", "download", "nothing of it is left"};
 static const JobKind make_kind = {"Volume", "creating", "creation", "nothing of it is left"};
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(JobCall, job_call_clear)
@@ -129,6 +130,53 @@ int verb_import(Client *client)
     if (g_str_has_suffix(file, ".ova") && !client->format)
         return ova_import(client, file, fd, word);
     return import_one(client, file, word, fd);
+}
+
+/* ---- pull ---- */
+
+/* "debian-12.qcow2" of "https://example.org/images/debian-12.qcow2?x=y". */
+static char *name_of_url(const char *url)
+{
+    const char *host = strstr(url, "://");
+    g_autofree char *path = g_strndup(url, strcspn(url, "?#"));
+    const char *slash = host ? strrchr(path + (host - url) + strlen("://"), '/') : NULL;
+    return slash && slash[1] ? g_strdup(slash + 1) : NULL;
+}
+
+int verb_image_pull(Client *client)
+{
+    g_auto(JobCall) call = {};
+    const char *url = client->arguments[0];
+    g_autofree char *word = client->n_arguments > 1 ? g_strdup(client->arguments[1]) : name_of_url(url);
+    uint64_t max_size = 0;
+    if (!client->sha256 && !client->sha512)
+        return report_usage("image pull: what is downloaded must be known by its checksum. Give --sha256=SUM or --sha512=SUM, as its makers publish it");
+    if (!word)
+        return report_usage("%s: its end is no name. Give the image one: vmctl image pull URL NAME", url);
+    if (client->max_size && (parse_size(client->max_size, &max_size) < 0 || max_size == 0))
+        return report_usage("\"%s\": it is no size. Write it as 20G, 512M or in bytes", client->max_size);
+    int r = volume_split(word, IMAGE_POOL, &call.pool, &call.volume);
+    if (r == EXIT_DONE)
+        r = client_new_call(client, call.pool, POOL_INTERFACE, "PullImage", &call.message);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_message_append(call.message, "ss", call.volume, url);
+    if (r >= 0)
+        r = sd_bus_message_open_container(call.message, 'a', "{sv}");
+    if (r >= 0 && client->sha256)
+        r = sd_bus_message_append(call.message, "{sv}", "sha256", "s", client->sha256);
+    if (r >= 0 && client->sha512)
+        r = sd_bus_message_append(call.message, "{sv}", "sha512", "s", client->sha512);
+    if (r >= 0 && max_size > 0)
+        r = sd_bus_message_append(call.message, "{sv}", "max-size", "t", max_size);
+    if (r >= 0)
+        r = sd_bus_message_close_container(call.message);
+    if (r < 0)
+        return report_errno(r, "PullImage: cannot make the call");
+    r = job_perform(client, &pull_kind, &call, 1);
+    if (r == EXIT_DONE && !client->quiet && !client->no_block)
+        printf("Created %s/%s.\n", call.pool, call.volume);
+    return r;
 }
 
 /* ---- create --image ---- */

@@ -87,6 +87,7 @@ const Verb verbs[] = {
     { "volume show", 1, VERB_ANY, VERB_VOLUMES, "NAME...", "Show properties of volumes", verb_volume_show, &kind_pool },
     { "import", 1, 2, VERB_ACTS, "FILE [NAME]", "Make a volume of an image of any format", verb_import, &kind_pool },
     { "image import", 1, 2, VERB_ACTS, "FILE [NAME]", "Make an image that disks are made from", verb_import, &kind_pool },
+    { "image pull", 1, 2, VERB_ACTS, "URL [NAME]", "Download an image whose checksum is known", verb_image_pull, &kind_pool },
     { "image list", 0, 0, 0, "", "List images that disks are made from", verb_volume_list, &kind_pool },
     { "image show", 1, VERB_ANY, VERB_VOLUMES, "NAME...", "Show properties of images", verb_volume_show, &kind_pool },
     { "image delete", 1, VERB_ANY, VERB_ACTS | VERB_VOLUMES, "NAME...", "Delete images", verb_volume_delete, &kind_pool },

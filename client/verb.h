@@ -85,6 +85,7 @@ int verb_volume_delete(Client *client);
 int verb_volume_wipe(Client *client);
 int verb_volume_list(Client *client);
 int verb_import(Client *client);
+int verb_image_pull(Client *client);
 int verb_volume_show(Client *client);
 int verb_tap(Client *client);
 int verb_console(Client *client);

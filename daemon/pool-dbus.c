@@ -278,6 +278,27 @@ static bool method_import_volume(Manager *manager, sd_bus_message *m, uid_t call
     return true;
 }
 
+#define PULL_MAX (UINT64_C(64) << 30)
+
+static bool method_pull_image(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    PullWish wish = {.max_size = PULL_MAX};
+    g_autofree char *sha256 = NULL, *sha512 = NULL;
+    const CallOption options[] = {{"sha256", 's', &sha256}, {"sha512", 's', &sha512}, {"max-size", 't', &wish.max_size}, {NULL}};
+    const char *job;
+    int r = sd_bus_message_read(m, "ss", &wish.name, &wish.url);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    if (!call_options_read(m, options, ret_error))
+        return false;
+    wish.sums[0] = sha256;
+    wish.sums[1] = sha512;
+    if (!volume_pull(object, &wish, &job, ret_error))
+        return false;
+    reply_job(m, job);
+    return true;
+}
+
 static bool method_resize_volume(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     const Volume *volume = read_volume(object, m, ret_error);
@@ -388,6 +409,7 @@ GET(get_settings_file)
 
 #define NEW_VOLUME "sa{sv}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(options) SD_BUS_PARAM(job)
 #define IMPORT_VOLUME "sha{sv}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(image) SD_BUS_PARAM(options) SD_BUS_PARAM(job)
+#define PULL_IMAGE "ssa{sv}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(url) SD_BUS_PARAM(options) SD_BUS_PARAM(job)
 #define RESIZE_VOLUME "sta{sv}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(size) SD_BUS_PARAM(options) SD_BUS_PARAM(job)
 
 static const Method methods[] = {
@@ -403,6 +425,7 @@ static const Method methods[] = {
     {"GetVolume", "s", "a{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(volume), ACTION_VIEW, check_volume, method_get_volume},
     {"CreateVolume", NEW_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_create_volume},
     {"ImportVolume", IMPORT_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_import_volume},
+    {"PullImage", PULL_IMAGE, ACTION_MANAGE_POOLS, check_volume, method_pull_image},
     {"ResizeVolume", RESIZE_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_resize_volume},
     {"RenameVolume", "ss", "", SD_BUS_PARAM(name) SD_BUS_PARAM(new_name), ACTION_MANAGE_POOLS, check_volumes, method_rename_volume},
     {"DeleteVolume", "st", "", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), ACTION_MANAGE_POOLS, check_volume, method_delete_volume},

@@ -12,6 +12,7 @@
 #include "identity.h"
 
 #define VOLUME_MODE 0600
+#define SUM_PIECE (1024 * 1024)
 
 VolumeFiles *volume_files_new(void)
 {
@@ -41,6 +42,8 @@ static void clear(gpointer data)
     g_free(files->name);
     g_free(files->part);
     g_free(files->source);
+    for (size_t i = 0; i < G_N_ELEMENTS(files->sums); i++)
+        g_free(files->sums[i]);
 }
 
 void volume_files_unref(gpointer files)
@@ -150,6 +153,67 @@ void volume_files_copy(void *userdata)
 {
     VolumeFiles *files = userdata;
     copied(files, copy_file(files->image->fd, files->fd, &files->copy), "it cannot be copied");
+}
+
+/* A piece for both, since it is read once. */
+static bool add_to_sums(VolumeFiles *files, GChecksum *const *sums, Error **ret_error)
+{
+    g_autofree uint8_t *buffer = g_malloc(SUM_PIECE);
+    struct stat st;
+    if (fstat(files->read_fd, &st) < 0)
+        return error_set_errno(ret_error, errno, files->name, "what came cannot be read");
+    atomic_store(&files->copy.total, (uint64_t) st.st_size);
+    for (off_t at = 0;;) {
+        ssize_t n = pread(files->read_fd, buffer, SUM_PIECE, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_set_errno(ret_error, errno, files->name, "what came cannot be read");
+        if (n == 0)
+            return true;
+        if (atomic_load(&files->copy.cancelled))
+            return error_set(ret_error, ERROR_CANCELLED, files->name, NULL, "it was cancelled");
+        for (size_t i = 0; i < G_N_ELEMENTS(files->sums); i++)
+            if (sums[i])
+                g_checksum_update(sums[i], buffer, n);
+        at += n;
+        atomic_store(&files->copy.done, (uint64_t) at);
+    }
+}
+
+static bool check_sums(VolumeFiles *files, Error **ret_error)
+{
+    static const GChecksumType types[] = {G_CHECKSUM_SHA256, G_CHECKSUM_SHA512};
+    GChecksum *sums[G_N_ELEMENTS(types)] = {};
+    for (size_t i = 0; i < G_N_ELEMENTS(types); i++)
+        sums[i] = files->sums[i] ? g_checksum_new(types[i]) : NULL;
+    bool good = add_to_sums(files, sums, ret_error);
+    for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
+        if (good && sums[i] && g_ascii_strcasecmp(g_checksum_get_string(sums[i]), files->sums[i]) != 0)
+            good = error_set(ret_error, ERROR_FAILED, files->name, "Compare it with what the image's makers say",
+                "what came has another checksum, %s", g_checksum_get_string(sums[i]));
+        g_clear_pointer(&sums[i], g_checksum_free);
+    }
+    return good;
+}
+
+/* Where the name does not say that it is qcow2, but it is, it would be used as something else. */
+static bool check_image(VolumeFiles *files, Error **ret_error)
+{
+    bool named = g_str_has_suffix(files->name, ".qcow2");
+    g_autoptr(Error) error = NULL;
+    g_autoptr(Image) image = foreign_open(files->read_fd, "qcow2", files->name, &error);
+    if (named && !image)
+        return error_propagate(ret_error, g_steal_pointer(&error));
+    if (!named && image)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, files->name, "Give it a name that ends in \".qcow2\"", "what came is a qcow2 image");
+    return true;
+}
+
+void volume_files_verify(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    (void) (check_sums(files, &files->error) && check_image(files, &files->error));
 }
 
 void volume_files_wipe(void *userdata)

@@ -17,6 +17,7 @@ typedef struct VolumeFiles {
     char *source;      /* path of an image to be read, or NULL */
     const char *source_format;
     int import_fd;     /* or an image that the caller opened; -1: none */
+    char *sums[2];     /* in hexadecimal, SHA-256 and SHA-512, that what came must have; NULL: not asked */
     mode_t mode;       /* of what is made */
 
     Image *image;      /* the source, or the volume itself where it is not made */
@@ -36,6 +37,7 @@ void volume_files_source(void *files); /* with the owner's rights */
 void volume_files_open(void *files);
 void volume_files_size(void *files);  /* of a raw one: sets its size, allocates where asked for */
 void volume_files_copy(void *files);  /* source into part, byte for byte */
+void volume_files_verify(void *files); /* the sums of the part, and that it needs no other file */
 void volume_files_wipe(void *files);
 void volume_files_commit(void *files);
 void volume_files_rename(void *files); /* `name` to `part`; deletes where there is no `part` */

@@ -4,6 +4,7 @@
  *
  *     source    what it is made from, opened with the owner's rights    in a thread
  *     open      the part file is made, or the volume opened             in a thread
+ *     fetch     what a web server has                                   a Download
  *     labour    bytes or sizes                                          in a thread, with progress
  *     work      what only a reader of images can do                     a Worker
  *     commit    onto the disk, and under its name                       in a thread
@@ -20,6 +21,7 @@
 #include "build.h"
 #include "claims.h"
 #include "cleanup.h"
+#include "download.h"
 #include "foreign.h"
 #include "manager.h"
 #include "name.h"
@@ -34,6 +36,7 @@ typedef struct WorkKind {
     bool make;
     TaskRun labour[_IMAGE_FORMAT_MAX];                      /* NULL: none */
     void (*add_steps[_IMAGE_FORMAT_MAX])(VolumeWork *work); /* NULL: no worker */
+    bool fetch;
 } WorkKind;
 
 struct VolumeWork {
@@ -44,6 +47,9 @@ struct VolumeWork {
     VolumeFiles *files;
     Task *task;
     Worker *worker;
+    Download *download;
+    char *url;
+    uint64_t max_size; /* of what is fetched */
     char *binary;
     GArray *images;    /* ImageIdentity */
     sd_event_source *progress;
@@ -78,6 +84,8 @@ static void work_free(VolumeWork *work)
 {
     sd_event_source_disable_unref(work->progress);
     worker_free(work->worker);
+    download_free(work->download);
+    g_free(work->url);
     task_abandon(work->task);
     volume_files_unref(work->files);
     g_array_unref(work->images);
@@ -201,6 +209,12 @@ static void on_worker_progress(Worker *worker, double progress, void *userdata)
     job_set_progress(((VolumeWork *) userdata)->job, progress);
 }
 
+static char *new_unit(void)
+{
+    static unsigned count;
+    return g_strdup_printf("vmd-job-%d-%u.service", (int) getpid(), ++count);
+}
+
 static void begin_worker(VolumeWork *work)
 {
     Error *error = NULL;
@@ -232,6 +246,39 @@ static int on_progress(sd_event_source *source, uint64_t usec, void *userdata)
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+static void begin_labour(VolumeWork *work)
+{
+    if (!work->kind->labour[work->format])
+        return begin_worker(work);
+    (void) sd_event_add_time_relative(work->manager->event, &work->progress, CLOCK_MONOTONIC, PROGRESS_USEC, 0, on_progress, work);
+    begin_task(work, work->kind->labour[work->format], on_laboured, false);
+}
+
+static void on_fetched(Download *download, const Error *error, void *userdata)
+{
+    VolumeWork *work = userdata;
+    g_clear_pointer(&work->download, download_free);
+    if (error)
+        fail(work, error_copy(error));
+    else
+        begin_labour(work);
+}
+
+static void on_fetch_progress(Download *download, double progress, void *userdata)
+{
+    job_set_progress(((VolumeWork *) userdata)->job, progress);
+}
+
+static void begin_fetch(VolumeWork *work)
+{
+    Error *error = NULL;
+    g_autofree char *unit = new_unit();
+    const DownloadSpec spec = {.url = work->url, .fd = work->files->fd, .max_size = work->max_size, .unit = unit};
+    work->download = download_start(work->manager->event, work->manager->scopes, work->manager->user, &spec, on_fetched, on_fetch_progress, work, &error);
+    if (!work->download)
+        fail(work, error);
+}
+
 static void on_opened(void *data, void *userdata)
 {
     VolumeWork *work = userdata;
@@ -242,10 +289,9 @@ static void on_opened(void *data, void *userdata)
         work->format = work->files->image->format;
     if (!claim_images(work->manager, work, work->images, work->files->image, &error))
         return fail(work, error);
-    if (!work->kind->labour[work->format])
-        return begin_worker(work);
-    (void) sd_event_add_time_relative(work->manager->event, &work->progress, CLOCK_MONOTONIC, PROGRESS_USEC, 0, on_progress, work);
-    begin_task(work, work->kind->labour[work->format], on_laboured, false);
+    if (work->kind->fetch)
+        return begin_fetch(work);
+    begin_labour(work);
 }
 
 static void on_source(void *data, void *userdata)
@@ -259,7 +305,7 @@ static void on_cancel(Job *job, void *userdata)
 {
     VolumeWork *work = userdata;
     atomic_store(&work->files->copy.cancelled, true);
-    if (!work->worker)
+    if (!work->worker && !work->download)
         return; /* the thread ends soon */
     Error *error = NULL;
     error_set(&error, ERROR_CANCELLED, work->files->name, NULL, "it was cancelled");
@@ -411,6 +457,7 @@ static const WorkKind overlay_kind = {JOB_CREATE_VOLUME, true, {NULL, NULL}, {NU
 static const WorkKind clone_kind = {JOB_CLONE_VOLUME, true, {volume_files_copy, volume_files_copy}, {NULL, NULL}};
 static const WorkKind convert_kind = {JOB_CONVERT_VOLUME, true, {NULL, NULL}, {add_convert_steps, add_convert_steps}};
 static const WorkKind import_kind = {JOB_IMPORT_VOLUME, true, {NULL, NULL}, {add_import_steps, add_import_steps}};
+static const WorkKind pull_kind = {JOB_PULL_IMAGE, true, {volume_files_verify, volume_files_verify}, {NULL, NULL}, .fetch = true};
 static const WorkKind resize_kind = {JOB_RESIZE_VOLUME, false, {volume_files_size, NULL}, {NULL, add_resize_steps}};
 static const WorkKind wipe_kind = {JOB_WIPE_VOLUME, false, {volume_files_wipe, volume_files_wipe}, {NULL, add_empty_steps}};
 
@@ -520,6 +567,35 @@ bool volume_import(Pool *pool, const VolumeWish *wish, int fd, const char *forma
     work->files->import_fd = copy;
     work->files->source_format = foreign_format(format_name);
     copy = -1;
+    *ret_job_path = work->job->path;
+    begin(work);
+    return true;
+}
+
+static bool check_sum(const char *sum, size_t length, const char *what, Error **ret_error)
+{
+    bool valid = !sum || (strlen(sum) == length && strspn(sum, "0123456789abcdefABCDEF") == length);
+    return valid || error_set(ret_error, ERROR_INVALID_SETTINGS, what, NULL, "it has %zu hexadecimal digits", length);
+}
+
+bool volume_pull(Pool *pool, const PullWish *wish, const char **ret_job_path, Error **ret_error)
+{
+    const VolumeWish volume = {.name = wish->name, .image = true};
+    ImageFormat format;
+    if (!download_check_url(wish->url, ret_error) || !check_sum(wish->sums[0], 64, "sha256", ret_error) ||
+        !check_sum(wish->sums[1], 128, "sha512", ret_error))
+        return false;
+    if (!wish->sums[0] && !wish->sums[1])
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, wish->url, "Its makers publish one; give it as sha256 or sha512", "no checksum is given");
+    if (wish->max_size == 0 || wish->max_size > INT64_MAX)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, "max-size", NULL, "it cannot be meant");
+    if (!check_new(pool, &volume, &format, ret_error))
+        return false;
+    VolumeWork *work = work_of_wish(pool, &volume, &pull_kind, format);
+    work->url = g_strdup(wish->url);
+    work->max_size = wish->max_size;
+    for (size_t i = 0; i < G_N_ELEMENTS(wish->sums); i++)
+        work->files->sums[i] = g_strdup(wish->sums[i]);
     *ret_job_path = work->job->path;
     begin(work);
     return true;

@@ -33,6 +33,14 @@ typedef struct VolumeWish {
 bool volume_make(Pool *pool, const VolumeWish *wish, const char **ret_job_path, Error **ret_error);
 /* From an image that the caller has opened, in a format of foreign.h. The descriptor is copied. */
 bool volume_import(Pool *pool, const VolumeWish *wish, int fd, const char *format, const char **ret_job_path, Error **ret_error);
+/* An image from a web server, of which at least one of the two checksums is known. */
+typedef struct PullWish {
+    const char *name, *url;
+    const char *sums[2]; /* SHA-256, SHA-512, in hexadecimal; NULL: not known */
+    uint64_t max_size;
+} PullWish;
+
+bool volume_pull(Pool *pool, const PullWish *wish, const char **ret_job_path, Error **ret_error);
 bool volume_resize(Pool *pool, const Volume *volume, uint64_t size, bool shrink, const char **ret_job_path, Error **ret_error);
 bool volume_wipe(Pool *pool, const Volume *volume, const char **ret_job_path, Error **ret_error);
 
