@@ -20,7 +20,7 @@ int verb_attach(Client *client)
     if (!changes)
         return EXIT_USAGE;
     if (changes_count(changes) != 1)
-        return report_usage("attach: one device at a time; give --network=NAME, or -p 'SECTION.KEY=VALUE' of one section");
+        return report_usage("attach: one device at a time; give --disk=SOURCE, --network=NAME, or -p 'SECTION.KEY=VALUE' of one section");
     r = client_new_call(client, name, VM_INTERFACE, "AttachDevice", &message);
     if (r != EXIT_DONE)
         return r;

@@ -56,6 +56,27 @@ bool claim_images(const Manager *manager, const void *holder, GArray *images, co
     return true;
 }
 
+bool claim_disk(VM *vm, const char *name, const Image *image, Error **ret_error)
+{
+    GArray *images = vm->instance->images;
+    guint before = images->len;
+    if (!claim_images(vm->manager, vm, images, image, ret_error)) {
+        g_array_set_size(images, before);
+        return false;
+    }
+    for (guint i = before; i < images->len; i++)
+        (void) g_strlcpy(g_array_index(images, ImageIdentity, i).disk, name, sizeof ((ImageIdentity *) NULL)->disk);
+    return true;
+}
+
+void claim_release_disk(VM *vm, const char *name)
+{
+    GArray *images = vm->instance->images;
+    for (guint i = images->len; i > 0; i--)
+        if (g_str_equal(g_array_index(images, ImageIdentity, i - 1).disk, name))
+            g_array_remove_index(images, i - 1);
+}
+
 char *claim_holder(const Manager *manager, uint64_t dev, uint64_t inode)
 {
     const ImageIdentity wanted = {.dev = dev, .inode = inode};

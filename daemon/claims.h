@@ -10,5 +10,9 @@
  * has one of them and one of the two writes. */
 bool claim_images(const Manager *manager, const void *holder, GArray *images, const Image *image, Error **ret_error);
 
+/* The same for the disk NAME of a VM that has an instance: all of its images or none. And the reverse. */
+bool claim_disk(VM *vm, const char *name, const Image *image, Error **ret_error);
+void claim_release_disk(VM *vm, const char *name);
+
 /* Who has the file open, "VM \"web\"", for writing or at all; a new string, or NULL. */
 char *claim_holder(const Manager *manager, uint64_t dev, uint64_t inode);

@@ -45,9 +45,9 @@ static void add_image_fds(Command *command, const char *from, const Image *image
 }
 
 /* Cache=: none is opened with O_DIRECT (sources.c), unsafe leaves out the guest's flushes, writethrough is the device's. */
-static bool cache_is(const MachineParts *parts, const MachineDisk *disk, const char *mode)
+static bool cache_is(const Settings *settings, const MachineDisk *disk, const char *mode)
 {
-    const char *set = settings_get_string(parts->settings, disk->section, "Cache");
+    const char *set = settings_get_string(settings, disk->section, "Cache");
     return set && g_str_equal(set, mode);
 }
 
@@ -72,90 +72,144 @@ static void add_chain(Command *command, const MachineParts *parts, const Machine
 }
 
 /* Firmware and guest find all three on every machine: virtio for speed, sata because any installer has it. */
-typedef enum DiskBus { BUS_VIRTIO, BUS_SCSI, BUS_SATA, _BUS_MAX } DiskBus;
-static const char *const disk_buses[_BUS_MAX] = {[BUS_VIRTIO] = "virtio", [BUS_SCSI] = "scsi", [BUS_SATA] = "sata"};
+static const char *const disk_buses[_DISK_BUS_MAX] = {[DISK_VIRTIO] = "virtio", [DISK_SCSI] = "scsi", [DISK_SATA] = "sata"};
 
-static DiskBus disk_bus(const MachineParts *parts, const MachineDisk *disk)
+DiskBus machine_disk_bus(const Settings *settings, const MachineDisk *disk, bool x86)
 {
-    const char *set = settings_get_string(parts->settings, disk->section, "Bus");
-    for (DiskBus bus = 0; set && bus < _BUS_MAX; bus++)
+    const char *set = settings_get_string(settings, disk->section, "Bus");
+    for (DiskBus bus = 0; set && bus < _DISK_BUS_MAX; bus++)
         if (g_str_equal(set, disk_buses[bus]))
             return bus;
-    return !disk->cdrom ? BUS_VIRTIO : machine_is_x86(parts->build) ? BUS_SATA : BUS_SCSI;
+    return !disk->cdrom ? DISK_VIRTIO : x86 ? DISK_SATA : DISK_SCSI;
+}
+
+BlockdevOptions machine_disk_options(const Settings *settings, const MachineDisk *disk, bool io_uring)
+{
+    return (BlockdevOptions){
+        .io_uring = io_uring,
+        .discard = settings_get_bool(settings, disk->section, "Discard"),
+        .no_flush = cache_is(settings, disk, "unsafe"),
+    };
+}
+
+char *machine_disk_id(const char *name)
+{
+    return g_strdup_printf("disk-%s", name);
+}
+
+json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, DiskBus bus, Error **ret_error)
+{
+    static const struct {
+        const char *disk, *cdrom;
+    } drivers[_DISK_BUS_MAX] = {
+        [DISK_VIRTIO] = {"virtio-blk-pci", NULL}, [DISK_SCSI] = {"scsi-hd", "scsi-cd"}, [DISK_SATA] = {"ide-hd", "ide-cd"},
+    };
+    const char *driver = disk->cdrom ? drivers[bus].cdrom : drivers[bus].disk;
+    if (!driver) {
+        error_set(ret_error, ERROR_INVALID_SETTINGS, disk->section, "Use Bus=sata or Bus=scsi", "a CD-ROM cannot be on the bus virtio");
+        return NULL;
+    }
+    g_autofree char *id = machine_disk_id(disk->name), *node = blockdev_node_name(disk->name, 0);
+    json_t *device = json_pack("{ss ss ss}", "driver", driver, "id", id, "drive", node);
+    if (bus == DISK_VIRTIO)
+        json_object_set_new(device, "iothread", json_string(MACHINE_IOTHREAD));
+    if (bus == DISK_SCSI)
+        json_object_set_new(device, "bus", json_string(MACHINE_SCSI ".0"));
+    uint64_t order = settings_get_number(settings, disk->section, "BootOrder");
+    if (order > 0)
+        json_object_set_new(device, "bootindex", json_integer((json_int_t) order));
+    const char *serial = settings_get_string(settings, disk->section, "Serial");
+    if (serial)
+        json_object_set_new(device, "serial", json_string(serial));
+    if (cache_is(settings, disk, "writethrough") && !disk->cdrom)
+        json_object_set_new(device, "write-cache", json_string("off"));
+    return device;
 }
 
 typedef struct DiskSlots {
     unsigned set;      /* next fdset */
     unsigned sata;     /* next port */
+    unsigned ports;    /* of PCI Express, that disks have */
     bool scsi, iothread;
 } DiskSlots;
 
-static bool add_disk_device(Command *command, const MachineParts *parts, const MachineDisk *disk, DiskSlots *slots, Error **ret_error)
+static void add_device(Command *command, const char *from, const json_t *device)
 {
-    const Settings *s = parts->settings;
-    const char *from = machine_origin(parts, disk->section, "Source");
-    g_autoptr(GString) device = g_string_new(NULL);
+    g_autoptr(GString) text = g_string_new(json_string_value(json_object_get(device, "driver")));
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *) device, key, value) {
+        if (g_str_equal(key, "driver"))
+            continue;
+        g_autofree char *escaped = json_is_string(value) ? escape(json_string_value(value)) : NULL;
+        if (escaped)
+            g_string_append_printf(text, ",%s=%s", key, escaped);
+        else
+            g_string_append_printf(text, ",%s=%" JSON_INTEGER_FORMAT, key, json_integer_value(value));
+    }
+    command_add(command, from, "-device", text->str, NULL);
+}
 
-    switch (disk_bus(parts, disk)) {
-    case BUS_VIRTIO:
-        if (disk->cdrom)
-            return error_set(ret_error, ERROR_INVALID_SETTINGS, disk->section, "Use Bus=sata or Bus=scsi",
-                "a CD-ROM cannot be on the bus virtio");
+/* What the device is on: as with an interface, a port of its own, so that it can go while the guest runs. */
+static bool add_bus(Command *command, const MachineParts *parts, const MachineDisk *disk, DiskBus bus, json_t *device, DiskSlots *slots,
+    Error **ret_error)
+{
+    const char *from = machine_origin(parts, disk->section, "Source");
+    g_autofree char *port = NULL;
+    switch (bus) {
+    case DISK_VIRTIO:
         if (!slots->iothread)
-            command_add(command, DEFAULT, "-object", "iothread,id=io0", NULL);
+            command_add(command, DEFAULT, "-object", "iothread,id=" MACHINE_IOTHREAD, NULL);
         slots->iothread = true;
-        g_string_append(device, "virtio-blk-pci,iothread=io0");
-        break;
-    case BUS_SCSI:
+        if (!machine_is_pcie(parts))
+            return true;
+        port = g_strdup_printf("diskport-%s", disk->name);
+        command_addf(command, from, "-device", "pcie-root-port,id=%s,chassis=%u", port,
+            MACHINE_SLOTS + (parts->interfaces ? parts->interfaces->len : 0) + ++slots->ports);
+        json_object_set_new(device, "bus", json_string(port));
+        return true;
+    case DISK_SCSI:
         if (!slots->scsi)
-            command_add(command, from, "-device", "virtio-scsi-pci,id=scsi0", NULL);
+            command_add(command, from, "-device", "virtio-scsi-pci,id=" MACHINE_SCSI, NULL);
         slots->scsi = true;
-        g_string_append_printf(device, "%s,bus=scsi0.0", disk->cdrom ? "scsi-cd" : "scsi-hd");
-        break;
-    case BUS_SATA:
-        if (!machine_is_x86(parts->build)) {
+        return true;
+    case DISK_SATA:
+        if (!machine_is_x86(parts->build))
             return error_set(ret_error, ERROR_UNSUPPORTED, disk->section, "Use Bus=virtio or Bus=scsi", "this machine has no sata bus");
-        }
-        g_string_append_printf(device, "%s,bus=ide.%u", disk->cdrom ? "ide-cd" : "ide-hd", slots->sata++);
-        break;
-    case _BUS_MAX:
+        port = g_strdup_printf("ide.%u", slots->sata++);
+        json_object_set_new(device, "bus", json_string(port));
+        return true;
+    case _DISK_BUS_MAX:
         g_assert_not_reached();
     }
-
-    g_string_append_printf(device, ",id=disk-%s,drive=%s-node0", disk->name, disk->name);
-    uint64_t order = settings_get_number(s, disk->section, "BootOrder");
-    if (order > 0)
-        g_string_append_printf(device, ",bootindex=%" G_GUINT64_FORMAT, order);
-    const char *serial = settings_get_string(s, disk->section, "Serial");
-    if (serial) {
-        g_autofree char *escaped = escape(serial);
-        g_string_append_printf(device, ",serial=%s", escaped);
-    }
-    if (cache_is(parts, disk, "writethrough") && !disk->cdrom)
-        g_string_append(device, ",write-cache=off");
-    command_add(command, from, "-device", device->str, NULL);
-    return true;
+    return false;
 }
 
 #define SATA_PORTS 6
+
+static bool add_disk_device(Command *command, const MachineParts *parts, const MachineDisk *disk, DiskSlots *slots, Error **ret_error)
+{
+    DiskBus bus = machine_disk_bus(parts->settings, disk, machine_is_x86(parts->build));
+    json_t *device = machine_disk_device(parts->settings, disk, bus, ret_error);
+    bool ok = device && add_bus(command, parts, disk, bus, device, slots, ret_error);
+    if (ok)
+        add_device(command, machine_origin(parts, disk->section, "Source"), device);
+    json_decref(device);
+    if (ok && slots->sata > SATA_PORTS)
+        return error_set(ret_error, ERROR_UNSUPPORTED, disk->section, "Use Bus=virtio or Bus=scsi", "a machine has %d sata ports only",
+            SATA_PORTS);
+    return ok;
+}
 
 bool machine_add_disks(Command *command, const MachineParts *parts, Error **ret_error)
 {
     DiskSlots slots = {.set = 1};
     for (guint i = 0; i < parts->disks->len; i++) {
         const MachineDisk *disk = parts->disks->pdata[i];
-        const BlockdevOptions options = {
-            .io_uring = parts->io_uring,
-            .discard = settings_get_bool(parts->settings, disk->section, "Discard"),
-            .no_flush = cache_is(parts, disk, "unsafe"),
-        };
+        const BlockdevOptions options = machine_disk_options(parts->settings, disk, parts->io_uring);
         add_chain(command, parts, disk, disk->image, 0, &options, &slots.set);
         if (!add_disk_device(command, parts, disk, &slots, ret_error))
             return false;
-        if (slots.sata > SATA_PORTS)
-            return error_set(ret_error, ERROR_UNSUPPORTED, disk->section, "Use Bus=virtio or Bus=scsi", "a machine has %d sata ports only",
-                SATA_PORTS);
     }
     return true;
 }
-

@@ -123,6 +123,11 @@ bool machine_type_is_pcie(const char *type)
     return strstr(type, "q35") || g_str_has_prefix(type, "virt");
 }
 
+bool machine_type_is_x86(const char *type)
+{
+    return strstr(type, "q35") || g_str_has_prefix(type, "pc") || g_str_has_prefix(type, "isapc") || g_str_has_prefix(type, "microvm");
+}
+
 bool machine_is_pcie(const MachineParts *parts)
 {
     g_autoptr(Error) error = NULL;

@@ -7,8 +7,10 @@
  * machine is made of. QEMU is asked what it can do (build.h), never which version it is.
  * Knows nothing of VM objects or D-Bus. */
 
+#include <jansson.h>
 #include <sys/types.h>
 
+#include "blockdev.h"
 #include "build.h"
 #include "command.h"
 #include "image.h"
@@ -26,6 +28,13 @@ typedef struct MachineDisk {
 /* Slots that devices can come into while a machine runs: buses MACHINE_SLOT and a number. */
 #define MACHINE_SLOTS 4U
 #define MACHINE_SLOT "slot"
+
+/* What a disk's device is on; Bus= has them. */
+typedef enum DiskBus { DISK_VIRTIO, DISK_SCSI, DISK_SATA, _DISK_BUS_MAX } DiskBus;
+
+/* What disks share: a thread, and the controller of those on DISK_SCSI. The first that needs it brings it. */
+#define MACHINE_IOTHREAD "io0"
+#define MACHINE_SCSI "scsi0"
 
 /* A network card; behind it a tap. */
 typedef struct MachineInterface {
@@ -62,10 +71,18 @@ const char *machine_type(const Settings *settings, const QemuBuild *build, Error
 
 /* Whether its devices are on PCI Express, where only what is behind a port comes and goes. `type`: the full name. */
 bool machine_type_is_pcie(const char *type);
+bool machine_type_is_x86(const char *type);
 
 /* Whether [Disk NAME] is a CD-ROM: Type=, or a name that ends in .iso. */
 bool machine_disk_is_cdrom(const Settings *settings, const char *section);
 void machine_disk_free(MachineDisk *disk);
+
+/* The same for a disk that is there from the start and for one that comes later: where it is, how its images are opened, and the
+ * arguments of device_add, but for the PCI slot; a new reference, or NULL and an Error. Device and node are named after `name`. */
+DiskBus machine_disk_bus(const Settings *settings, const MachineDisk *disk, bool x86);
+BlockdevOptions machine_disk_options(const Settings *settings, const MachineDisk *disk, bool io_uring);
+json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, DiskBus bus, Error **ret_error);
+char *machine_disk_id(const char *name); /* "disk-root"; the caller frees */
 
 /* How many pairs of queues [Network NAME] has: Queues=, else one a virtual CPU and at most 8; one where the card is no virtio. */
 unsigned machine_interface_queues(const Settings *settings, const char *section);

@@ -102,20 +102,25 @@ void script_add_fds(Script *script, unsigned set, const int *fds, size_t n)
             add_step(script, "add-fd", json_pack("{si}", "fdset-id", (int) set), fcntl(fds[i], F_DUPFD_CLOEXEC, 3), false);
 }
 
-static void add_chain(Script *script, const Image *image, const char *name, unsigned depth, unsigned *set)
+static void add_chain(Script *script, const Image *image, const char *name, unsigned depth, const BlockdevOptions *options, unsigned *set)
 {
-    const BlockdevOptions options = {.discard = true};
     const int fds[] = {image->fd, image->read_fd};
     if (image->backing)
-        add_chain(script, image->backing, name, depth + 1, set);
+        add_chain(script, image->backing, name, depth + 1, options, set);
     script_add_fds(script, ++*set, fds, G_N_ELEMENTS(fds));
-    script_add_call(script, "blockdev-add", blockdev_file(image, name, depth, *set, &options));
-    script_add_call(script, "blockdev-add", blockdev_format(image, name, depth, &options));
+    script_add_call(script, "blockdev-add", blockdev_file(image, name, depth, *set, options));
+    script_add_call(script, "blockdev-add", blockdev_format(image, name, depth, options));
 }
 
 void script_add_image(Script *script, const Image *image, const char *name, unsigned *set)
 {
-    add_chain(script, image, name, 0, set);
+    const BlockdevOptions options = {.discard = true};
+    add_chain(script, image, name, 0, &options, set);
+}
+
+void script_add_image_with(Script *script, const Image *image, const char *name, const BlockdevOptions *options, unsigned *set)
+{
+    add_chain(script, image, name, 0, options, set);
 }
 
 /* ---- the run ---- */

@@ -34,6 +34,7 @@ void script_add_fds(Script *script, unsigned set, const int *fds, size_t n);
 
 /* The nodes of an image and of all that is behind it (blockdev.h): "NAME-node0" is it. Its sets are counted up in *set. */
 void script_add_image(Script *script, const Image *image, const char *name, unsigned *set);
+void script_add_image_with(Script *script, const Image *image, const char *name, const BlockdevOptions *options, unsigned *set);
 
 void script_run(Script *script, Qmp *qmp, ScriptDone done, ScriptProgress progress, void *userdata);
 

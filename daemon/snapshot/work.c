@@ -204,7 +204,9 @@ void work_claim_overlays(SnapshotWork *work)
             if (file->image && image->dev == file->image->dev && image->inode == file->image->inode)
                 image->read_only = true;
         }
-        const ImageIdentity overlay = {.dev = file->dev, .inode = file->inode};
+        ImageIdentity overlay = {.dev = file->dev, .inode = file->inode};
+        const Layer *layer = work->snapshot->layers->pdata[i];
+        (void) g_strlcpy(overlay.disk, layer->section + strlen("Disk "), sizeof overlay.disk);
         g_array_append_val(images, overlay);
     }
     (void) instance_write_record(work->vm->instance, NULL);

@@ -1,61 +1,47 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Attach, step by step:               Detach:
+/* Attach, step by step, each that begins with a dot the kind's (hotplug-kind.h):
  *
- *     vm_attach     the new text         vm_detach    device_del
- *     on_port       a tap, its fds       hotplug_event    the guest has let go
- *     on_netdev     the card, in the     on_netdev_gone   the tap is closed, and with it the port
- *     on_card       first free slot
- *     written       the file, and what is known of what runs
- */
+ *     vm_attach     the new text             vm_detach    device_del
+ *     .open         files, a port            hotplug_event    the guest has let go
+ *     .add          what is behind           .remove          nothing of it is open any more
+ *     .make_device  in the first free slot   done_with        the file, and what is known of what runs
+ *     done_with     the same
+ *
+ * What fails after .open is undone by .remove and .close. */
 
 #include "hotplug.h"
 
+#include <errno.h>
 #include <string.h>
 
-#include "instance.h"
-#include "interfaces.h"
+#include "hotplug-kind.h"
 #include "machine.h"
 #include "manager.h"
-#include "steps.h"
 
-#define QMP_USEC (10 * G_USEC_PER_SEC)
 #define DETACH_USEC (15 * G_USEC_PER_SEC)
 
-struct Hotplug {
-    VM *vm;
-    char *section, *name; /* "Network lan", "lan" */
-    char *card, *netdev;  /* QEMU's names */
-    char *text, *running; /* what the file, and the record of what runs, become */
-    Settings *settings;   /* those of `running` */
-    PortOpening *opening;
-    Port *port;
-    Tap tap;
-    bool open;
-    unsigned slot;
-    sd_event_source *timer;
-    VMDone done;
-    void *userdata;
-};
+static const HotplugKind *const kinds[] = {&hotplug_interface, &hotplug_disk};
 
 static void hotplug_free(Hotplug *hotplug)
 {
-    port_open_cancel(hotplug->opening);
-    if (hotplug->open)
-        tap_close(&hotplug->tap);
+    hotplug->kind->free(hotplug);
     sd_event_source_disable_unref(hotplug->timer);
     settings_free(hotplug->settings);
+    error_free(hotplug->error);
+    json_decref(hotplug->plugging);
     g_free(hotplug->section);
     g_free(hotplug->name);
-    g_free(hotplug->card);
-    g_free(hotplug->netdev);
+    g_free(hotplug->device);
     g_free(hotplug->text);
     g_free(hotplug->running);
+    g_free(hotplug->own);
     g_free(hotplug);
 }
 
-static void finish(Hotplug *hotplug, const Error *error)
+static void finish(Hotplug *hotplug, const Error *failed)
 {
+    g_autoptr(Error) error = error_copy(failed);
     VMDone done = hotplug->done;
     void *userdata = hotplug->userdata;
     hotplug->vm->instance->hotplug = NULL;
@@ -113,30 +99,57 @@ static bool file_has_section(const char *path, const char *section)
     return settings && settings_section_origin(settings, section);
 }
 
+/* The file alone, of a VM in whose machine there is nothing to do. */
+static bool change_file(VM *vm, const SettingsChange *changes, size_t n, VMDone done, void *userdata, Error **ret_error)
+{
+    g_autofree char *path = vm_settings_path(vm), *text = edit(path, changes, n, ret_error);
+    if (!text || !write_file(vm, text, ret_error))
+        return false;
+    manager_read_file(vm->manager, vm->name, vm->transient);
+    done(NULL, userdata);
+    return true;
+}
+
 /* ---- a Hotplug for a VM that runs ---- */
 
-static Hotplug *hotplug_new(VM *vm, const char *section, const SettingsChange *changes, size_t n, Error **ret_error)
+static const HotplugKind *find_kind(const char *section, const char *kind, Error **ret_error)
 {
-    g_autofree char *kind = NULL, *name = NULL, *path = vm_settings_path(vm), *running = g_build_filename(vm->instance->dir, "settings", NULL);
-    if (!vm_check_idle(vm, ret_error) || !settings_section_split(&vm_schema, section, &kind, &name, ret_error))
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+        if (g_str_equal(kinds[i]->section, kind))
+            return kinds[i];
+    error_set(ret_error, ERROR_UNSUPPORTED, section, "Stop the VM first", "only disks and network interfaces come and go while a VM runs");
+    return NULL;
+}
+
+static char *running_path(const VM *vm)
+{
+    return g_build_filename(vm->instance->dir, "settings", NULL);
+}
+
+/* `attach`: the settings to look at are those with the changes, else those before. */
+static Hotplug *hotplug_new(VM *vm, const char *section, const SettingsChange *changes, size_t n, bool attach, Error **ret_error)
+{
+    g_autofree char *kind_name = NULL, *name = NULL, *path = vm_settings_path(vm), *running = running_path(vm);
+    if (!vm_check_idle(vm, ret_error) || !settings_section_split(&vm_schema, section, &kind_name, &name, ret_error))
         return NULL;
-    if (!g_str_equal(kind, "Network")) {
-        error_set(ret_error, ERROR_UNSUPPORTED, section, "Stop the VM first", "only network interfaces come and go while a VM runs");
+    const HotplugKind *kind = find_kind(section, kind_name, ret_error);
+    if (!kind)
         return NULL;
-    }
     if (vm->instance->hotplug) {
         error_set(ret_error, ERROR_BUSY, section, "Try again", "another device is just being attached or detached");
         return NULL;
     }
     g_autofree char *text = edit(path, changes, n, ret_error), *text_running = text ? edit(running, changes, n, ret_error) : NULL;
-    Settings *settings = text_running ? settings_parse_partial(&vm_schema, text_running, strlen(text_running), running, ret_error) : NULL;
+    g_autofree char *shown = !text_running ? NULL : attach ? g_strdup(text_running) : settings_read_text(running, ret_error);
+    Settings *settings = shown ? settings_parse_partial(&vm_schema, shown, strlen(shown), running, ret_error) : NULL;
     if (!settings)
         return NULL;
     Hotplug *hotplug = g_new0(Hotplug, 1);
     hotplug->vm = vm;
+    hotplug->kind = kind;
+    hotplug->own = g_malloc0(kind->size);
     hotplug->section = g_strdup(section);
-    hotplug->card = g_strdup_printf("nic-%s", name);
-    hotplug->netdev = g_strdup_printf("net-%s", name);
+    hotplug->device = g_strdup_printf("%s-%s", kind->device, name);
     hotplug->name = g_steal_pointer(&name);
     hotplug->text = g_steal_pointer(&text);
     hotplug->running = g_steal_pointer(&text_running);
@@ -145,129 +158,107 @@ static Hotplug *hotplug_new(VM *vm, const char *section, const SettingsChange *c
     return hotplug;
 }
 
-/* ---- attach ---- */
-
-static void unplug_netdev(Hotplug *hotplug)
+/* Nothing was begun, and nobody is to be told. */
+static bool give_up(Hotplug *hotplug)
 {
-    (void) qmp_call(hotplug->vm->instance->qmp, "netdev_del", json_pack("{ss}", "id", hotplug->netdev), -1, 0, NULL, NULL);
+    hotplug->vm->instance->hotplug = NULL;
+    hotplug_free(hotplug);
+    return false;
 }
 
-static void attach_failed(Hotplug *hotplug, const Error *error)
+/* ---- undo, and the end of a detach ---- */
+
+static void done_with(Hotplug *hotplug)
 {
-    g_autoptr(Error) copy = error_copy(error);
-    Port *port = hotplug->port;
-    if (hotplug->open)
-        tap_close(&hotplug->tap);
-    hotplug->open = false;
-    if (port)
-        port_close(port);
-    finish(hotplug, copy);
+    g_autoptr(Error) error = NULL;
+    (void) write_both(hotplug, &error);
+    finish(hotplug, error);
+}
+
+void hotplug_removed(Hotplug *hotplug)
+{
+    if (!hotplug->error)
+        return done_with(hotplug);
+    hotplug->kind->close(hotplug);
+    finish(hotplug, hotplug->error);
+}
+
+/* The error is kept where it is the first. */
+static void remove_all(Hotplug *hotplug, const Error *error)
+{
+    if (error && !hotplug->error)
+        hotplug->error = error_copy(error);
+    if (hotplug->kind->remove(hotplug) < 0)
+        hotplug_removed(hotplug);
+}
+
+/* ---- attach ---- */
+
+static int try_slot(Hotplug *hotplug);
+
+static void on_plugged(Qmp *qmp, const json_t *result, const Error *failed, void *userdata)
+{
+    Hotplug *hotplug = userdata;
+    bool own_bus = json_object_get(hotplug->plugging, "bus") || !machine_type_is_pcie(hotplug->vm->instance->machine);
+    /* Which slots are taken nobody knows but QEMU. */
+    if (failed && !own_bus && ++hotplug->slot < MACHINE_SLOTS && try_slot(hotplug) >= 0)
+        return;
+    g_clear_pointer(&hotplug->plugging, json_decref);
+    hotplug->plugged(hotplug, failed);
+}
+
+static int try_slot(Hotplug *hotplug)
+{
+    g_autofree char *slot = g_strdup_printf(MACHINE_SLOT "%u", hotplug->slot);
+    json_t *arguments = json_copy(hotplug->plugging);
+    /* Without an address QEMU takes a second device behind a port, where no guest sees it. */
+    if (!json_object_get(arguments, "bus") && machine_type_is_pcie(hotplug->vm->instance->machine))
+        (void) json_object_update_new(arguments, json_pack("{ss ss}", "bus", slot, "addr", "0"));
+    return qmp_call(hotplug->vm->instance->qmp, "device_add", arguments, -1, HOTPLUG_QMP_USEC, on_plugged, hotplug);
+}
+
+int hotplug_plug(Hotplug *hotplug, json_t *device, HotplugPlugged plugged)
+{
+    if (!device)
+        return -EINVAL;
+    json_decref(hotplug->plugging);
+    hotplug->plugging = device;
+    hotplug->plugged = plugged;
+    hotplug->slot = 0;
+    return try_slot(hotplug);
 }
 
 static void cannot_ask(Hotplug *hotplug, int r)
 {
     g_autoptr(Error) error = NULL;
     error_set_errno(&error, r, hotplug->section, "QEMU cannot be asked");
-    attach_failed(hotplug, error);
+    remove_all(hotplug, error);
 }
 
-static int add_card(Hotplug *hotplug);
-
-static void on_card(Qmp *qmp, const json_t *result, const Error *failed, void *userdata)
+static void on_device(Hotplug *hotplug, const Error *error)
 {
-    Hotplug *hotplug = userdata;
-    g_autoptr(Error) error = NULL;
-    /* Which slots are taken nobody knows but QEMU. */
-    if (failed && ++hotplug->slot < MACHINE_SLOTS && add_card(hotplug) >= 0)
-        return;
-    if (failed) {
-        unplug_netdev(hotplug);
-        return attach_failed(hotplug, failed);
-    }
-    tap_close(&hotplug->tap);
-    hotplug->open = false;
-    (void) write_both(hotplug, &error);
-    finish(hotplug, error);
-}
-
-static int add_card(Hotplug *hotplug)
-{
-    g_autofree char *mac = NULL;
-    struct ether_addr address;
-    char uuid[SD_ID128_UUID_STRING_MAX];
-    if (!interface_mac(sd_id128_to_uuid_string(hotplug->vm->uuid, uuid), hotplug->settings, hotplug->section, &address, NULL))
-        return -EINVAL;
-    mac = mac_to_string(&address);
-    const char *model = settings_get_string(hotplug->settings, hotplug->section, "Model");
-    bool virtio = g_str_equal(model, "virtio");
-    g_autofree char *slot = g_strdup_printf(MACHINE_SLOT "%u", hotplug->slot);
-    json_t *arguments = json_pack("{ss ss ss ss}", "driver", virtio ? "virtio-net-pci" : model, "id", hotplug->card, "netdev", hotplug->netdev,
-        "mac", mac);
-    /* Without an address QEMU takes a second device behind a port, where no guest sees it. */
-    if (machine_type_is_pcie(hotplug->vm->instance->machine))
-        (void) json_object_update_new(arguments, json_pack("{ss ss}", "bus", slot, "addr", "0"));
-    unsigned set = (unsigned) settings_get_number(hotplug->settings, hotplug->section, "MTU"), mtu = set > 0 ? set : port_mtu(hotplug->port);
-    if (virtio && mtu > 0)
-        json_object_set_new(arguments, "host_mtu", json_integer(mtu));
-    if (hotplug->tap.queues > 1) {
-        json_object_set_new(arguments, "mq", json_true());
-        json_object_set_new(arguments, "vectors", json_integer(2 * hotplug->tap.queues + 2));
-    }
-    return qmp_call(hotplug->vm->instance->qmp, "device_add", arguments, -1, QMP_USEC, on_card, hotplug);
-}
-
-static void on_netdev(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
-{
-    Hotplug *hotplug = userdata;
     if (error)
-        return attach_failed(hotplug, error);
-    int r = add_card(hotplug);
+        return remove_all(hotplug, error);
+    hotplug->kind->attached(hotplug);
+    done_with(hotplug);
+}
+
+void hotplug_added(Hotplug *hotplug, const Error *error)
+{
+    if (error)
+        return remove_all(hotplug, error);
+    int r = hotplug_plug(hotplug, hotplug->kind->make_device(hotplug), on_device);
     if (r < 0)
         cannot_ask(hotplug, r);
 }
 
-/* Descriptors go first, each under a name; netdev_add then takes them by these. An error of theirs is one of its, too. */
-static int send_fds(Hotplug *hotplug, const int *fds, const char *kind, GString *names)
+void hotplug_opened(Hotplug *hotplug, const Error *error)
 {
-    int r = 0;
-    for (unsigned i = 0; r >= 0 && i < hotplug->tap.queues; i++) {
-        g_autofree char *name = g_strdup_printf("%s-%s%u", hotplug->netdev, kind, i);
-        g_string_append_printf(names, "%s%s", i > 0 ? ":" : "", name);
-        r = qmp_call(hotplug->vm->instance->qmp, "getfd", json_pack("{ss}", "fdname", name), fds[i], 0, NULL, NULL);
-    }
-    return r;
-}
-
-static int add_netdev(Hotplug *hotplug)
-{
-    const Tap *tap = &hotplug->tap;
-    bool user = !*tap->name, several = tap->queues > 1, vhost = tap->vhost_fds[0] >= 0;
-    g_autoptr(GString) fds = g_string_new(NULL), vhost_fds = g_string_new(NULL);
-    int r = send_fds(hotplug, tap->fds, "fd", fds);
-    if (r >= 0 && vhost)
-        r = send_fds(hotplug, tap->vhost_fds, "vhost", vhost_fds);
-    if (r < 0)
-        return r;
-    json_t *arguments = json_pack("{ss ss ss}", "type", user ? "socket" : "tap", "id", hotplug->netdev, several ? "fds" : "fd", fds->str);
-    if (vhost) {
-        json_object_set_new(arguments, "vhost", json_true());
-        json_object_set_new(arguments, several ? "vhostfds" : "vhostfd", json_string(vhost_fds->str));
-    }
-    return qmp_call(hotplug->vm->instance->qmp, "netdev_add", arguments, -1, QMP_USEC, on_netdev, hotplug);
-}
-
-static void on_port(Port *port, Tap *tap, const Error *error, void *userdata)
-{
-    Hotplug *hotplug = userdata;
-    hotplug->opening = NULL;
     if (error) {
-        g_autoptr(Error) copy = error_copy(error);
-        return finish(hotplug, copy);
+        hotplug->kind->close(hotplug);
+        return finish(hotplug, error);
     }
-    hotplug->port = port;
-    hotplug->tap = *tap;
-    hotplug->open = true;
-    int r = add_netdev(hotplug);
+    int r = hotplug->kind->add(hotplug);
     if (r < 0)
         cannot_ask(hotplug, r);
 }
@@ -280,55 +271,35 @@ bool vm_attach(VM *vm, const char *section, const SettingsChanges *changes, VMDo
     bool bare = changes->n == 0 && g_str_has_prefix(section, "Network ");
     const SettingsChange *items = bare ? &by_default : changes->items;
     size_t n = bare ? 1 : changes->n;
-    g_autofree char *path = vm_settings_path(vm);
+    g_autofree char *path = vm_settings_path(vm), *running = vm->instance ? running_path(vm) : NULL;
     if (file_has_section(path, section))
         return error_set(ret_error, ERROR_EXISTS, section, "Give it another name, or change it by SetSettings", "the VM has one of this name");
-    if (!vm->instance) {
-        g_autofree char *text = edit(path, items, n, ret_error);
-        if (!text || !write_file(vm, text, ret_error))
-            return false;
-        manager_read_file(vm->manager, vm->name, vm->transient);
-        done(NULL, userdata);
-        return true;
-    }
-    Hotplug *hotplug = hotplug_new(vm, section, items, n, ret_error);
-    char uuid[SD_ID128_UUID_STRING_MAX];
-    PortWish wish;
+    if (!vm->instance)
+        return change_file(vm, items, n, done, userdata, ret_error);
+    if (file_has_section(running, section))
+        return error_set(ret_error, ERROR_EXISTS, section, "Give it another name, or restart the VM", "the VM still runs with one of this name");
+    Hotplug *hotplug = hotplug_new(vm, section, items, n, true, ret_error);
     if (!hotplug)
         return false;
-    if (!interface_wish(sd_id128_to_uuid_string(vm->uuid, uuid), hotplug->settings, section, &wish, ret_error)) {
-        vm->instance->hotplug = NULL;
-        hotplug_free(hotplug);
-        return false;
-    }
     hotplug->done = done;
     hotplug->userdata = userdata;
-    wish.vm = vm->name;
-    wish.section = hotplug->name;
-    wish.owner = vm->owner;
-    hotplug->opening = port_open(vm->manager, &wish, on_port, hotplug);
-    return true;
+    return (hotplug->kind->check(hotplug, ret_error) && hotplug->kind->open(hotplug, ret_error)) || give_up(hotplug);
 }
 
 /* ---- detach ---- */
 
-static void on_netdev_gone(Qmp *qmp, const json_t *result, const Error *failed, void *userdata)
+static void let_go(Hotplug *hotplug)
 {
-    Hotplug *hotplug = userdata;
-    g_autoptr(Error) error = NULL;
-    (void) write_both(hotplug, &error);
-    finish(hotplug, error);
+    hotplug->timer = sd_event_source_disable_unref(hotplug->timer);
+    remove_all(hotplug, NULL);
 }
 
 bool hotplug_event(Hotplug *hotplug, const char *name, const json_t *data)
 {
     const char *device = json_string_value(json_object_get(data, "device"));
-    if (!g_str_equal(name, "DEVICE_DELETED") || !hotplug->timer || !device || !g_str_equal(device, hotplug->card))
+    if (!g_str_equal(name, "DEVICE_DELETED") || !hotplug->timer || !device || !g_str_equal(device, hotplug->device))
         return false;
-    hotplug->timer = sd_event_source_disable_unref(hotplug->timer);
-    int r = qmp_call(hotplug->vm->instance->qmp, "netdev_del", json_pack("{ss}", "id", hotplug->netdev), -1, QMP_USEC, on_netdev_gone, hotplug);
-    if (r < 0)
-        cannot_ask(hotplug, r);
+    let_go(hotplug);
     return true;
 }
 
@@ -344,38 +315,36 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void on_device_del(Qmp *qmp, const json_t *result, const Error *failed, void *userdata)
 {
-    Hotplug *hotplug = userdata;
-    if (!failed)
+    VM *vm = userdata;
+    Hotplug *hotplug = vm->instance ? vm->instance->hotplug : NULL;
+    if (!failed || !hotplug || !hotplug->timer)
         return; /* goes on in hotplug_event(), or the time runs out */
-    g_autoptr(Error) error = error_copy(failed);
-    finish(hotplug, error);
+    /* One that the guest let go of by itself, or after the time was over. */
+    if (failed->cause && g_str_has_suffix(failed->cause, "not found"))
+        return let_go(hotplug);
+    finish(hotplug, failed);
 }
 
 bool vm_detach(VM *vm, const char *section, VMDone done, void *userdata, Error **ret_error)
 {
     const SettingsChange removal = {.section = section};
-    g_autofree char *path = vm_settings_path(vm);
+    g_autofree char *path = vm_settings_path(vm), *running = vm->instance ? running_path(vm) : NULL;
     if (!file_has_section(path, section))
         return error_set(ret_error, ERROR_NO_SUCH_DEVICE, section, "See 'vmctl cat'; what a drop-in adds, that drop-in has to lose", "the VM's file has no such section");
-    if (!vm->instance) {
-        g_autofree char *text = edit(path, &removal, 1, ret_error);
-        if (!text || !write_file(vm, text, ret_error))
-            return false;
-        manager_read_file(vm->manager, vm->name, vm->transient);
-        done(NULL, userdata);
-        return true;
-    }
-    Hotplug *hotplug = hotplug_new(vm, section, &removal, 1, ret_error);
+    if (!vm->instance || (vm->state != VM_STARTING && !file_has_section(running, section)))
+        return change_file(vm, &removal, 1, done, userdata, ret_error);
+    Hotplug *hotplug = hotplug_new(vm, section, &removal, 1, false, ret_error);
     if (!hotplug)
         return false;
     hotplug->done = done;
     hotplug->userdata = userdata;
+    if (!hotplug->kind->check(hotplug, ret_error))
+        return give_up(hotplug);
     int r = sd_event_add_time_relative(vm->manager->event, &hotplug->timer, CLOCK_MONOTONIC, DETACH_USEC, 1, on_timeout, hotplug);
     if (r >= 0)
-        r = qmp_call(vm->instance->qmp, "device_del", json_pack("{ss}", "id", hotplug->card), -1, QMP_USEC, on_device_del, hotplug);
+        r = qmp_call(vm->instance->qmp, "device_del", json_pack("{ss}", "id", hotplug->device), -1, HOTPLUG_QMP_USEC, on_device_del, vm);
     if (r >= 0)
         return true;
-    vm->instance->hotplug = NULL;
-    hotplug_free(hotplug);
+    (void) give_up(hotplug);
     return error_set_errno(ret_error, r, section, "QEMU cannot be asked");
 }

@@ -122,8 +122,8 @@ static char *record_images(const Instance *instance)
     g_autoptr(GString) text = g_string_new(NULL);
     for (guint i = 0; i < instance->images->len; i++) {
         const ImageIdentity *image = &g_array_index(instance->images, ImageIdentity, i);
-        g_string_append_printf(text, "%s%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT ":%d", i > 0 ? " " : "", image->dev, image->inode,
-            image->read_only);
+        g_string_append_printf(text, "%s%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT ":%d:%s", i > 0 ? " " : "", image->dev, image->inode,
+            image->read_only, image->disk);
     }
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
@@ -132,9 +132,9 @@ static void read_images(Instance *instance, const char *text)
 {
     g_auto(GStrv) words = g_strsplit(text ? text : "", " ", -1);
     for (size_t i = 0; words[i]; i++) {
-        ImageIdentity image;
+        ImageIdentity image = {.dev = 0};
         int read_only;
-        if (sscanf(words[i], "%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT ":%d", &image.dev, &image.inode, &read_only) != 3)
+        if (sscanf(words[i], "%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT ":%d:%32s", &image.dev, &image.inode, &read_only, image.disk) < 3)
             continue;
         image.read_only = read_only;
         g_array_append_val(instance->images, image);

@@ -39,9 +39,11 @@ typedef struct Waiter {
 } Waiter;
 
 /* Two VMs never write one image: who it is, in the record too. */
+#define IMAGE_DISK_MAX 32
 typedef struct ImageIdentity {
     uint64_t dev, inode;
     bool read_only;
+    char disk[IMAGE_DISK_MAX + 1]; /* of [Disk NAME], whose it is; "": of none */
 } ImageIdentity;
 
 struct Instance {

@@ -99,11 +99,11 @@ bool open_sockets(Opened *opened, const char *dir, bool console, Error **ret_err
     return !console || open_pair(&parts->console_fd, &opened->guard_console_fd, ret_error);
 }
 
-bool claim_disks(const Opened *opened, const VM *vm, GArray *images, Error **ret_error)
+bool claim_disks(const Opened *opened, VM *vm, Error **ret_error)
 {
     for (guint i = 0; i < opened->parts.disks->len; i++) {
         const MachineDisk *disk = opened->parts.disks->pdata[i];
-        if (!claim_images(vm->manager, vm, images, disk->image, ret_error))
+        if (!claim_disk(vm, disk->name, disk->image, ret_error))
             return false;
     }
     return true;

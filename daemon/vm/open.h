@@ -19,8 +19,8 @@ typedef struct Opened {
 void opened_init(Opened *opened);
 void opened_close(Opened *opened); /* may be called twice */
 
-/* Claims the images of all disks for `vm` in `images`; one that another VM has open is refused with ERROR_IN_USE. */
-bool claim_disks(const Opened *opened, const VM *vm, GArray *images, Error **ret_error);
+/* Claims the images of all disks for `vm`; one that another VM has open is refused with ERROR_IN_USE. */
+bool claim_disks(const Opened *opened, VM *vm, Error **ret_error);
 
 /* The sockets and files of the run-time folder `dir`. */
 bool open_sockets(Opened *opened, const char *dir, bool console, Error **ret_error);

@@ -133,6 +133,8 @@ static bool open_all(Sources *sources, Error **ret_error)
         if (!source->disk->image)
             return false;
     }
+    if (!sources->credentials)
+        return true;
     sources->parts.credential_fds = credentials_open(sources->credentials, ret_error);
     return sources->parts.credential_fds != NULL;
 }
@@ -173,14 +175,13 @@ static bool add_disk(Sources *sources, const Settings *settings, const char *sec
     return settings_section_split(&vm_schema, section, &kind, &disk->name, ret_error);
 }
 
-static Sources *sources_new(const VM *vm, const Settings *settings, uid_t reader, Error **ret_error)
+/* `only`: the disk of this section and nothing else; NULL: all. */
+static Sources *sources_new(const VM *vm, const Settings *settings, const char *only, uid_t reader, Error **ret_error)
 {
     g_autoptr(Sources) sources = g_new0(Sources, 1);
     sources->as_owner = vm->owner != geteuid();
     sources->owner = vm->owner;
     sources->reader = reader;
-    sources->kernel = g_strdup(settings_get_string(settings, "Boot", "Kernel"));
-    sources->initrd = g_strdup(settings_get_string(settings, "Boot", "Initrd"));
     sources->parts.kernel_fd = sources->parts.initrd_fd = -1;
     sources->disks = g_ptr_array_new_with_free_func(disk_source_free);
     sources->parts.disks = g_ptr_array_new_with_free_func((GDestroyNotify) machine_disk_free);
@@ -189,6 +190,10 @@ static Sources *sources_new(const VM *vm, const Settings *settings, uid_t reader
         error_set(ret_error, ERROR_INVALID_SETTINGS, vm->name, "Give it to somebody with 'vmctl set --owner'", "its owner has no account here");
         return NULL;
     }
+    if (only)
+        return add_disk(sources, settings, only, ret_error) ? g_steal_pointer(&sources) : NULL;
+    sources->kernel = g_strdup(settings_get_string(settings, "Boot", "Kernel"));
+    sources->initrd = g_strdup(settings_get_string(settings, "Boot", "Initrd"));
     if (sources->initrd && !sources->kernel) {
         error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(settings, "Boot", "Initrd"), "Set Kernel= too",
             "Initrd= means nothing without Kernel=");
@@ -331,10 +336,9 @@ static bool wants_pools(const Sources *sources)
     return false;
 }
 
-bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
-    SourcesOpening **ret, Error **ret_error)
+static bool open_sources(const VM *vm, Sources *sources, uint64_t timeout_usec, TaskDone done, void *userdata, SourcesOpening **ret,
+    Error **ret_error)
 {
-    Sources *sources = sources_new(vm, settings, reader, ret_error);
     if (!sources)
         return false;
     SourcesOpening *opening = g_new0(SourcesOpening, 1);
@@ -356,6 +360,18 @@ bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t
     }
     *ret = opening;
     return true;
+}
+
+bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
+    SourcesOpening **ret, Error **ret_error)
+{
+    return open_sources(vm, sources_new(vm, settings, NULL, reader, ret_error), timeout_usec, done, userdata, ret, ret_error);
+}
+
+bool sources_open_disk(const VM *vm, const Settings *settings, const char *section, uint64_t timeout_usec, TaskDone done, void *userdata,
+    SourcesOpening **ret, Error **ret_error)
+{
+    return open_sources(vm, sources_new(vm, settings, section, (uid_t) -1, ret_error), timeout_usec, done, userdata, ret, ret_error);
 }
 
 bool sources_take(void *data, MachineParts *parts, Error **ret_error)

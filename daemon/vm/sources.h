@@ -5,7 +5,7 @@
  *
  * Whoever starts a VM, its disks and its kernel are opened as its owner could open them, never with root's rights unless
  * root owns it. Each path is looked up once. The pools of
- * volumes are started where they do not run. Called by start.c and preview.c only. */
+ * volumes are started where they do not run. Called by start.c, preview.c and hotplug-disk.c only. */
 
 #include "machine.h"
 #include "task.h"
@@ -17,6 +17,10 @@ typedef struct SourcesOpening SourcesOpening;
  * initrd once more through their descriptors, -1: vmd's own. `done` comes as with any Task; its data is for sources_take().
  * False, and an Error: nothing was begun. */
 bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
+    SourcesOpening **ret, Error **ret_error);
+
+/* The same of the disk of [SECTION] alone. */
+bool sources_open_disk(const VM *vm, const Settings *settings, const char *section, uint64_t timeout_usec, TaskDone done, void *userdata,
     SourcesOpening **ret, Error **ret_error);
 
 /* `done` does not come. NULL is fine. */

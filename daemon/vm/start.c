@@ -554,7 +554,7 @@ static void on_sources(void *data, void *userdata)
     Start *start = userdata;
     Error *error = NULL;
     start->sources = NULL;
-    if (!sources_take(data, &start->opened.parts, &error) || !claim_disks(&start->opened, start->vm, start->instance->images, &error))
+    if (!sources_take(data, &start->opened.parts, &error) || !claim_disks(&start->opened, start->vm, &error))
         return start_fail(start, error);
     open_rest(start);
 }
