@@ -157,9 +157,10 @@ vmd_is_another() {
 
 # lay_out NAME: the files of a package that no host is to have installed for the tests (see unpack), in this container.
 lay_out() {
-    [[ -d /lab/packages/$1 ]] || skip "the package of $1 could not be fetched"
+    local packages=${LAB_PACKAGES:-/lab/packages}
+    [[ -d $packages/$1 ]] || skip "the package of $1 could not be fetched"
     # No folders: tar would close those that are there for a moment, and others run.
-    (cd "/lab/packages/$1" && find . ! -type d -print0 | tar --null --no-recursion -T - -c) |
+    (cd "$packages/$1" && find . ! -type d -print0 | tar --null --no-recursion -T - -c) |
         tar -C / -x --keep-directory-symlink --no-same-owner
     systemd-sysusers
     systemctl daemon-reload
