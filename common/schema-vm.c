@@ -86,6 +86,10 @@ static const SettingKey keys[] = {
                 .summary = "Whether blocks that the guest discards are freed."},
         {"Disk", "Cache", SETTING_ENUM, .words = "none|writeback|writethrough|unsafe",
                 .summary = "How the host caches; unset, none where the file system can, else writeback."},
+        {"Disk", "IOPSMax", SETTING_UINT, .max = 1000000000, .live = true,
+                .summary = "How many reads and writes a second the guest can do at most."},
+        {"Disk", "BandwidthMax", SETTING_SIZE, .live = true,
+                .summary = "How many bytes a second it reads and writes at most, both together."},
 
         {"Network", "Network", SETTING_STRING, .live = true, .max = 32, .option = "network", .metavar = "NAME",
                 .summary = "The network that it is on (vmctl network list); unset, default, unless one of the "

@@ -8,6 +8,9 @@
 #include "blockdev.h"
 #include "machine-internal.h"
 
+/* QEMU's own limit. */
+#define DISK_BANDWIDTH_MAX UINT64_C(1000000000000000)
+
 void machine_disk_free(MachineDisk *disk)
 {
     if (!disk)
@@ -97,6 +100,20 @@ char *machine_disk_id(const char *name)
     return g_strdup_printf("disk-%s", name);
 }
 
+bool machine_disk_has_limits(const Settings *settings, const char *section)
+{
+    return settings_has(settings, section, "IOPSMax") || settings_has(settings, section, "BandwidthMax");
+}
+
+json_t *machine_disk_limits(const Settings *settings, const MachineDisk *disk, bool x86)
+{
+    g_autofree char *id = machine_disk_id(disk->name), *virtio = g_strdup_printf("/machine/peripheral/%s/virtio-backend", id);
+    uint64_t operations = settings_get_number(settings, disk->section, "IOPSMax");
+    uint64_t bytes = settings_get_number(settings, disk->section, "BandwidthMax");
+    return json_pack("{ss sI sI si si si si}", "id", machine_disk_bus(settings, disk, x86) == DISK_VIRTIO ? virtio : id,
+        "iops", (json_int_t) operations, "bps", (json_int_t) MIN(bytes, DISK_BANDWIDTH_MAX), "iops_rd", 0, "iops_wr", 0, "bps_rd", 0, "bps_wr", 0);
+}
+
 json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, DiskBus bus, Error **ret_error)
 {
     static const struct {
@@ -121,8 +138,12 @@ json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, D
     const char *serial = settings_get_string(settings, disk->section, "Serial");
     if (serial)
         json_object_set_new(device, "serial", json_string(serial));
-    if (cache_is(settings, disk, "writethrough") && !disk->cdrom)
+    if (disk->cdrom)
+        return device;
+    if (cache_is(settings, disk, "writethrough"))
         json_object_set_new(device, "write-cache", json_string("off"));
+    /* Without room the guest waits until there is some; what else goes wrong it is told, as by any disk. */
+    (void) json_object_update_new(device, json_pack("{ss ss}", "werror", "enospc", "rerror", "report"));
     return device;
 }
 

@@ -84,6 +84,10 @@ BlockdevOptions machine_disk_options(const Settings *settings, const MachineDisk
 json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, DiskBus bus, Error **ret_error);
 char *machine_disk_id(const char *name); /* "disk-root"; the caller frees */
 
+/* Its IOPSMax= and BandwidthMax= as arguments of block_set_io_throttle; without them what ends all limits. A new reference. */
+json_t *machine_disk_limits(const Settings *settings, const MachineDisk *disk, bool x86);
+bool machine_disk_has_limits(const Settings *settings, const char *section);
+
 /* How many pairs of queues [Network NAME] has: Queues=, else one a virtual CPU and at most 8; one where the card is no virtio. */
 unsigned machine_interface_queues(const Settings *settings, const char *section);
 void machine_interface_free(MachineInterface *interface);

@@ -11,6 +11,7 @@
 
 #include "claims.h"
 #include "hotplug-kind.h"
+#include "live.h"
 #include "machine.h"
 #include "manager.h"
 #include "script.h"
@@ -293,6 +294,8 @@ static json_t *make_disk(Hotplug *hotplug)
 
 static void attached(Hotplug *hotplug)
 {
+    if (machine_disk_has_limits(hotplug->settings, hotplug->section))
+        (void) live_limit_disk(hotplug->vm->instance, hotplug->settings, hotplug->section, NULL, NULL);
 }
 
 const HotplugKind hotplug_disk = {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "live.h"
 
+#include <string.h>
+
 #include "instance.h"
 #include "interfaces.h"
+#include "machine.h"
 #include "manager.h"
 
 /* How long the guest sees its cable unplugged when it has moved to another network: long enough that it asks for an address anew. */
@@ -90,9 +93,43 @@ static void apply(VM *vm, const Settings *settings, const char *section)
     port_change(port, &wish, on_changed, moved);
 }
 
+/* ---- disks ---- */
+
+int live_limit_disk(Instance *instance, const Settings *settings, const char *section, QmpReply reply, void *userdata)
+{
+    const MachineDisk disk = {
+        .section = (char *) section,
+        .name = (char *) section + strlen("Disk "),
+        .cdrom = machine_disk_is_cdrom(settings, section),
+    };
+    json_t *limits = machine_disk_limits(settings, &disk, machine_type_is_x86(instance->machine));
+    return qmp_call(instance->qmp, "block_set_io_throttle", limits, -1, 0, reply, userdata);
+}
+
+static void on_limited(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+{
+    const VM *vm = userdata;
+    if (error)
+        g_warning("VM %s: the limits of a disk stay as they were: %s", vm->name, error->cause);
+}
+
+/* Those that it runs with and still has. */
+static void limit_disks(VM *vm, const Settings *settings)
+{
+    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL), *text = settings_read_text(path, NULL);
+    g_autoptr(Settings) running = text ? settings_parse_partial(&vm_schema, text, strlen(text), path, NULL) : NULL;
+    g_autofree const char **sections = settings_sections(settings, "Disk");
+    for (size_t i = 0; running && sections && sections[i]; i++)
+        if (settings_section_origin(running, sections[i]))
+            (void) live_limit_disk(vm->instance, settings, sections[i], on_limited, vm);
+}
+
 void vm_apply_live(VM *vm, const Settings *settings)
 {
-    if ((vm->state != VM_RUNNING && vm->state != VM_PAUSED) || !vm->instance->qmp || vm->manager->user)
+    if ((vm->state != VM_RUNNING && vm->state != VM_PAUSED) || !vm->instance->qmp)
+        return;
+    limit_disks(vm, settings);
+    if (vm->manager->user)
         return;
     g_autofree const char **sections = settings_sections(settings, "Network");
     for (size_t i = 0; sections[i]; i++)

@@ -38,6 +38,21 @@ static void on_panic_event(VM *vm, const json_t *data)
         vm_set_state(vm, VM_PAUSED, REASON_GUEST_PANIC, "the guest's kernel panicked");
 }
 
+/* "root" of "root-node0", or of "root-s1-node0", which a snapshot has put over it. */
+static char *find_disk(const VM *vm, const char *node)
+{
+    const char *end = g_strrstr(node, "-node");
+    g_autofree char *name = end ? g_strndup(node, (gsize) (end - node)) : g_strdup(node);
+    char *overlay = strrchr(name, '-');
+    if (overlay && overlay[1] == 's' && g_ascii_isdigit(overlay[2])) {
+        g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL), *section = g_strdup_printf("Disk %s", name);
+        g_autoptr(Settings) settings = settings_load(&vm_schema, path, NULL);
+        if (!settings || !settings_section_origin(settings, section))
+            *overlay = 0;
+    }
+    return g_utf8_make_valid(name, -1);
+}
+
 static void on_io_error_event(VM *vm, const json_t *data)
 {
     const char *action = json_string_value(json_object_get(data, "action"));
@@ -45,8 +60,9 @@ static void on_io_error_event(VM *vm, const json_t *data)
     if (!action || !g_str_equal(action, "stop"))
         return;
     bool full = json_is_true(json_object_get(data, "nospace"));
-    g_autofree char *message = g_strdup_printf("%s on the disk image %s; Resume() tries again", full ? "no space is left" : "an I/O error",
-        node ? node : "");
+    g_autofree char *disk = find_disk(vm, node ? node : "");
+    g_autofree char *message = g_strdup_printf("[Disk %s]: %s; Resume() tries again", disk,
+        full ? "no space is left where its image is" : "an I/O error");
     vm_set_state(vm, VM_PAUSED, REASON_IO_ERROR, message);
 }
 

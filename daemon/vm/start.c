@@ -29,6 +29,7 @@
 #include "guard-argv.h"
 #include "instance.h"
 #include "interfaces.h"
+#include "live.h"
 #include "machine.h"
 #include "manager.h"
 #include "open.h"
@@ -271,12 +272,25 @@ static int unplug_cables(Start *start)
     return r;
 }
 
+/* QEMU has arguments for these, but not for disks that are block nodes. */
+static int limit_disks(Start *start)
+{
+    g_autofree const char **sections = settings_sections(start->settings, "Disk");
+    int r = 0;
+    for (size_t i = 0; r >= 0 && sections && sections[i]; i++)
+        if (machine_disk_has_limits(start->settings, sections[i]))
+            r = live_limit_disk(start->instance, start->settings, sections[i], on_restore_step, start);
+    return r;
+}
+
 static void go(Start *start)
 {
     if (!start->scope_active || !start->instance->monitor_ready || start->going || start->error)
         return;
     start->going = true;
     int r = unplug_cables(start);
+    if (r >= 0)
+        r = limit_disks(start);
     if (r >= 0)
         r = start->restoring ? restore(start) : cont(start);
     if (r < 0)
