@@ -16,6 +16,7 @@ static const SettingSection sections[] = {
         {"Network", true, "A network interface; the name is free, the order of sections is the order of interfaces."},
         {"Console", false, "The console that vmctl console attaches to."},
         {"Credentials", false, "What a guest with systemd is given as system credentials."},
+        {"CloudInit", false, "What a guest with cloud-init is given."},
         {"Scope", false, "Resource control of the VM's scope: any property of systemd.resource-control(5)."},
         {"QEMU", false, "What the other sections have no key for."},
         {NULL},
@@ -134,6 +135,13 @@ static const SettingKey keys[] = {
                            "repeated lines append."},
         {"Credentials", "Set", SETTING_WORDS, .option = "credential", .metavar = "ID:VALUE",
                 .summary = "A credential that is no secret, such as system.hostname:web; repeated lines append."},
+
+        {"CloudInit", "User", SETTING_STRING, .max = 32, .summary = "A user that is made, who may do all by sudo; unset, the image's own."},
+        {"CloudInit", "SSHKeys", SETTING_WORDS,
+                .summary = "Public keys that this user is let in with by SSH, quoted each; repeated lines append."},
+        {"CloudInit", "Hostname", SETTING_STRING, .max = 253, .summary = "The guest's host name; unset, the VM's name."},
+        {"CloudInit", "UserData", SETTING_PATH, .summary = "A file with the user data, in place of what User= and SSHKeys= make."},
+        {"CloudInit", "NetworkConfig", SETTING_PATH, .summary = "A file with the network configuration; unset, DHCP."},
 
         {"Scope", "*", SETTING_PROPERTY,
                 .summary = "A property of systemd.resource-control(5) as a unit file spells it, such as "

@@ -35,6 +35,8 @@ static const Rule rules[] = {
     {"Boot", "Kernel", ACTION_USE_FOREIGN_PATHS, false},
     {"Boot", "Initrd", ACTION_USE_FOREIGN_PATHS, false},
     {"Credentials", "Load", ACTION_USE_FOREIGN_PATHS, false},
+    {"CloudInit", "UserData", ACTION_USE_FOREIGN_PATHS, false},
+    {"CloudInit", "NetworkConfig", ACTION_USE_FOREIGN_PATHS, false},
 };
 
 static bool is_kind(const char *section, const char *kind)

@@ -12,6 +12,7 @@
 #include "identity.h"
 #include "manager.h"
 #include "name.h"
+#include "seed.h"
 #include "snapshot.h"
 
 typedef struct DiskSource {
@@ -28,6 +29,7 @@ typedef struct Sources {
     uid_t owner, reader;
     char *kernel, *initrd; /* paths */
     GPtrArray *credentials; /* Credential */
+    Seed *seed;            /* NULL: none */
     GPtrArray *disks;      /* DiskSource */
     MachineParts parts;
     Error *error;
@@ -57,6 +59,7 @@ static void sources_free(void *userdata)
     sources_close(&sources->parts);
     g_ptr_array_unref(sources->disks);
     g_clear_pointer(&sources->credentials, g_ptr_array_unref);
+    seed_free(sources->seed);
     g_free(sources->kernel);
     g_free(sources->initrd);
     error_free(sources->error);
@@ -133,6 +136,12 @@ static bool open_all(Sources *sources, Error **ret_error)
         if (!source->disk->image)
             return false;
     }
+    if (sources->seed) {
+        MachineDisk *seed = seed_open(sources->seed, ret_error);
+        if (!seed)
+            return false;
+        g_ptr_array_add(sources->parts.disks, seed);
+    }
     if (!sources->credentials)
         return true;
     sources->parts.credential_fds = credentials_open(sources->credentials, ret_error);
@@ -200,7 +209,7 @@ static Sources *sources_new(const VM *vm, const Settings *settings, const char *
         return NULL;
     }
     sources->credentials = credentials_read(settings, ret_error);
-    if (!sources->credentials)
+    if (!sources->credentials || !seed_read(settings, vm->name, vm->uuid, &sources->seed, ret_error))
         return NULL;
     g_autofree const char **sections = settings_sections(settings, "Disk");
     for (size_t i = 0; sections && sections[i]; i++)
