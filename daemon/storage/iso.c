@@ -156,7 +156,9 @@ int iso_write(const char *label, const IsoFile *files, size_t n)
             return -EFBIG;
         total += sectors(files[i].size);
     }
-    g_autofree uint8_t *image = g_malloc0((size_t) total * SECTOR);
+    size_t size = (size_t) total * SECTOR;
+    g_autofree uint8_t *image = g_malloc0(size);
+    g_assert(image);
     for (unsigned side = 0; side < _SIDES; side++) {
         put_descriptor(image + (DESCRIPTORS + side) * SECTOR, side, label, total);
         put_paths(image + (PATHS + 2 * side) * SECTOR, image + (PATHS + 2 * side + 1) * SECTOR, FOLDERS + side);
@@ -170,8 +172,8 @@ int iso_write(const char *label, const IsoFile *files, size_t n)
         at += (size_t) sectors(files[i].size) * SECTOR;
     }
     fd_cleanup int fd = memfd_create("vmd-iso", MFD_CLOEXEC);
-    int r = fd < 0 ? -errno : write_all(fd, image, (size_t) total * SECTOR);
-    explicit_bzero(image, (size_t) total * SECTOR);
+    int r = fd < 0 ? -errno : write_all(fd, image, size);
+    explicit_bzero(image, size);
     if (r < 0)
         return r;
     (void) snprintf(self, sizeof self, "/proc/self/fd/%d", fd);

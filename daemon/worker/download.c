@@ -9,11 +9,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "service.h"
+#include "sandbox.h"
 
 #define CURL "/usr/bin/curl"
 #define URL_MAX 2048
@@ -216,67 +215,26 @@ static void on_service(const Error *failed, void *userdata)
 
 static ScopeJob *start_service(Download *download, const char *const *argv, Error **ret_error)
 {
-    static const char *const native[] = {"native", NULL}, *const root[] = {"/", NULL}, *const calls[] = {"@system-service", NULL};
     static const char *const families[] = {"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK", NULL};
     static const char *const paths[] = {"/usr", "-/lib", "-/lib64", "-/etc/ld.so.cache", "-/etc/resolv.conf", "-/etc/hosts", "-/etc/nsswitch.conf",
         "-/etc/host.conf", "-/etc/gai.conf", "-/etc/ssl", "-/etc/pki", "-/etc/ca-certificates", "-/run/systemd/resolve", NULL};
-    g_autofree char *own = NULL;
-    if (download->user ? sd_pid_get_user_unit(0, &own) < 0 : sd_pid_get_unit(0, &own) < 0)
-        own = NULL;
-    const char *const bind[] = {own, NULL};
-    GArray *properties = g_array_new(TRUE, TRUE, sizeof(ServiceProperty));
-    const ServiceProperty all[] = {
+    const ServiceProperty properties[] = {
         {"Description", 's', .text = "Download of an Image of Virtual Machines"},
         {"Type", 's', .text = "oneshot"},
-        {"CollectMode", 's', .text = "inactive-or-failed"},
         {"StandardInputFileDescriptor", 'h', .number = (uint64_t) download->headers},
         {"StandardOutputFileDescriptor", 'h', .number = (uint64_t) download->fd},
         {"StandardErrorFileDescriptor", 'h', .number = (uint64_t) download->errors},
         {"LimitFSIZE", 't', .number = download->max_size},
         {"LimitCORE", 't', .number = 0},
-        {"NoNewPrivileges", 'b', .number = 1},
-        {"LockPersonality", 'b', .number = 1},
-        {"RestrictRealtime", 'b', .number = 1},
-        {"RestrictSUIDSGID", 'b', .number = 1},
         {"MemoryDenyWriteExecute", 'b', .number = 1},
-        {"SystemCallArchitectures", 'a', .words = native},
         {"MemoryMax", 't', .number = UINT64_C(256) << 20},
         {"TasksMax", 't', .number = 16},
         {"RestrictAddressFamilies", 'F', .number = 1, .words = families},
-        {"SystemCallFilter", 'F', .number = 1, .words = calls},
-        {"SystemCallErrorNumber", 'i', .number = EPERM},
         {"TimeoutStartUSec", 't', .number = TOTAL_USEC},
-        {"TimeoutStopUSec", 't', .number = G_USEC_PER_SEC},
-        {"OOMScoreAdjust", 'i', .number = 500},
+        {NULL},
     };
-    const ServiceProperty system_only[] = {
-        {"DynamicUser", 'b', .number = 1},
-        {"CapabilityBoundingSet", 't', .number = 0},
-        {"ProtectSystem", 's', .text = "strict"},
-        {"ProtectProc", 's', .text = "invisible"},
-        {"PrivateDevices", 'b', .number = 1},
-        {"ProtectKernelModules", 'b', .number = 1},
-        {"ProtectKernelLogs", 'b', .number = 1},
-        {"ProtectKernelTunables", 'b', .number = 1},
-        {"ProtectControlGroups", 'b', .number = 1},
-        {"ProtectClock", 'b', .number = 1},
-        {"ProtectHostname", 'b', .number = 1},
-        {"RestrictNamespaces", 't', .number = 0},
-        {"MountAPIVFS", 'b', .number = 1},
-        {"TemporaryFileSystem", 'T', .words = root},
-        {"BindReadOnlyPaths", 'B', .words = paths},
-    };
-    g_array_append_vals(properties, all, G_N_ELEMENTS(all));
-    if (!download->user)
-        g_array_append_vals(properties, system_only, G_N_ELEMENTS(system_only));
-    if (own) {
-        const ServiceProperty with_vmd = {"BindsTo", 'a', .words = bind};
-        g_array_append_val(properties, with_vmd);
-    }
-    const ServiceSpec spec = {.unit = download->current, .argv = argv, .properties = (const ServiceProperty *) properties->data};
-    ScopeJob *job = service_start(download->scopes, &spec, on_service, download, ret_error);
-    g_array_unref(properties);
-    return job;
+    const SandboxSpec spec = {.unit = download->current, .argv = argv, .paths = paths, .properties = properties, .user = download->user};
+    return sandbox_start(download->scopes, &spec, on_service, download, ret_error);
 }
 
 static bool attempt(Download *download, Error **ret_error)

@@ -3,11 +3,10 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <systemd/sd-login.h>
 
 #include "cleanup.h"
 #include "qmp.h"
-#include "service.h"
+#include "sandbox.h"
 
 struct Worker {
     sd_event *event;
@@ -130,61 +129,19 @@ static ScopeJob *start_service(Worker *worker, const char *binary, int fd, Error
 {
     const char *const argv[] = {binary, "-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-S", "-chardev",
         "socket,id=monitor,fd=0", "-mon", "chardev=monitor,mode=control", NULL};
-    static const char *const native[] = {"native", NULL}, *const root[] = {"/", NULL}, *const unix_only[] = {"AF_UNIX", NULL};
-    static const char *const calls[] = {"@system-service", NULL};
-    static const char *const programs[] = {"/usr", "-/lib", "-/lib64", "-/etc/ld.so.cache", NULL};
-    g_autofree char *own = NULL;
-    if (worker->user ? sd_pid_get_user_unit(0, &own) < 0 : sd_pid_get_unit(0, &own) < 0)
-        own = NULL;
-    const char *const bind[] = {own, NULL};
-    GArray *properties = g_array_new(TRUE, TRUE, sizeof(ServiceProperty));
-    const ServiceProperty all[] = {
+    static const char *const unix_only[] = {"AF_UNIX", NULL}, *const programs[] = {"/usr", "-/lib", "-/lib64", "-/etc/ld.so.cache", NULL};
+    const ServiceProperty properties[] = {
         {"Description", 's', .text = "Work on an Image of a Virtual Machine"},
-        {"CollectMode", 's', .text = "inactive-or-failed"},
         {"StandardInputFileDescriptor", 'h', .number = (uint64_t) fd},
         {"StandardOutput", 's', .text = "journal"},
         {"StandardError", 's', .text = "journal"},
-        {"NoNewPrivileges", 'b', .number = 1},
-        {"LockPersonality", 'b', .number = 1},
-        {"RestrictRealtime", 'b', .number = 1},
-        {"RestrictSUIDSGID", 'b', .number = 1},
-        {"SystemCallArchitectures", 'a', .words = native},
         {"MemoryMax", 't', .number = UINT64_C(1) << 30},
         {"TasksMax", 't', .number = 64},
         {"RestrictAddressFamilies", 'F', .number = 1, .words = unix_only},
-        {"SystemCallFilter", 'F', .number = 1, .words = calls},
-        {"SystemCallErrorNumber", 'i', .number = EPERM},
-        {"TimeoutStopUSec", 't', .number = G_USEC_PER_SEC},
-        {"OOMScoreAdjust", 'i', .number = 500},
+        {NULL},
     };
-    const ServiceProperty system_only[] = {
-        {"DynamicUser", 'b', .number = 1},
-        {"CapabilityBoundingSet", 't', .number = 0},
-        {"ProtectSystem", 's', .text = "strict"},
-        {"ProtectProc", 's', .text = "invisible"},
-        {"PrivateDevices", 'b', .number = 1},
-        {"ProtectKernelModules", 'b', .number = 1},
-        {"ProtectKernelLogs", 'b', .number = 1},
-        {"ProtectKernelTunables", 'b', .number = 1},
-        {"ProtectControlGroups", 'b', .number = 1},
-        {"ProtectClock", 'b', .number = 1},
-        {"ProtectHostname", 'b', .number = 1},
-        {"RestrictNamespaces", 't', .number = 0},
-        {"MountAPIVFS", 'b', .number = 1},
-        {"TemporaryFileSystem", 'T', .words = root},
-        {"BindReadOnlyPaths", 'B', .words = programs},
-    };
-    g_array_append_vals(properties, all, G_N_ELEMENTS(all));
-    if (!worker->user)
-        g_array_append_vals(properties, system_only, G_N_ELEMENTS(system_only));
-    if (own) {
-        const ServiceProperty with_vmd = {"BindsTo", 'a', .words = bind};
-        g_array_append_val(properties, with_vmd);
-    }
-    const ServiceSpec spec = {.unit = worker->unit, .argv = argv, .properties = (const ServiceProperty *) properties->data};
-    ScopeJob *job = service_start(worker->scopes, &spec, on_service, worker, ret_error);
-    g_array_unref(properties);
-    return job;
+    const SandboxSpec spec = {.unit = worker->unit, .argv = argv, .paths = programs, .properties = properties, .user = worker->user};
+    return sandbox_start(worker->scopes, &spec, on_service, worker, ret_error);
 }
 
 bool worker_start(Worker *worker, const char *binary, const char *unit, WorkerDone done, WorkerProgress progress, void *userdata,
