@@ -66,12 +66,13 @@ static void add_chain(Command *command, const MachineParts *parts, const Machine
     const BlockdevOptions *options, unsigned *set)
 {
     const char *from = machine_origin(parts, disk->section, "Source");
+    g_autofree char *stem = machine_disk_stem(disk->name);
     if (image->backing)
         add_chain(command, parts, disk, image->backing, depth + 1, options, set);
     unsigned mine = (*set)++;
     add_image_fds(command, from, image, mine);
-    add_node(command, from, blockdev_file(image, disk->name, depth, mine, options));
-    add_node(command, from, blockdev_format(image, disk->name, depth, options));
+    add_node(command, from, blockdev_file(image, stem, depth, mine, options));
+    add_node(command, from, blockdev_format(image, stem, depth, options));
 }
 
 /* Firmware and guest find all three on every machine: virtio for speed, sata because any installer has it. */
@@ -114,6 +115,17 @@ json_t *machine_disk_limits(const Settings *settings, const MachineDisk *disk, b
         "iops", (json_int_t) operations, "bps", (json_int_t) MIN(bytes, DISK_BANDWIDTH_MAX), "iops_rd", 0, "iops_wr", 0, "bps_rd", 0, "bps_wr", 0);
 }
 
+/* A node's name begins with a letter and has 31 bytes, some of which are for "-s123-node0". */
+#define STEM_MAX 16
+
+char *machine_disk_stem(const char *name)
+{
+    if (strlen(name) <= STEM_MAX && g_ascii_isalpha(*name))
+        return g_strdup(name);
+    g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, name, -1);
+    return g_strdup_printf("x%.*s", STEM_MAX - 1, sum);
+}
+
 json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, DiskBus bus, Error **ret_error)
 {
     static const struct {
@@ -126,7 +138,8 @@ json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, D
         error_set(ret_error, ERROR_INVALID_SETTINGS, disk->section, "Use Bus=sata or Bus=scsi", "a CD-ROM cannot be on the bus virtio");
         return NULL;
     }
-    g_autofree char *id = machine_disk_id(disk->name), *node = blockdev_node_name(disk->name, 0);
+    g_autofree char *id = machine_disk_id(disk->name), *stem = machine_disk_stem(disk->name);
+    g_autofree char *node = blockdev_node_name(stem, 0);
     json_t *device = json_pack("{ss ss ss}", "driver", driver, "id", id, "drive", node);
     if (bus == DISK_VIRTIO)
         json_object_set_new(device, "iothread", json_string(MACHINE_IOTHREAD));

@@ -78,11 +78,13 @@ bool machine_disk_is_cdrom(const Settings *settings, const char *section);
 void machine_disk_free(MachineDisk *disk);
 
 /* The same for a disk that is there from the start and for one that comes later: where it is, how its images are opened, and the
- * arguments of device_add, but for the PCI slot; a new reference, or NULL and an Error. Device and node are named after `name`. */
+ * arguments of device_add, but for the PCI slot; a new reference, or NULL and an Error. */
 DiskBus machine_disk_bus(const Settings *settings, const MachineDisk *disk, bool x86);
 BlockdevOptions machine_disk_options(const Settings *settings, const MachineDisk *disk, bool io_uring);
 json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, DiskBus bus, Error **ret_error);
 char *machine_disk_id(const char *name); /* "disk-root"; the caller frees */
+/* What its block nodes are named after: its name where QEMU can have a node of that name, else one made from it. The caller frees. */
+char *machine_disk_stem(const char *name);
 
 /* Its IOPSMax= and BandwidthMax= as arguments of block_set_io_throttle; without them what ends all limits. A new reference. */
 json_t *machine_disk_limits(const Settings *settings, const MachineDisk *disk, bool x86);

@@ -183,7 +183,8 @@ void work_overlays(SnapshotWork *work)
 
 char *work_overlay_name(const Snapshot *snapshot, const Layer *layer)
 {
-    return g_strdup_printf("%s-s%u", layer->section + strlen("Disk "), snapshot->id);
+    g_autofree char *stem = machine_disk_stem(layer->section + strlen("Disk "));
+    return g_strdup_printf("%s-s%u", stem, snapshot->id);
 }
 
 char *work_overlay_node(const Snapshot *snapshot, const Layer *layer)

@@ -126,7 +126,8 @@ static bool on_free_sets(const json_t *result, void *userdata, Error **ret_error
     }
     own->first = last + 1;
     own->last = last;
-    script_add_image_with(own->script, disk->image, disk->name, &options, &own->last);
+    g_autofree char *stem = machine_disk_stem(disk->name);
+    script_add_image_with(own->script, disk->image, stem, &options, &own->last);
     return true;
 }
 
@@ -223,12 +224,13 @@ static bool on_all_nodes(const json_t *result, void *userdata, Error **ret_error
     g_autoptr(GArray) nodes = g_array_new(FALSE, FALSE, sizeof(Node));
     size_t i;
     json_t *one;
+    g_autofree char *stem = machine_disk_stem(hotplug->name);
     g_array_set_clear_func(nodes, node_clear);
     json_array_foreach((json_t *) result, i, one) {
         const char *name = json_string_value(json_object_get(one, "node-name")), *file = json_string_value(json_object_get(one, "file"));
         Node node;
         unsigned set;
-        if (!name || !node_parse(name, hotplug->name, &node))
+        if (!name || !node_parse(name, stem, &node))
             continue;
         g_array_append_val(nodes, node);
         if (node.file && file && sscanf(file, "/dev/fdset/%u", &set) == 1)

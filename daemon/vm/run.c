@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "guest.h"
+#include "machine.h"
 #include "manager.h"
 #include "snapshot.h"
 #include "steps.h"
@@ -38,19 +39,22 @@ static void on_panic_event(VM *vm, const json_t *data)
         vm_set_state(vm, VM_PAUSED, REASON_GUEST_PANIC, "the guest's kernel panicked");
 }
 
-/* "root" of "root-node0", or of "root-s1-node0", which a snapshot has put over it. */
+/* "[Disk root]" of "root-node0", or of "root-s1-node0", which a snapshot has put over it. */
 static char *find_disk(const VM *vm, const char *node)
 {
-    const char *end = g_strrstr(node, "-node");
-    g_autofree char *name = end ? g_strndup(node, (gsize) (end - node)) : g_strdup(node);
-    char *overlay = strrchr(name, '-');
-    if (overlay && overlay[1] == 's' && g_ascii_isdigit(overlay[2])) {
-        g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL), *section = g_strdup_printf("Disk %s", name);
-        g_autoptr(Settings) settings = settings_load(&vm_schema, path, NULL);
-        if (!settings || !settings_section_origin(settings, section))
-            *overlay = 0;
+    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL);
+    g_autoptr(Settings) settings = settings_load(&vm_schema, path, NULL);
+    g_autofree const char **sections = settings ? settings_sections(settings, "Disk") : NULL;
+    const char *found = NULL;
+    for (size_t i = 0; sections && sections[i]; i++) {
+        g_autofree char *stem = machine_disk_stem(sections[i] + strlen("Disk "));
+        size_t length = strlen(stem);
+        /* "root-s1" is none of "root" where there is a disk of that name. */
+        bool longer = !found || strlen(sections[i]) > strlen(found);
+        if (strncmp(node, stem, length) == 0 && node[length] == '-' && longer)
+            found = sections[i];
     }
-    return g_utf8_make_valid(name, -1);
+    return found ? g_strdup_printf("[%s]", found) : g_strdup("a disk");
 }
 
 static void on_io_error_event(VM *vm, const json_t *data)
@@ -61,7 +65,7 @@ static void on_io_error_event(VM *vm, const json_t *data)
         return;
     bool full = json_is_true(json_object_get(data, "nospace"));
     g_autofree char *disk = find_disk(vm, node ? node : "");
-    g_autofree char *message = g_strdup_printf("[Disk %s]: %s; Resume() tries again", disk,
+    g_autofree char *message = g_strdup_printf("%s: %s; Resume() tries again", disk,
         full ? "no space is left where its image is" : "an I/O error");
     vm_set_state(vm, VM_PAUSED, REASON_IO_ERROR, message);
 }
