@@ -134,16 +134,20 @@ static void put_folder(uint8_t *p, unsigned side, const IsoFile *files, size_t n
     }
 }
 
-static int write_all(int fd, const uint8_t *data, size_t n)
+static void put_all(uint8_t *image, const char *label, uint32_t total, const IsoFile *files, size_t n)
 {
-    while (n > 0) {
-        ssize_t r = write(fd, data, n);
-        if (r < 0 && errno != EINTR)
-            return -errno;
-        data += MAX(r, 0);
-        n -= (size_t) MAX(r, 0);
+    for (unsigned side = 0; side < _SIDES; side++) {
+        put_descriptor(image + (DESCRIPTORS + side) * SECTOR, side, label, total);
+        put_paths(image + (PATHS + 2 * side) * SECTOR, image + (PATHS + 2 * side + 1) * SECTOR, FOLDERS + side);
+        put_folder(image + (FOLDERS + side) * SECTOR, side, files, n);
     }
-    return 0;
+    memcpy(image + (DESCRIPTORS + _SIDES) * SECTOR, "\xff" "CD001\1", 7);
+    uint8_t *at = image + FILES * SECTOR;
+    for (size_t i = 0; i < n; i++) {
+        if (files[i].size > 0)
+            memcpy(at, files[i].data, files[i].size);
+        at += (size_t) sectors(files[i].size) * SECTOR;
+    }
 }
 
 int iso_write(const char *label, const IsoFile *files, size_t n)
@@ -157,25 +161,14 @@ int iso_write(const char *label, const IsoFile *files, size_t n)
         total += sectors(files[i].size);
     }
     size_t size = (size_t) total * SECTOR;
-    g_autofree uint8_t *image = g_malloc0(size);
-    g_assert(image);
-    for (unsigned side = 0; side < _SIDES; side++) {
-        put_descriptor(image + (DESCRIPTORS + side) * SECTOR, side, label, total);
-        put_paths(image + (PATHS + 2 * side) * SECTOR, image + (PATHS + 2 * side + 1) * SECTOR, FOLDERS + side);
-        put_folder(image + (FOLDERS + side) * SECTOR, side, files, n);
-    }
-    memcpy(image + (DESCRIPTORS + _SIDES) * SECTOR, "\xff" "CD001\1", 7);
-    uint8_t *at = image + FILES * SECTOR;
-    for (size_t i = 0; i < n; i++) {
-        if (files[i].size > 0)
-            memcpy(at, files[i].data, files[i].size);
-        at += (size_t) sectors(files[i].size) * SECTOR;
-    }
     fd_cleanup int fd = memfd_create("vmd-iso", MFD_CLOEXEC);
-    int r = fd < 0 ? -errno : write_all(fd, image, size);
-    explicit_bzero(image, size);
-    if (r < 0)
-        return r;
+    if (fd < 0 || ftruncate(fd, (off_t) size) < 0)
+        return -errno;
+    uint8_t *image = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (image == MAP_FAILED)
+        return -errno;
+    put_all(image, label, total, files, n);
+    (void) munmap(image, size);
     (void) snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
     int again = open(self, O_RDONLY | O_CLOEXEC);
     return again < 0 ? -errno : again;
