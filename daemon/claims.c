@@ -77,6 +77,24 @@ void claim_release_disk(VM *vm, const char *name)
             g_array_remove_index(images, i - 1);
 }
 
+VM *claim_find_disk(const Manager *manager, const Image *image, const char **ret_disk)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, manager->vms);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        VM *vm = value;
+        for (guint i = 0; vm->instance && i < vm->instance->images->len; i++) {
+            const ImageIdentity *one = &g_array_index(vm->instance->images, ImageIdentity, i);
+            if (one->dev != image->dev || one->inode != image->inode || one->read_only || !*one->disk)
+                continue;
+            *ret_disk = one->disk;
+            return vm;
+        }
+    }
+    return NULL;
+}
+
 char *claim_holder(const Manager *manager, uint64_t dev, uint64_t inode)
 {
     const ImageIdentity wanted = {.dev = dev, .inode = inode};

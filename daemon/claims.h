@@ -14,5 +14,8 @@ bool claim_images(const Manager *manager, const void *holder, GArray *images, co
 bool claim_disk(VM *vm, const char *name, const Image *image, Error **ret_error);
 void claim_release_disk(VM *vm, const char *name);
 
+/* The VM that writes the image, and *ret_disk: as what, borrowed; NULL: none. */
+VM *claim_find_disk(const Manager *manager, const Image *image, const char **ret_disk);
+
 /* Who has the file open, "VM \"web\"", for writing or at all; a new string, or NULL. */
 char *claim_holder(const Manager *manager, uint64_t dev, uint64_t inode);

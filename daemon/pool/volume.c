@@ -25,6 +25,7 @@
 #include "foreign.h"
 #include "manager.h"
 #include "name.h"
+#include "resize.h"
 #include "volume-files.h"
 #include "worker.h"
 
@@ -37,6 +38,7 @@ typedef struct WorkKind {
     TaskRun labour[_IMAGE_FORMAT_MAX];                      /* NULL: none */
     void (*add_steps[_IMAGE_FORMAT_MAX])(VolumeWork *work); /* NULL: no worker */
     bool fetch;
+    bool live; /* the VM that has it open does it */
 } WorkKind;
 
 struct VolumeWork {
@@ -279,6 +281,26 @@ static void begin_fetch(VolumeWork *work)
         fail(work, error);
 }
 
+static void on_resized(const Error *error, void *userdata)
+{
+    finish(userdata, error);
+}
+
+/* By the VM that runs with it, where one does. */
+static bool resize_live(VolumeWork *work, Error **ret_error)
+{
+    const char *disk;
+    const Image *image = work->files->image;
+    VM *vm = work->kind->live ? claim_find_disk(work->manager, image, &disk) : NULL;
+    if (!vm)
+        return false;
+    if (work->size < image->size)
+        (void) error_set(ret_error, ERROR_IN_USE, work->files->name, "Stop the VM first", "VM \"%s\" uses it, and so it can only grow", vm->name);
+    else
+        (void) vm_resize_disk(vm, disk, work->size, on_resized, work, ret_error);
+    return true;
+}
+
 static void on_opened(void *data, void *userdata)
 {
     VolumeWork *work = userdata;
@@ -287,6 +309,11 @@ static void on_opened(void *data, void *userdata)
         return;
     if (!work->kind->make)
         work->format = work->files->image->format;
+    if (resize_live(work, &error)) {
+        if (error)
+            fail(work, error);
+        return;
+    }
     if (!claim_images(work->manager, work, work->images, work->files->image, &error))
         return fail(work, error);
     if (work->kind->fetch)
@@ -458,7 +485,7 @@ static const WorkKind clone_kind = {JOB_CLONE_VOLUME, true, {volume_files_copy, 
 static const WorkKind convert_kind = {JOB_CONVERT_VOLUME, true, {NULL, NULL}, {add_convert_steps, add_convert_steps}};
 static const WorkKind import_kind = {JOB_IMPORT_VOLUME, true, {NULL, NULL}, {add_import_steps, add_import_steps}};
 static const WorkKind pull_kind = {JOB_PULL_IMAGE, true, {volume_files_verify, volume_files_verify}, {NULL, NULL}, .fetch = true};
-static const WorkKind resize_kind = {JOB_RESIZE_VOLUME, false, {volume_files_size, NULL}, {NULL, add_resize_steps}};
+static const WorkKind resize_kind = {JOB_RESIZE_VOLUME, false, {volume_files_size, NULL}, {NULL, add_resize_steps}, .live = true};
 static const WorkKind wipe_kind = {JOB_WIPE_VOLUME, false, {volume_files_wipe, volume_files_wipe}, {NULL, add_empty_steps}};
 
 /* ---- what callers want ---- */
