@@ -115,6 +115,14 @@ json_t *machine_disk_limits(const Settings *settings, const MachineDisk *disk, b
         "iops", (json_int_t) operations, "bps", (json_int_t) MIN(bytes, DISK_BANDWIDTH_MAX), "iops_rd", 0, "iops_wr", 0, "bps_rd", 0, "bps_wr", 0);
 }
 
+/* "disk-root", or "/machine/peripheral/disk-root/virtio-backend". */
+bool machine_disk_is_device(const char *qdev, const char *name)
+{
+    g_auto(GStrv) parts = g_strsplit(qdev, "/", -1);
+    g_autofree char *id = machine_disk_id(name);
+    return g_strv_contains((const char *const *) parts, id);
+}
+
 /* A node's name begins with a letter and has 31 bytes, some of which are for "-s123-node0". */
 #define STEM_MAX 16
 

@@ -83,6 +83,8 @@ DiskBus machine_disk_bus(const Settings *settings, const MachineDisk *disk, bool
 BlockdevOptions machine_disk_options(const Settings *settings, const MachineDisk *disk, bool io_uring);
 json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, DiskBus bus, Error **ret_error);
 char *machine_disk_id(const char *name); /* "disk-root"; the caller frees */
+/* Whether what query-block has as "qdev", a device's id or the path of what is in it, is the disk's. */
+bool machine_disk_is_device(const char *qdev, const char *name);
 /* What its block nodes are named after: its name where QEMU can have a node of that name, else one made from it. The caller frees. */
 char *machine_disk_stem(const char *name);
 

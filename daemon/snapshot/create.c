@@ -95,14 +95,6 @@ static void step_failed(SnapshotWork *work, int r, const char *cause)
 
 /* ---- steps ---- */
 
-/* "root" of a disk's device: "disk-root", or "/machine/peripheral/disk-root/virtio-backend". */
-static bool is_device_of(const char *qdev, const char *section)
-{
-    g_auto(GStrv) parts = g_strsplit(qdev, "/", -1);
-    g_autofree char *id = g_strdup_printf("disk-%s", section + strlen("Disk "));
-    return g_strv_contains((const char *const *) parts, id);
-}
-
 static void on_nodes(Qmp *qmp, const json_t *result, const Error *failed, void *userdata)
 {
     SnapshotWork *work = userdata;
@@ -117,7 +109,7 @@ static void on_nodes(Qmp *qmp, const json_t *result, const Error *failed, void *
         const char *qdev = json_string_value(json_object_get(block, "qdev"));
         const char *node = json_string_value(json_object_get(json_object_get(block, "inserted"), "node-name"));
         for (guint j = 0; qdev && node && j < layers->len; j++)
-            if (!work->nodes[j] && is_device_of(qdev, ((const Layer *) layers->pdata[j])->section))
+            if (!work->nodes[j] && machine_disk_is_device(qdev, ((const Layer *) layers->pdata[j])->section + strlen("Disk ")))
                 work->nodes[j] = g_strdup(node);
     }
     for (guint j = 0; j < layers->len; j++)

@@ -11,7 +11,7 @@
 #define QMP_USEC (60 * G_USEC_PER_SEC)
 
 typedef struct Resize {
-    char *device;
+    char *name;
     uint64_t size;
     VMDone done;
     void *userdata;
@@ -21,7 +21,7 @@ static void finish(Resize *resize, const Error *error)
 {
     VMDone done = resize->done;
     void *userdata = resize->userdata;
-    g_free(resize->device);
+    g_free(resize->name);
     g_free(resize);
     done(error, userdata);
 }
@@ -29,13 +29,6 @@ static void finish(Resize *resize, const Error *error)
 static void on_resized(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
 {
     finish(userdata, error);
-}
-
-/* "disk-root", or "/machine/peripheral/disk-root/virtio-backend". */
-static bool is_device(const char *qdev, const char *wanted)
-{
-    g_auto(GStrv) parts = g_strsplit(qdev, "/", -1);
-    return g_strv_contains((const char *const *) parts, wanted);
 }
 
 /* What is on top changes with each snapshot. */
@@ -48,16 +41,16 @@ static void on_blocks(Qmp *qmp, const json_t *result, const Error *failed, void 
     json_t *block;
     json_array_foreach((json_t *) result, i, block) {
         const char *qdev = json_string_value(json_object_get(block, "qdev"));
-        if (qdev && is_device(qdev, resize->device))
+        if (qdev && machine_disk_is_device(qdev, resize->name))
             node = json_string_value(json_object_get(json_object_get(block, "inserted"), "node-name"));
     }
     if (!error && !node)
-        error_set(&error, ERROR_NO_SUCH_DEVICE, resize->device, "Stop the VM first", "its QEMU has no such disk");
+        error_set(&error, ERROR_NO_SUCH_DEVICE, resize->name, "Stop the VM first", "its QEMU has no such disk");
     if (error)
         return finish(resize, error);
     int r = qmp_call(qmp, "block_resize", json_pack("{ss sI}", "node-name", node, "size", (json_int_t) resize->size), -1, QMP_USEC, on_resized, resize);
     if (r < 0) {
-        error_set_errno(&error, r, resize->device, "QEMU cannot be asked");
+        error_set_errno(&error, r, resize->name, "QEMU cannot be asked");
         finish(resize, error);
     }
 }
@@ -67,14 +60,14 @@ bool vm_resize_disk(VM *vm, const char *name, uint64_t size, VMDone done, void *
     if (!vm_check_idle(vm, ret_error))
         return false;
     Resize *resize = g_new0(Resize, 1);
-    resize->device = machine_disk_id(name);
+    resize->name = g_strdup(name);
     resize->size = size;
     resize->done = done;
     resize->userdata = userdata;
     int r = qmp_call(vm->instance->qmp, "query-block", NULL, -1, QMP_USEC, on_blocks, resize);
     if (r >= 0)
         return true;
-    g_free(resize->device);
+    g_free(resize->name);
     g_free(resize);
     return error_set_errno(ret_error, r, vm->name, "QEMU cannot be asked");
 }
