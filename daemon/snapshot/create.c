@@ -342,6 +342,8 @@ static bool check(VM *vm, const SnapshotWish *wish, const SnapshotTree *tree, Er
         return error_set(ret_error, ERROR_BUSY, vm->name, "Start it first", "it is saved, and its disks must stay as they are");
     if (wish->memory && !vm->instance)
         return error_set(ret_error, ERROR_NOT_RUNNING, vm->name, NULL, "it does not run, so it has no memory to be kept");
+    if (wish->memory && !vm_check_memory(vm, ret_error))
+        return false;
     return true;
 }
 

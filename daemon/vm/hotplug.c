@@ -171,6 +171,8 @@ static bool give_up(Hotplug *hotplug)
 static void done_with(Hotplug *hotplug)
 {
     g_autoptr(Error) error = NULL;
+    hotplug->vm->instance->replugged = true;
+    (void) instance_write_record(hotplug->vm->instance, NULL);
     (void) write_both(hotplug, &error);
     finish(hotplug, error);
 }

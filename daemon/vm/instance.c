@@ -159,7 +159,7 @@ bool instance_write_record(const Instance *instance, Error **ret_error)
     } numbers[] = {
         {"Guard", (uint64_t) instance->guard}, {"Uid", instance->uid}, {"Kvm", instance->kvm}, {"StopTimeout", instance->stop_timeout},
         {"PressInterval", instance->press_interval}, {"TerminateAtTimeout", instance->terminate_at_timeout},
-        {"Console", instance->console}, {"CPUs", vm->cpus}, {"Memory", vm->memory}, {"Since", vm->since},
+        {"Console", instance->console}, {"Replugged", instance->replugged}, {"CPUs", vm->cpus}, {"Memory", vm->memory}, {"Since", vm->since},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(strings); i++)
         if (strings[i].value)
@@ -200,6 +200,7 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     instance->press_interval = RECORD_NUMBER("PressInterval");
     instance->terminate_at_timeout = RECORD_NUMBER("TerminateAtTimeout");
     instance->console = RECORD_NUMBER("Console");
+    instance->replugged = RECORD_NUMBER("Replugged");
     g_autofree char *images = RECORD_STRING("Images");
     read_images(instance, images);
 

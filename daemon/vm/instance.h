@@ -68,6 +68,7 @@ struct Instance {
     uint64_t stop_timeout, press_interval;
     bool terminate_at_timeout;
     bool console;
+    bool replugged;        /* devices came or went: the machine is no more what its settings make */
     GArray *images;        /* ImageIdentity */
 
     Start *start;          /* while it starts */

@@ -159,6 +159,15 @@ bool vm_check_idle(VM *vm, Error **ret_error)
     return error_set(ret_error, ERROR_BUSY, thing, "Wait for its job, or cancel it", "it is %s", vm_state_to_string(vm->state));
 }
 
+bool vm_check_memory(const VM *vm, Error **ret_error)
+{
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    if (vm->instance->hotplug)
+        return error_set(ret_error, ERROR_BUSY, thing, "Try again", "a device is just being attached or detached");
+    return !vm->instance->replugged || error_set(ret_error, ERROR_UNSUPPORTED, thing, "Restart it first, or keep its disks alone by a snapshot",
+        "devices came or went since it started, so its memory cannot be kept");
+}
+
 typedef struct Verb {
     VMDone done;
     void *userdata;
