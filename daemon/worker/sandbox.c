@@ -2,13 +2,18 @@
 #include "sandbox.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <systemd/sd-login.h>
 
 #include "cleanup.h"
 
+/* Empty but for the places where the rest is mounted. TemporaryFileSystem=/ would be simpler, but systemd 252 drops it in silence beside
+ * DynamicUser=, which brings ProtectSystem=strict. */
+#define ROOT "/run/vmd/empty"
+
 ScopeJob *sandbox_start(Scopes *scopes, const SandboxSpec *spec, ScopeDone done, void *userdata, Error **ret_error)
 {
-    static const char *const native[] = {"native", NULL}, *const root[] = {"/", NULL}, *const calls[] = {"@system-service", NULL};
+    static const char *const native[] = {"native", NULL}, *const calls[] = {"@system-service", NULL};
     g_autofree char *own = NULL;
     if (spec->user ? sd_pid_get_user_unit(0, &own) < 0 : sd_pid_get_unit(0, &own) < 0)
         own = NULL;
@@ -29,7 +34,6 @@ ScopeJob *sandbox_start(Scopes *scopes, const SandboxSpec *spec, ScopeDone done,
     const ServiceProperty system_only[] = {
         {"DynamicUser", 'b', .number = 1},
         {"CapabilityBoundingSet", 't', .number = 0},
-        {"ProtectSystem", 's', .text = "strict"},
         {"ProtectProc", 's', .text = "invisible"},
         {"PrivateDevices", 'b', .number = 1},
         {"ProtectKernelModules", 'b', .number = 1},
@@ -39,10 +43,12 @@ ScopeJob *sandbox_start(Scopes *scopes, const SandboxSpec *spec, ScopeDone done,
         {"ProtectClock", 'b', .number = 1},
         {"ProtectHostname", 'b', .number = 1},
         {"RestrictNamespaces", 't', .number = 0},
+        {"RootDirectory", 's', .text = ROOT},
         {"MountAPIVFS", 'b', .number = 1},
-        {"TemporaryFileSystem", 'T', .words = root},
         {"BindReadOnlyPaths", 'B', .words = spec->paths},
     };
+    if (!spec->user)
+        (void) mkdir(ROOT, 0755);
     const ServiceProperty with_vmd = {"BindsTo", 'a', .words = bind};
     for (const ServiceProperty *property = spec->properties; property->name; property++)
         g_array_append_vals(properties, property, 1);
