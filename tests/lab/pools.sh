@@ -51,6 +51,9 @@ volume() {
 
 volume_is() { [[ $(volume "$1" "$2") == "$3" ]]; } # volume_is NAME KEY VALUE
 
+# What is in the pool's folder, half made files too: "a.img b.img".
+files() { find "$pool" -mindepth 1 -printf '%f\n' | LC_ALL=C sort | paste -sd ' '; }
+
 no_part_files() { ! compgen -G "$pool/.*.part" > /dev/null; }
 
 no_workers() { [[ -z $(systemctl list-units --all --no-legend 'vmd-job-*') ]]; }
