@@ -3,10 +3,11 @@
 /* A snapshot is made, step by step:
  *
  *     open      the disks as they are                              in a thread
+ *     begin     the record says what is to be, so that it can be undone
  *     make      an empty file beside each                          in a thread
  *     overlays  which becomes a qcow2 image over the disk          a Worker
  *     nodes     which block node is each disk's                    of a VM that runs
- *     record    what is to be, so that it can be undone
+ *     record    which files those are
  *     pause     of a VM whose memory is kept
  *     exchange  the two files' names: from here on the disk's name is the overlay's
  *     freeze    QEMU writes into the overlays, from one moment on for all disks
@@ -136,6 +137,22 @@ static bool copy_settings(SnapshotWork *work, Error **ret_error)
     return text && (r >= 0 || error_set_errno(ret_error, r, to, "it cannot be written"));
 }
 
+static bool write_record(SnapshotWork *work, Error **ret_error)
+{
+    return snapshot_tree_write(work->tree, ret_error) && snapshot_write(work->tree, work->snapshot, ret_error);
+}
+
+/* What is made from here on is known to the next vmd. */
+static void step_begin(SnapshotWork *work)
+{
+    Error *error = NULL;
+    work->tree->act = SNAPSHOT_CREATE;
+    work->tree->subject = work->snapshot->id;
+    if (!write_record(work, &error))
+        return work_fail(work, error);
+    work_next(work);
+}
+
 static void step_record(SnapshotWork *work)
 {
     Error *error = NULL;
@@ -147,10 +164,7 @@ static void step_record(SnapshotWork *work)
         g_free(layer->format);
         layer->format = g_strdup(image_format_to_string(file->image->format));
     }
-    work->tree->act = SNAPSHOT_CREATE;
-    work->tree->subject = work->snapshot->id;
-    if (!snapshot_tree_write(work->tree, &error) || !snapshot_write(work->tree, work->snapshot, &error) ||
-        (work->snapshot->memory && !copy_settings(work, &error)))
+    if (!write_record(work, &error) || (work->snapshot->memory && !copy_settings(work, &error)))
         return work_fail(work, error);
     work_next(work);
 }
@@ -324,9 +338,9 @@ static void step_commit(SnapshotWork *work)
     work_next(work);
 }
 
-static const SnapshotStep of_files[] = {work_open, work_make, work_overlays, step_record, step_exchange, step_commit, NULL};
-static const SnapshotStep of_disks[] = {work_open, work_make, work_overlays, step_nodes, step_record, step_exchange, step_freeze, step_commit, NULL};
-static const SnapshotStep of_memory[] = {work_open, work_make, work_overlays, step_nodes, step_record, step_pause, step_exchange, step_freeze, step_memory,
+static const SnapshotStep of_files[] = {work_open, step_begin, work_make, work_overlays, step_record, step_exchange, step_commit, NULL};
+static const SnapshotStep of_disks[] = {work_open, step_begin, work_make, work_overlays, step_nodes, step_record, step_exchange, step_freeze, step_commit, NULL};
+static const SnapshotStep of_memory[] = {work_open, step_begin, work_make, work_overlays, step_nodes, step_record, step_pause, step_exchange, step_freeze, step_memory,
     step_settle, step_go_on, step_sync, step_commit, NULL};
 
 /* ---- */

@@ -110,6 +110,8 @@ void layer_make(Layers *layers, LayerFile *file, Error **ret_error)
         (void) error_set_errno(ret_error, r, file->path, "a file cannot be made for its owner");
         return;
     }
+    /* What a vmd that was killed has left there. */
+    (void) unlinkat(file->dir_fd, file->made, 0);
     file->fd = open_made(file, O_RDWR | O_CREAT | O_EXCL);
     file->read_fd = file->fd < 0 ? -1 : open_made(file, O_RDONLY);
     if (file->read_fd < 0 || fstat(file->fd, &st) < 0) {
@@ -139,6 +141,10 @@ void layer_exchange(Layers *layers, LayerFile *file, Error **ret_error)
         (void) error_set_errno(ret_error, errno, file->path, "its overlay cannot be written to disk");
         return;
     }
+    if (renameat2(file->dir_fd, file->made, file->dir_fd, base(file->frozen), RENAME_NOREPLACE) < 0) {
+        (void) error_set_errno(ret_error, errno, file->path, "\"%s\" cannot be made beside it", base(file->frozen));
+        return;
+    }
     int r = exchange(file);
     if (r == -EINVAL)
         (void) error_set(ret_error, ERROR_UNSUPPORTED, file->path, NULL, "its file system cannot exchange two names at once");
@@ -150,17 +156,16 @@ void layer_exchange(Layers *layers, LayerFile *file, Error **ret_error)
 
 void layer_undo(Layers *layers, LayerFile *file, Error **ret_error)
 {
-    if (file->inode == 0 || !open_dir(file, ret_error))
+    if (!open_dir(file, ret_error))
         return;
-    if (is_overlay(file, base(file->path))) {
-        int r = exchange(file);
-        if (r < 0) {
-            (void) error_set_errno(ret_error, r, file->path, "it cannot be put back");
-            return;
-        }
-    }
-    if (is_overlay(file, file->made))
-        (void) unlinkat(file->dir_fd, file->made, 0);
+    (void) unlinkat(file->dir_fd, file->made, 0);
+    if (file->inode == 0)
+        return;
+    int r = is_overlay(file, base(file->path)) ? exchange(file) : 0;
+    if (r < 0)
+        (void) error_set_errno(ret_error, r, file->path, "it cannot be put back");
+    else if (is_overlay(file, base(file->frozen)))
+        (void) unlinkat(file->dir_fd, base(file->frozen), 0);
 }
 
 static void replace(const LayerFile *file, const char *by, Error **ret_error)

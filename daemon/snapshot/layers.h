@@ -15,7 +15,7 @@
 typedef struct LayerFile {
     char *path;    /* the disk's */
     char *frozen;  /* the snapshot's */
-    char *made;    /* base name of the overlay while it is made */
+    char *made;    /* base name of the overlay while it is made; nobody else's, whatever is left of it */
     char *open;    /* which of the two is opened, and then what is over that */
     char *format;  /* of what is opened; NULL: by its name */
     bool volume;
@@ -44,7 +44,7 @@ LayerFile *layers_add(Layers *layers, const char *path, const char *frozen, bool
 /* What a thread does with each file. */
 void layer_open(Layers *layers, LayerFile *file, Error **ret_error);     /* as the owner */
 void layer_make(Layers *layers, LayerFile *file, Error **ret_error);     /* an empty overlay file, `made` */
-void layer_exchange(Layers *layers, LayerFile *file, Error **ret_error); /* path and `made`, which is the frozen name */
+void layer_exchange(Layers *layers, LayerFile *file, Error **ret_error); /* `made` gets the frozen name, and exchanges it with path's */
 void layer_undo(Layers *layers, LayerFile *file, Error **ret_error);     /* the same back, and the overlay goes */
 void layer_replace(Layers *layers, LayerFile *file, Error **ret_error);  /* `made` takes the place of path */
 void layer_settle(Layers *layers, LayerFile *file, Error **ret_error);   /* frozen takes the place of path */

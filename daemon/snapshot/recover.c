@@ -93,7 +93,7 @@ static void recover_making(VM *vm, SnapshotTree *tree, Snapshot *snapshot)
     for (guint i = 0; i < snapshot->layers->len; i++) {
         const Layer *layer = snapshot->layers->pdata[i];
         LayerFile *file = layers_add(work->layers, layer->path, layer->frozen, layer->volume);
-        file->made = g_path_get_basename(layer->frozen);
+        file->made = work_made_name(work, layer->frozen);
         file->dev = layer->dev;
         file->inode = layer->inode;
     }

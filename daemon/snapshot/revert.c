@@ -113,11 +113,10 @@ static void add_layers(SnapshotWork *work)
 {
     for (guint i = 0; i < work->snapshot->layers->len; i++) {
         const Layer *layer = work->snapshot->layers->pdata[i];
-        g_autofree char *base = g_path_get_basename(layer->path);
         LayerFile *file = layers_add(work->layers, layer->path, layer->frozen, layer->volume);
         file->open = g_strdup(layer->frozen);
         file->format = g_strdup(layer->format);
-        file->made = g_strdup_printf(".%s%s", base, work->vm->manager->part_suffix);
+        file->made = work_made_name(work, layer->path);
     }
 }
 

@@ -181,6 +181,13 @@ void work_overlays(SnapshotWork *work)
         work_fail(work, error);
 }
 
+char *work_made_name(const SnapshotWork *work, const char *path)
+{
+    g_autofree char *base = g_path_get_basename(path);
+    /* Not what a pool that starts takes for left over. */
+    return g_strdup_printf(".%s%s~", base, work->vm->manager->part_suffix);
+}
+
 char *work_overlay_name(const Snapshot *snapshot, const Layer *layer)
 {
     g_autofree char *stem = machine_disk_stem(layer->section + strlen("Disk "));
@@ -244,7 +251,7 @@ bool work_add_disks(SnapshotWork *work, const Settings *settings, Error **ret_er
         LayerFile *file = layers_add(work->layers, path, layer->frozen, volume);
         file->open = g_strdup(path);
         file->format = g_strdup(layer->format);
-        file->made = g_path_get_basename(layer->frozen);
+        file->made = work_made_name(work, layer->frozen);
         file->direct = !cache || g_str_equal(cache, "none");
     }
     return work->layers->files->len > 0 ||

@@ -55,6 +55,9 @@ void work_overlays(SnapshotWork *work); /* qcow2 images in them */
 /* A thread does `act` with all files; then `done`. */
 void work_act(SnapshotWork *work, void (*act)(Layers *layers, LayerFile *file, Error **ret_error), void (*done)(SnapshotWork *work));
 
+/* What a file is called while it is made for this path; a new string. */
+char *work_made_name(const SnapshotWork *work, const char *path);
+
 /* What the nodes of a layer's overlay are called in the QEMU of a VM that runs (blockdev.h); new strings. */
 char *work_overlay_name(const Snapshot *snapshot, const Layer *layer);
 char *work_overlay_node(const Snapshot *snapshot, const Layer *layer);
