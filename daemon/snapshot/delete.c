@@ -66,6 +66,8 @@ static void on_opened(SnapshotWork *work)
 {
     Manager *manager = work->vm->manager;
     Error *error = NULL;
+    if (!work_check_unused(work))
+        return;
     g_autofree char *binary = qemu_default_binary(&error), *unit = worker_unit();
     guint n = work->layers->files->len / 2;
     work->worker = worker_new(manager->event, manager->scopes, manager->user);

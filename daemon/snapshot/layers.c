@@ -92,6 +92,10 @@ void layer_open(Layers *layers, LayerFile *file, Error **ret_error)
         (void) error_set_errno(ret_error, errno, file->path, "the disk image cannot be read");
     file->mode = st.st_mode & 0777;
     file->uid = st.st_uid;
+    if (fstatat(file->dir_fd, base(file->path), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        file->disk_dev = st.st_dev;
+        file->disk_inode = st.st_ino;
+    }
 }
 
 static int open_made(const LayerFile *file, int flags)

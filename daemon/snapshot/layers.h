@@ -23,6 +23,7 @@ typedef struct LayerFile {
     Image *image;  /* what was opened */
     int dir_fd, fd, read_fd; /* of the overlay */
     uint64_t dev, inode;     /* the same */
+    uint64_t disk_dev, disk_inode; /* what has the disk's name when it is opened */
     mode_t mode;
     uid_t uid;
 } LayerFile;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "claims.h"
 #include "cleanup.h"
 #include "name.h"
 
@@ -134,9 +135,31 @@ void work_act(SnapshotWork *work, void (*act)(Layers *layers, LayerFile *file, E
     begin_half(work, false);
 }
 
+/* Of a VM that runs it is that which has them, and nobody else could have started with them. */
+bool work_check_unused(SnapshotWork *work)
+{
+    Error *error = NULL;
+    for (guint i = 0; i < work->layers->files->len && !work->vm->instance; i++) {
+        const LayerFile *file = work->layers->files->pdata[i];
+        g_autofree char *holder = claim_holder(work->vm->manager, file->disk_dev, file->disk_inode);
+        if (!holder)
+            continue;
+        error_set(&error, ERROR_IN_USE, file->path, NULL, "%s uses it", holder);
+        work_fail(work, error);
+        return false;
+    }
+    return true;
+}
+
+static void on_opened(SnapshotWork *work)
+{
+    if (work_check_unused(work))
+        work_next(work);
+}
+
 void work_open(SnapshotWork *work)
 {
-    work_act(work, layer_open, work_next);
+    work_act(work, layer_open, on_opened);
 }
 
 void work_make(SnapshotWork *work)

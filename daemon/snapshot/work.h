@@ -47,6 +47,9 @@ void work_next(SnapshotWork *work);
 void work_fail(SnapshotWork *work, Error *error); /* takes it */
 void work_finish(SnapshotWork *work, const Error *error);
 
+/* Whether no other VM, and no job, has one of the opened disks; else it fails. */
+bool work_check_unused(SnapshotWork *work);
+
 /* Steps that more than one has. */
 void work_open(SnapshotWork *work);     /* layers->files[].open */
 void work_make(SnapshotWork *work);     /* empty files */
