@@ -176,6 +176,24 @@ static gpointer *list_sorted(GHashTable *table, size_t *ret_n)
     return list;
 }
 
+/* Of an object that is known from now on. Fails while the objects are not on the bus: what vmd finds at its start is no news. */
+static void tell_added(Manager *manager, const char *signal, const char *name, const char *path)
+{
+    if (sd_bus_emit_object_added(manager->bus, path) >= 0)
+        (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, signal, "so", name, path);
+}
+
+/* Takes it out of its table and frees it. `own_name` is its own, and the table's key. */
+static void remove_object(Manager *manager, GHashTable *table, gpointer object, const char *own_name, const char *path, GDestroyNotify free_object,
+    const char *signal)
+{
+    g_autofree char *name = g_strdup(own_name);
+    (void) sd_bus_emit_object_removed(manager->bus, path);
+    g_hash_table_remove(table, name);
+    free_object(object);
+    (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, signal, "so", name, path);
+}
+
 VM **manager_list_vms(Manager *manager, size_t *ret_n)
 {
     return (VM **) list_sorted(manager->vms, ret_n);
@@ -187,19 +205,14 @@ VM *manager_add_vm(Manager *manager, const char *name, bool transient)
     g_hash_table_insert(manager->vms, vm->name, vm);
     vm_read_settings(vm);
     g_autofree char *path = vm_object_path(vm);
-    /* Fails while the objects are not on the bus: what vmd finds at its start is no news. */
-    if (sd_bus_emit_object_added(manager->bus, path) >= 0)
-        (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "VMNew", "so", name, path);
+    tell_added(manager, "VMNew", name, path);
     return vm;
 }
 
 void manager_forget_vm(Manager *manager, VM *vm)
 {
-    g_autofree char *path = vm_object_path(vm), *name = g_strdup(vm->name);
-    (void) sd_bus_emit_object_removed(manager->bus, path);
-    g_hash_table_remove(manager->vms, vm->name);
-    vm_free(vm);
-    (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "VMRemoved", "so", name, path);
+    g_autofree char *path = vm_object_path(vm);
+    remove_object(manager, manager->vms, vm, vm->name, path, (GDestroyNotify) vm_free, "VMRemoved");
 }
 
 Network *manager_find_network(Manager *manager, const char *name)
@@ -239,8 +252,7 @@ Network *manager_add_network(Manager *manager, const char *name)
     g_hash_table_insert(manager->networks, network->name, network);
     network_read_settings(network);
     g_autofree char *path = network_object_path(network);
-    if (sd_bus_emit_object_added(manager->bus, path) >= 0)
-        (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "NetworkNew", "so", name, path);
+    tell_added(manager, "NetworkNew", name, path);
     return network;
 }
 
@@ -248,11 +260,8 @@ void manager_settle_network(Manager *manager, Network *network)
 {
     if (network->defined || network->run)
         return;
-    g_autofree char *path = network_object_path(network), *name = g_strdup(network->name);
-    (void) sd_bus_emit_object_removed(manager->bus, path);
-    g_hash_table_remove(manager->networks, network->name);
-    network_free(network);
-    (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "NetworkRemoved", "so", name, path);
+    g_autofree char *path = network_object_path(network);
+    remove_object(manager, manager->networks, network, network->name, path, (GDestroyNotify) network_free, "NetworkRemoved");
 }
 
 Pool *manager_find_pool(Manager *manager, const char *name)
@@ -281,8 +290,7 @@ Pool *manager_add_pool(Manager *manager, const char *name)
     g_hash_table_insert(manager->pools, pool->name, pool);
     pool_read_settings(pool);
     g_autofree char *path = pool_object_path(pool);
-    if (sd_bus_emit_object_added(manager->bus, path) >= 0)
-        (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "PoolNew", "so", name, path);
+    tell_added(manager, "PoolNew", name, path);
     return pool;
 }
 
@@ -290,13 +298,10 @@ void manager_settle_pool(Manager *manager, Pool *pool)
 {
     /* A folder is there whether or not anybody runs it. */
     bool rests = pool->state == POOL_STOPPED || pool->state == POOL_FAILED || (pool->state == POOL_RUNNING && pool->type == POOL_DIR);
-    g_autofree char *path = pool_object_path(pool), *name = g_strdup(pool->name);
+    g_autofree char *path = pool_object_path(pool);
     if (pool->defined || !rests || job_find(manager->jobs, path))
         return;
-    (void) sd_bus_emit_object_removed(manager->bus, path);
-    g_hash_table_remove(manager->pools, pool->name);
-    pool_free(pool);
-    (void) sd_bus_emit_signal(manager->bus, MANAGER_PATH, MANAGER_INTERFACE, "PoolRemoved", "so", name, path);
+    remove_object(manager, manager->pools, pool, pool->name, path, (GDestroyNotify) pool_free, "PoolRemoved");
 }
 
 /* One that is kept without ports needs no vmd; one with ports is to go with the last. */
