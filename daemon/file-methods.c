@@ -13,6 +13,18 @@ void settings_file_clear(SettingsFile *file)
     g_free(file->path);
 }
 
+bool file_create(const SettingsFile *file, sd_bus_message *m, const char *thing, Error **ret_error)
+{
+    g_autoptr(SettingsChanges) changes = settings_changes_read(file->schema, m, ret_error);
+    g_autofree char *text = changes ? settings_edit(file->schema, "", changes->items, changes->n, thing, ret_error) : NULL;
+    if (!text || !file->check(file->object, text, thing, ret_error))
+        return false;
+    int r = settings_write(file->path, text, 0644, true);
+    if (r == -EEXIST)
+        return error_set(ret_error, ERROR_EXISTS, file->path, "Mend or delete that file", "there is such a file");
+    return r >= 0 || error_set_errno(ret_error, r, file->path, "it cannot be written");
+}
+
 bool file_get_settings(const SettingsFile *file, sd_bus_message *m, Error **ret_error)
 {
     g_autoptr(Settings) settings = settings_load(file->schema, file->path, ret_error);

@@ -20,6 +20,10 @@ typedef struct SettingsFile {
 void settings_file_clear(SettingsFile *file);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SettingsFile, settings_file_clear)
 
+/* Writes a file that is not there yet, from the settings that `m` has next; `thing` is what errors call it. Does not reply, and does not call
+ * `written`. ERROR_EXISTS: there is such a file. */
+bool file_create(const SettingsFile *file, sd_bus_message *m, const char *thing, Error **ret_error);
+
 /* Each replies to `m`, or returns false and an Error. */
 bool file_get_settings(const SettingsFile *file, sd_bus_message *m, Error **ret_error);
 bool file_set_settings(const SettingsFile *file, sd_bus_message *m, Error **ret_error);

@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "doctor.h"
+#include "file-methods.h"
 #include "name.h"
 #include "settings-dbus.h"
 
@@ -28,6 +29,11 @@ bool check_new_network(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
 
 /* ---- methods ---- */
 
+static bool check_text(void *object, const char *text, const char *origin, Error **ret_error)
+{
+    return network_check_text(object, text, origin, ret_error);
+}
+
 bool method_create_network(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     const char *name;
@@ -39,21 +45,14 @@ bool method_create_network(Manager *manager, sd_bus_message *m, uid_t caller, vo
         return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Ask the administrator for one: 'vmctl network create'", "a user's vmd has no networks of its own");
     if (manager_find_network(manager, name))
         return error_set(ret_error, ERROR_EXISTS, thing, "Choose another name, or delete it first", "there is one of this name");
-    g_autofree char *path = g_strdup_printf("%s/%s.net", manager->dirs->settings, name);
-    g_autoptr(SettingsChanges) changes = settings_changes_read(&network_schema, m, ret_error);
-    g_autofree char *text = changes ? settings_edit(&network_schema, "", changes->items, changes->n, thing, ret_error) : NULL;
-    const Network wanted = {.manager = manager, .name = (char *) name};
-    if (!text || !network_check_text(&wanted, text, thing, ret_error))
+    Network wanted = {.manager = manager, .name = (char *) name};
+    g_auto(SettingsFile) file = {.schema = &network_schema, .path = network_settings_path(&wanted), .object = &wanted, .check = check_text};
+    if (!file_create(&file, m, thing, ret_error))
         return false;
-    r = settings_write(path, text, 0644, true);
-    if (r == -EEXIST)
-        return error_set(ret_error, ERROR_EXISTS, path, "Mend or delete that file", "there is such a file");
-    if (r < 0)
-        return error_set_errno(ret_error, r, path, "it cannot be written");
     manager_read_network_file(manager, name);
     const Network *network = manager_find_network(manager, name);
     if (!network)
-        return error_set(ret_error, ERROR_FAILED, path, NULL, "it was written but cannot be read back");
+        return error_set(ret_error, ERROR_FAILED, file.path, NULL, "it was written but cannot be read back");
     g_autofree char *object_path = network_object_path(network);
     (void) sd_bus_reply_method_return(m, "o", object_path);
     return true;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "cleanup.h"
+#include "file-methods.h"
 #include "name.h"
 #include "settings-dbus.h"
 
@@ -27,21 +28,19 @@ bool check_new_pool(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
 
 /* ---- methods ---- */
 
+static bool check_text(void *object, const char *text, const char *origin, Error **ret_error)
+{
+    return pool_check_text(object, text, origin, ret_error);
+}
+
 static bool write_file(Manager *manager, sd_bus_message *m, const char *name, const char *thing, Error **ret_error)
 {
-    g_autofree char *path = g_strdup_printf("%s/%s.pool", manager->dirs->settings, name);
-    g_autoptr(SettingsChanges) changes = settings_changes_read(&pool_schema, m, ret_error);
-    g_autofree char *text = changes ? settings_edit(&pool_schema, "", changes->items, changes->n, thing, ret_error) : NULL;
-    const Pool wanted = {.manager = manager, .name = (char *) name};
-    if (!text || !pool_check_text(&wanted, text, thing, ret_error))
+    Pool wanted = {.manager = manager, .name = (char *) name};
+    g_auto(SettingsFile) file = {.schema = &pool_schema, .path = pool_settings_path(&wanted), .object = &wanted, .check = check_text};
+    if (!file_create(&file, m, thing, ret_error))
         return false;
-    int r = settings_write(path, text, 0644, true);
-    if (r == -EEXIST)
-        return error_set(ret_error, ERROR_EXISTS, path, "Mend or delete that file", "there is such a file");
-    if (r < 0)
-        return error_set_errno(ret_error, r, path, "it cannot be written");
     manager_read_pool_file(manager, name);
-    return manager_find_pool(manager, name) || error_set(ret_error, ERROR_FAILED, path, NULL, "it was written but cannot be read back");
+    return manager_find_pool(manager, name) || error_set(ret_error, ERROR_FAILED, file.path, NULL, "it was written but cannot be read back");
 }
 
 /* Whether or not its folder could be made: State tells. */
