@@ -77,7 +77,7 @@ typedef struct Client {
     GPtrArray *forwards;
     const char *size, *format, *preallocation, *from, *image, *sha256, *sha512, *max_size; /* volumes */
     bool overlay, compress, shrink, copy, disks_only;
-    const char *description;
+    const char *description, *quiesce;
 } Client;
 
 JsonMode client_json(const Client *client);

@@ -145,6 +145,16 @@ json_t *json_from_message(sd_bus_message *m, int *ret_r)
     return value;
 }
 
+int json_call_object(Client *client, const char *name, const char *interface, const char *method, const char *what, json_t **ret)
+{
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = client_call(client, name, interface, method, &reply, "s", what);
+    if (r != EXIT_DONE)
+        return r;
+    *ret = json_from_message(reply, &r);
+    return *ret ? EXIT_DONE : report_errno(r, "vmd: cannot read its answer");
+}
+
 int json_call_array(Client *client, const char *name, const char *method, json_t **ret)
 {
     g_autoptr(sd_bus_message) reply = NULL;

@@ -19,6 +19,9 @@ json_t *json_from_message(sd_bus_message *m, int *ret_r);
  * structs. */
 int json_call_array(Client *client, const char *name, const char *method, json_t **ret);
 
+/* Calls a method of an object that takes the name of something in it and returns what is known of that. */
+int json_call_object(Client *client, const char *name, const char *interface, const char *method, const char *what, json_t **ret);
+
 /* An array of arrays as an array of objects whose members are called `keys` (NULL-terminated). */
 json_t *json_name_members(const json_t *rows, const char *const *keys);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* show, cat, explain: what vmd knows of a VM, a network, a pool or a volume, in full. */
+/* show, cat, explain: what vmd knows of a VM, a network, a pool, a volume or a snapshot, in full. */
 #include <string.h>
 #include <time.h>
 
@@ -21,7 +21,7 @@ static char *value_to_text(const char *name, const json_t *value)
         return terminal_clean(json_string_value(value));
     if (json_is_boolean(value))
         return g_strdup(json_is_true(value) ? "yes" : "no");
-    if (json_is_integer(value) && (g_str_has_suffix(name, "Timestamp") || strcmp(name, "Modified") == 0))
+    if (json_is_integer(value) && (g_str_has_suffix(name, "Timestamp") || strcmp(name, "Modified") == 0 || strcmp(name, "Created") == 0))
         return json_integer_value(value) > 0 ? timestamp_format((uint64_t) json_integer_value(value))
                                              : g_strdup("");
     if (json_is_integer(value))
@@ -169,24 +169,38 @@ int verb_show(Client *client)
 }
 
 /* As properties are called, "Size" for "size". */
+static void print_members(const Client *client, json_t *properties, json_t *members)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(members, key, value)
+    {
+        g_autofree char *title = g_strdup_printf("%c%s", g_ascii_toupper(key[0]), key + 1);
+        (void) json_object_set(properties, title, value);
+    }
+    print_properties(client, properties);
+}
+
+int verb_snapshot_show(Client *client)
+{
+    g_autoptr(json_t) snapshot = NULL, properties = json_object();
+    int r = json_call_object(client, client->arguments[0], VM_INTERFACE, "GetSnapshot", client->arguments[1], &snapshot);
+    if (r == EXIT_DONE)
+        print_members(client, properties, snapshot);
+    return r;
+}
+
 static int show_volume(Client *client, const char *word)
 {
     g_autoptr(json_t) volume = NULL, properties = json_object();
     g_autofree char *pool = NULL, *name = NULL;
-    const char *key;
-    json_t *value;
     int r = volume_split(word, volume_pool(client), &pool, &name);
     if (r == EXIT_DONE)
         r = volume_get(client, pool, name, &volume);
     if (r != EXIT_DONE)
         return r;
     (void) json_object_set_new(properties, "Pool", json_string(pool));
-    json_object_foreach(volume, key, value)
-    {
-        g_autofree char *title = g_strdup_printf("%c%s", g_ascii_toupper(key[0]), key + 1);
-        (void) json_object_set(properties, title, value);
-    }
-    print_properties(client, properties);
+    print_members(client, properties, volume);
     return EXIT_DONE;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* snapshot create, revert, delete, list. */
+/* snapshot create, revert, delete, list; show is in verb-show.c. */
 #include <string.h>
 
 #include "connect.h"
@@ -8,6 +8,7 @@
 #include "pager.h"
 #include "report.h"
 #include "table.h"
+#include "terminal.h"
 #include "timestamp.h"
 #include "verb.h"
 
@@ -36,9 +37,24 @@ static int append_options(const Client *client, sd_bus_message *m)
         r = sd_bus_message_append(m, "{sv}", "description", "s", client->description);
     if (r >= 0 && client->disks_only)
         r = sd_bus_message_append(m, "{sv}", "memory", "b", false);
+    if (r >= 0 && client->quiesce)
+        r = sd_bus_message_append(m, "{sv}", "quiesce", "s", client->quiesce);
     if (r >= 0)
         r = sd_bus_message_close_container(m);
     return r < 0 ? report_errno(r, "CreateSnapshot: cannot make the call") : EXIT_DONE;
+}
+
+/* That it was wanted, and could not be. */
+static void note_unquiesced(Client *client)
+{
+    g_autoptr(json_t) snapshot = NULL;
+    if (json_call_object(client, client->arguments[0], VM_INTERFACE, "GetSnapshot", client->arguments[1], &snapshot) != EXIT_DONE)
+        return;
+    const char *why = json_get_string(snapshot, "unquiesced");
+    if (*why) {
+        g_autofree char *clean = terminal_clean(why);
+        fprintf(stderr, "The guest's file systems were not frozen: %s\n", clean);
+    }
 }
 
 int verb_snapshot_create(Client *client)
@@ -47,7 +63,11 @@ int verb_snapshot_create(Client *client)
     int r = new_call(client, client->arguments[0], client->arguments[1], "CreateSnapshot", &call);
     if (r == EXIT_DONE)
         r = append_options(client, call.message);
-    return r == EXIT_DONE ? job_perform(client, &create_kind, &call, 1) : r;
+    if (r == EXIT_DONE)
+        r = job_perform(client, &create_kind, &call, 1);
+    if (r == EXIT_DONE && client->disks_only && !client->quiet && !client->no_block)
+        note_unquiesced(client);
+    return r;
 }
 
 int verb_snapshot_revert(Client *client)
@@ -87,7 +107,8 @@ static void print_below(Table *table, const json_t *snapshots, const char *paren
         bool current = json_is_true(json_object_get(snapshot, "current"));
         table_addf(table, STYLE_NONE, "%*s%s%s", (int) depth * 2, "", name, current ? " *" : "");
         table_add(table, STYLE_NONE, made);
-        table_add(table, STYLE_NONE, json_is_true(json_object_get(snapshot, "memory")) ? "yes" : "no");
+        table_add(table, STYLE_NONE, json_get_bool(snapshot, "memory") ? "yes" : "no");
+        table_add(table, STYLE_NONE, json_get_bool(snapshot, "quiesced") ? "yes" : "no");
         table_add(table, STYLE_NONE, json_get_string(snapshot, "description"));
         print_below(table, snapshots, name, depth + 1);
     }
@@ -95,8 +116,8 @@ static void print_below(Table *table, const json_t *snapshots, const char *paren
 
 int verb_snapshot_list(Client *client)
 {
-    static const char *const members[] = {"name", "parent", "created", "memory", "current", "description", NULL};
-    static const char *const header[] = {"NAME", "MADE", "MEMORY", "DESCRIPTION", NULL};
+    static const char *const members[] = {"name", "parent", "created", "memory", "current", "quiesced", "description", NULL};
+    static const char *const header[] = {"NAME", "MADE", "MEMORY", "QUIESCED", "DESCRIPTION", NULL};
     g_autoptr(json_t) rows = NULL;
     int r = json_call_array(client, client->arguments[0], "ListSnapshots", &rows);
     if (r != EXIT_DONE)

@@ -42,6 +42,7 @@ const Verb verbs[] = {
     { "snapshot create", 2, 2, VERB_ACTS | VERB_NAMES, "VM NAME", "Keep the disks, and the memory of a VM that runs", verb_snapshot_create },
     { "snapshot revert", 2, 2, VERB_ACTS | VERB_NAMES, "VM NAME", "Go back to a snapshot; what came after it is lost", verb_snapshot_revert },
     { "snapshot delete", 2, VERB_ANY, VERB_ACTS | VERB_NAMES, "VM NAME...", "Delete snapshots; the disks stay as they are", verb_snapshot_delete },
+    { "snapshot show", 2, 2, VERB_NAMES, "VM NAME", "Show what is known of a snapshot", verb_snapshot_show },
     { "snapshot list", 1, 1, VERB_NAMES, "VM", "List snapshots, each below what it comes from", verb_snapshot_list },
 
     { "Their settings" },

@@ -95,6 +95,7 @@ int verb_disable(Client *client);
 int verb_snapshot_create(Client *client);
 int verb_snapshot_revert(Client *client);
 int verb_snapshot_delete(Client *client);
+int verb_snapshot_show(Client *client);
 int verb_snapshot_list(Client *client);
 int verb_explain(Client *client);
 int verb_doctor(Client *client);

@@ -47,12 +47,7 @@ int volume_split(const char *word, const char *pool, char **ret_pool, char **ret
 
 int volume_get(Client *client, const char *pool, const char *name, json_t **ret)
 {
-    g_autoptr(sd_bus_message) reply = NULL;
-    int r = client_call(client, pool, POOL_INTERFACE, "GetVolume", &reply, "s", name);
-    if (r != EXIT_DONE)
-        return r;
-    *ret = json_from_message(reply, &r);
-    return *ret ? EXIT_DONE : report_errno(r, "vmd: cannot read its answer");
+    return json_call_object(client, pool, POOL_INTERFACE, "GetVolume", name, ret);
 }
 
 uint64_t volume_size(Client *client, const char *pool, const char *name)

@@ -24,14 +24,30 @@ static bool read_name(sd_bus_message *m, const char **ret, Error **ret_error)
     return r >= 0 || error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
 }
 
+static bool read_quiesce(const char *word, SnapshotQuiesce *ret, Error **ret_error)
+{
+    static const char *const words[_SNAPSHOT_QUIESCE_MAX] = {
+        [SNAPSHOT_QUIESCE_AUTO] = "auto", [SNAPSHOT_QUIESCE_YES] = "yes", [SNAPSHOT_QUIESCE_NO] = "no",
+    };
+    for (SnapshotQuiesce q = 0; q < _SNAPSHOT_QUIESCE_MAX; q++)
+        if (g_str_equal(word, words[q])) {
+            *ret = q;
+            return true;
+        }
+    return error_set(ret_error, ERROR_INVALID_SETTINGS, "quiesce", NULL, "it is auto, yes or no");
+}
+
 bool method_create_snapshot(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     VM *vm = object;
     g_autofree char *description = NULL;
+    g_autofree char *quiesce = NULL;
     SnapshotWish wish = {.memory = vm->instance != NULL};
-    const CallOption options[] = {{"description", 's', &description}, {"memory", 'b', &wish.memory}, {NULL}};
+    const CallOption options[] = {{"description", 's', &description}, {"memory", 'b', &wish.memory}, {"quiesce", 's', &quiesce}, {NULL}};
     const char *job;
     if (!read_name(m, &wish.name, ret_error) || !call_options_read(m, options, ret_error))
+        return false;
+    if (quiesce && !read_quiesce(quiesce, &wish.quiesce, ret_error))
         return false;
     if (description && (strlen(description) > DESCRIPTION_MAX || strpbrk(description, "\n\r")))
         return error_set(ret_error, ERROR_INVALID_SETTINGS, "description", NULL, "it is one line of at most %u bytes", DESCRIPTION_MAX);
@@ -77,12 +93,49 @@ bool method_list_snapshots(Manager *manager, sd_bus_message *m, uid_t caller, vo
     if (!tree)
         return false;
     const char *current = parent_name(tree, tree->current);
-    int r = reply_array_new(m, "(sstbbs)", &reply);
+    int r = reply_array_new(m, "(sstbbbs)", &reply);
     for (guint i = 0; r >= 0 && i < tree->all->len; i++) {
         const Snapshot *s = tree->all->pdata[i];
         if (!s->hidden)
-            r = sd_bus_message_append(reply, "(sstbbs)", s->name, parent_name(tree, s->parent), s->created, (int) s->memory,
-                (int) g_str_equal(s->name, current), s->description ?: "");
+            r = sd_bus_message_append(reply, "(sstbbbs)", s->name, parent_name(tree, s->parent), s->created, (int) s->memory,
+                (int) g_str_equal(s->name, current), (int) s->quiesced, s->description ?: "");
     }
+    return reply_array_send(reply, r, ret_error);
+}
+
+static int append_layers(sd_bus_message *m, const Snapshot *snapshot)
+{
+    int r = sd_bus_message_open_container(m, 'e', "sv");
+    if (r >= 0)
+        r = sd_bus_message_append(m, "s", "files");
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'v', "a{ss}");
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'a', "{ss}");
+    for (guint i = 0; r >= 0 && i < snapshot->layers->len; i++) {
+        const Layer *layer = snapshot->layers->pdata[i];
+        r = sd_bus_message_append(m, "{ss}", layer->section + strlen("Disk "), layer->frozen);
+    }
+    for (unsigned i = 0; r >= 0 && i < 3; i++)
+        r = sd_bus_message_close_container(m);
+    return r;
+}
+
+bool method_get_snapshot(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const VM *vm = object;
+    const char *name;
+    g_autoptr(SnapshotTree) tree = vm_snapshots(vm, ret_error);
+    const Snapshot *s = tree && read_name(m, &name, ret_error) ? snapshot_find_or_error(tree, vm->name, name, ret_error) : NULL;
+    if (!s)
+        return false;
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = reply_array_new(m, "{sv}", &reply);
+    if (r >= 0)
+        r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "name", "s", s->name, "parent", "s", parent_name(tree, s->parent), "created",
+            "t", s->created, "memory", "b", (int) s->memory, "current", "b", (int) g_str_equal(s->name, parent_name(tree, tree->current)), "quiesced",
+            "b", (int) s->quiesced, "unquiesced", "s", s->unquiesced ?: "", "description", "s", s->description ?: "");
+    if (r >= 0)
+        r = append_layers(reply, s);
     return reply_array_send(reply, r, ret_error);
 }

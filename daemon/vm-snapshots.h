@@ -10,4 +10,5 @@ bool check_snapshot(sd_bus_message *m, ChangeActions *ret, Error **ret_error);
 bool method_create_snapshot(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
 bool method_revert_snapshot(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
 bool method_delete_snapshot(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
+bool method_get_snapshot(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
 bool method_list_snapshots(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);

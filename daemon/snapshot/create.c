@@ -10,6 +10,8 @@
  *     record    which files those are
  *     pause     of a VM whose memory is kept
  *     exchange  the two files' names: from here on the disk's name is the overlay's
+ *     add       the overlays to what QEMU has open
+ *     quiesce   the guest's file systems are frozen; thawed when QEMU has answered to the next step
  *     freeze    QEMU writes into the overlays, from one moment on for all disks
  *     memory    is written to a file
  *     go on     the guest does
@@ -24,6 +26,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "guest.h"
 #include "sync.h"
 #include "work.h"
 
@@ -44,6 +47,12 @@ static void undone(SnapshotWork *work)
         (void) snapshot_tree_write(work->tree, NULL);
     work_finish(work, error);
     error_free(error);
+}
+
+/* Of the i-th disk's overlay. */
+static unsigned overlay_set(const SnapshotWork *work, unsigned i)
+{
+    return SET_BASE + (work->snapshot->id % 1000) * DISKS_MAX + i;
 }
 
 static void go_on(SnapshotWork *work)
@@ -72,12 +81,28 @@ static void hide(SnapshotWork *work, Error *error)
     error_free(error);
 }
 
+/* So that the next one can have these names. */
+static void remove_nodes(SnapshotWork *work)
+{
+    Qmp *qmp = work->noded && work->vm->instance ? work->vm->instance->qmp : NULL;
+    for (guint i = 0; qmp && i < work->layers->files->len; i++) {
+        g_autofree char *name = work_overlay_name(work->snapshot, work->snapshot->layers->pdata[i]);
+        g_autofree char *node = blockdev_node_name(name, 0), *file = blockdev_file_name(name, 0);
+        (void) qmp_call(qmp, "blockdev-del", json_pack("{ss}", "node-name", node), -1, 0, NULL, NULL);
+        (void) qmp_call(qmp, "blockdev-del", json_pack("{ss}", "node-name", file), -1, 0, NULL, NULL);
+        (void) qmp_call(qmp, "remove-fd", json_pack("{si}", "fdset-id", (int) overlay_set(work, i)), -1, 0, NULL, NULL);
+    }
+    work->noded = false;
+}
+
 static void undo(SnapshotWork *work, Error *error)
 {
+    vm_quiesce_end(g_steal_pointer(&work->quiesce));
     go_on(work);
     work->undo = NULL;
     if (work->frozen)
         return hide(work, error);
+    remove_nodes(work);
     if (work->error) { /* what is undone cannot be undone */
         error_free(error);
         return undone(work);
@@ -191,17 +216,6 @@ static void step_pause(SnapshotWork *work)
         step_failed(work, r, "QEMU cannot be asked");
 }
 
-static void on_frozen(const Error *error, void *userdata)
-{
-    SnapshotWork *work = userdata;
-    g_clear_pointer(&work->live, script_free);
-    if (error)
-        return work_fail(work, error_copy(error));
-    work->frozen = true;
-    work_claim_overlays(work);
-    work_next(work);
-}
-
 static void add_overlay_nodes(SnapshotWork *work, unsigned i, const char *name)
 {
     LayerFile *file = work->layers->files->pdata[i];
@@ -216,21 +230,77 @@ static void add_overlay_nodes(SnapshotWork *work, unsigned i, const char *name)
         .no_flush = cache && g_str_equal(cache, "unsafe"),
     };
     const int fds[] = {file->fd, file->read_fd};
-    unsigned set = SET_BASE + (work->snapshot->id % 1000) * DISKS_MAX + i;
+    unsigned set = overlay_set(work, i);
     script_add_fds(work->live, set, fds, G_N_ELEMENTS(fds));
     script_add_call(work->live, "blockdev-add", blockdev_file(&overlay, name, 0, set, &options));
     script_add_call(work->live, "blockdev-add", blockdev_format(&overlay, name, 0, &options));
 }
 
+static Script *new_script(const SnapshotWork *work)
+{
+    g_autofree char *id = g_strdup_printf("vmd-snapshot-%u", work->snapshot->id);
+    return script_new(work->vm->manager->event, id);
+}
+
+static void on_added(const Error *error, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    g_clear_pointer(&work->live, script_free);
+    if (error)
+        work_fail(work, error_copy(error));
+    else
+        work_next(work);
+}
+
+static void step_add(SnapshotWork *work)
+{
+    work->live = new_script(work);
+    work->noded = true;
+    for (guint i = 0; i < work->layers->files->len; i++) {
+        g_autofree char *name = work_overlay_name(work->snapshot, work->snapshot->layers->pdata[i]);
+        add_overlay_nodes(work, i, name);
+    }
+    script_run(work->live, work->vm->instance->qmp, on_added, NULL, work);
+}
+
+static void on_quiesced(bool frozen, const Error *why_not, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    if (!frozen && work->wish == SNAPSHOT_QUIESCE_YES)
+        return work_fail(work, error_copy(why_not));
+    work->snapshot->quiesced = frozen;
+    work->snapshot->unquiesced = frozen ? NULL : error_message(why_not);
+    if (!frozen)
+        g_message("VM %s: snapshot \"%s\" is made without freezing the guest's file systems: %s", work->vm->name, work->snapshot->name,
+            work->snapshot->unquiesced);
+    work_next(work);
+}
+
+static void step_quiesce(SnapshotWork *work)
+{
+    if (work->wish == SNAPSHOT_QUIESCE_NO)
+        return work_next(work);
+    work->quiesce = vm_quiesce_begin(work->vm, on_quiesced, work);
+}
+
+static void on_frozen(const Error *error, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    g_clear_pointer(&work->live, script_free);
+    vm_quiesce_end(g_steal_pointer(&work->quiesce));
+    if (error)
+        return work_fail(work, error_copy(error));
+    work->frozen = true;
+    work_claim_overlays(work);
+    work_next(work);
+}
+
 static void step_freeze(SnapshotWork *work)
 {
     json_t *actions = json_array();
-    g_autofree char *id = g_strdup_printf("vmd-snapshot-%u", work->snapshot->id);
-    work->live = script_new(work->vm->manager->event, id);
+    work->live = new_script(work);
     for (guint i = 0; i < work->layers->files->len; i++) {
-        const Layer *layer = work->snapshot->layers->pdata[i];
-        g_autofree char *name = work_overlay_name(work->snapshot, layer), *node = work_overlay_node(work->snapshot, layer);
-        add_overlay_nodes(work, i, name);
+        g_autofree char *node = work_overlay_node(work->snapshot, work->snapshot->layers->pdata[i]);
         json_array_append_new(actions, json_pack("{ss s{ss ss}}", "type", "blockdev-snapshot", "data", "node", work->nodes[i], "overlay", node));
     }
     script_add_call(work->live, "transaction", json_pack("{so}", "actions", actions));
@@ -333,15 +403,16 @@ static void step_commit(SnapshotWork *work)
     Error *error = NULL;
     work->tree->current = work->snapshot->id;
     work->tree->act = SNAPSHOT_NOTHING;
-    if (!snapshot_tree_write(work->tree, &error))
+    if (!write_record(work, &error))
         return work_fail(work, error);
     work_next(work);
 }
 
 static const SnapshotStep of_files[] = {work_open, step_begin, work_make, work_overlays, step_record, step_exchange, step_commit, NULL};
-static const SnapshotStep of_disks[] = {work_open, step_begin, work_make, work_overlays, step_nodes, step_record, step_exchange, step_freeze, step_commit, NULL};
-static const SnapshotStep of_memory[] = {work_open, step_begin, work_make, work_overlays, step_nodes, step_record, step_pause, step_exchange, step_freeze, step_memory,
-    step_settle, step_go_on, step_sync, step_commit, NULL};
+static const SnapshotStep of_disks[] = {work_open, step_begin, work_make, work_overlays, step_nodes, step_record, step_exchange, step_add, step_quiesce, step_freeze,
+    step_commit, NULL};
+static const SnapshotStep of_memory[] = {work_open, step_begin, work_make, work_overlays, step_nodes, step_record, step_pause, step_exchange, step_add, step_freeze,
+    step_memory, step_settle, step_go_on, step_sync, step_commit, NULL};
 
 /* ---- */
 
@@ -358,7 +429,12 @@ static bool check(VM *vm, const SnapshotWish *wish, const SnapshotTree *tree, Er
         return error_set(ret_error, ERROR_NOT_RUNNING, vm->name, NULL, "it does not run, so it has no memory to be kept");
     if (wish->memory && !vm_check_memory(vm, ret_error))
         return false;
-    return true;
+    if (wish->quiesce != SNAPSHOT_QUIESCE_YES || !vm->instance)
+        return true; /* the file systems of one that does not run are as it left them */
+    if (wish->memory)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, "quiesce", "Leave the memory out", "with its memory a guest goes on where it was, so nothing is frozen");
+    return guest_agent(vm->instance->guest) ||
+        error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Install and start qemu-guest-agent in it", "no guest agent runs in it that could freeze its file systems");
 }
 
 static Settings *load_settings(const VM *vm, Error **ret_error)
@@ -382,6 +458,7 @@ bool vm_snapshot_create(VM *vm, const SnapshotWish *wish, const char **ret_job_p
     work->snapshot = snapshot_add(tree, wish->name);
     work->snapshot->description = g_strdup(wish->description);
     work->snapshot->memory = wish->memory;
+    work->wish = wish->quiesce;
     work->snapshot->machine = wish->memory ? g_strdup(vm->instance->machine) : NULL;
     g_steal_pointer(&tree);
     Error *error = NULL;

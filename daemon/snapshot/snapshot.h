@@ -13,9 +13,13 @@
 
 typedef struct SnapshotWork SnapshotWork;
 
+/* Whether the file systems of a guest that runs are frozen at that moment, where its memory is not kept. AUTO: where it can be. */
+typedef enum SnapshotQuiesce { SNAPSHOT_QUIESCE_AUTO, SNAPSHOT_QUIESCE_YES, SNAPSHOT_QUIESCE_NO, _SNAPSHOT_QUIESCE_MAX } SnapshotQuiesce;
+
 typedef struct SnapshotWish {
     const char *name, *description;
     bool memory; /* of a VM that runs: what is in its memory, too */
+    SnapshotQuiesce quiesce;
 } SnapshotWish;
 
 /* Each: false and an Error, or the path of a job, borrowed. */
@@ -40,6 +44,8 @@ bool vm_disk_is_overlay(const SnapshotTree *tree, const char *section, const cha
 
 /* QEMU's events; true when it was for this work alone. */
 bool snapshot_event(SnapshotWork *work, const char *name, const json_t *data);
+/* The instance ends: what is asked of its QEMU has no answer any more. */
+void snapshot_instance_ending(SnapshotWork *work);
 /* The instance has ended, by this work's own doing or not. */
 void snapshot_instance_ended(SnapshotWork *work);
 /* Without a word to anybody. */

@@ -33,6 +33,7 @@ static void one_free(void *userdata)
     g_free(snapshot->name);
     g_free(snapshot->description);
     g_free(snapshot->machine);
+    g_free(snapshot->unquiesced);
     g_ptr_array_unref(snapshot->layers);
     g_free(snapshot);
 }
@@ -124,6 +125,9 @@ bool snapshot_write(const SnapshotTree *tree, const Snapshot *snapshot, Error **
     g_key_file_set_uint64(file, GROUP, "Created", snapshot->created);
     g_key_file_set_boolean(file, GROUP, "Memory", snapshot->memory);
     g_key_file_set_boolean(file, GROUP, "Hidden", snapshot->hidden);
+    g_key_file_set_boolean(file, GROUP, "Quiesced", snapshot->quiesced);
+    if (snapshot->unquiesced)
+        g_key_file_set_string(file, GROUP, "Unquiesced", snapshot->unquiesced);
     if (snapshot->description)
         g_key_file_set_string(file, GROUP, "Description", snapshot->description);
     if (snapshot->machine)
@@ -186,6 +190,8 @@ static bool read_one(SnapshotTree *tree, const char *name, Error **ret_error)
     snapshot->hidden = g_key_file_get_boolean(file, GROUP, "Hidden", NULL);
     snapshot->description = g_key_file_get_string(file, GROUP, "Description", NULL);
     snapshot->machine = g_key_file_get_string(file, GROUP, "Machine", NULL);
+    snapshot->quiesced = g_key_file_get_boolean(file, GROUP, "Quiesced", NULL);
+    snapshot->unquiesced = g_key_file_get_string(file, GROUP, "Unquiesced", NULL);
     g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
     bool whole = snapshot->name && snapshot->id > 0;
     for (char **group = groups; whole && *group; group++)

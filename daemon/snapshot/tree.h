@@ -39,6 +39,8 @@ typedef struct Snapshot {
     uint64_t created; /* µs, CLOCK_REALTIME */
     bool memory;
     char *machine;    /* full name, with memory */
+    bool quiesced;    /* the guest's file systems were frozen */
+    char *unquiesced; /* why they were not; NULL: nobody wanted it */
     bool hidden;      /* deleted, and only kept for others */
     GPtrArray *layers; /* Layer */
 } Snapshot;

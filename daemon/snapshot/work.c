@@ -31,6 +31,7 @@ void snapshot_work_free(SnapshotWork *work)
     task_abandon(work->task);
     worker_free(work->worker);
     script_free(work->live);
+    vm_quiesce_end(work->quiesce);
     layers_unref(work->layers);
     snapshot_tree_free(work->tree);
     g_strfreev(work->nodes);
@@ -332,10 +333,15 @@ bool snapshot_event(SnapshotWork *work, const char *name, const json_t *data)
     return (work->live && script_event(work->live, name, data)) || (work->event && work->event(work, name, data));
 }
 
+void snapshot_instance_ending(SnapshotWork *work)
+{
+    g_clear_pointer(&work->live, script_free);
+    vm_quiesce_end(g_steal_pointer(&work->quiesce));
+}
+
 void snapshot_instance_ended(SnapshotWork *work)
 {
     Error *error = NULL;
-    g_clear_pointer(&work->live, script_free);
     if (work->on_end)
         return work->on_end(work);
     error_set(&error, ERROR_NOT_RUNNING, work->vm->name, NULL, "the VM has ended meanwhile");

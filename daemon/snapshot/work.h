@@ -9,6 +9,7 @@
 #include "layers.h"
 #include "machine.h"
 #include "manager.h"
+#include "quiesce.h"
 #include "script.h"
 #include "snapshot.h"
 #include "worker.h"
@@ -36,6 +37,9 @@ struct SnapshotWork {
     VMState before;
     Error *error;           /* why it is being undone */
     bool paused;            /* by this work */
+    SnapshotQuiesce wish;
+    Quiesce *quiesce;       /* the guest's file systems are frozen, or are to be */
+    bool noded;             /* QEMU has nodes of the overlays, or some */
     bool frozen;            /* QEMU writes into the overlays */
     int memory_fd;
 };

@@ -96,6 +96,8 @@ void vm_instance_ended(VM *vm)
         hotplug_ended(g_steal_pointer(&instance->hotplug));
     GArray *waiters = instance_take_waiters(instance);
     bool had_guest = instance->guest;
+    if (work)
+        snapshot_instance_ending(work);
     vm->instance = NULL;
     vm->needs_restart = false;
     instance_free(instance, true);

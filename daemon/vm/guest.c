@@ -5,6 +5,7 @@
 
 #include "interfaces.h"
 #include "manager.h"
+#include "quiesce.h"
 
 /* The chardev and the device of QEMU's command line (qemu/machine.c). */
 #define PORT "agent"
@@ -118,15 +119,23 @@ static void connect_agent(Guest *guest)
         (void) agent_new(guest->instance->vm->manager->event, fd, &handlers, guest, &guest->agent);
 }
 
+Agent *guest_agent(Guest *guest)
+{
+    if (!guest || !guest->open)
+        return NULL;
+    if (!guest->agent)
+        connect_agent(guest);
+    return guest->agent;
+}
+
 static void ask(Guest *guest)
 {
     if (guest->asked || !guest->open)
         return;
-    if (!guest->agent)
-        connect_agent(guest);
+    Agent *agent = guest_agent(guest);
     guest->asked_at = (uint64_t) g_get_monotonic_time();
-    guest->asked = guest->agent && guest->instance->vm->state == VM_RUNNING &&
-        agent_call(guest->agent, "guest-network-get-interfaces", NULL, ANSWER_USEC, on_interfaces, guest) >= 0;
+    guest->asked = agent && guest->instance->vm->state == VM_RUNNING && !instance_is_quiescing(guest->instance) &&
+        agent_call(agent, "guest-network-get-interfaces", NULL, ANSWER_USEC, on_interfaces, guest) >= 0;
     if (!guest->asked)
         ask_later(guest);
 }
@@ -139,6 +148,7 @@ static void set_open(Guest *guest, bool open)
     if (open) {
         guest->refused = false;
         guest->interval = FIRST_USEC;
+        quiesce_agent_came(guest->instance);
         return ask(guest);
     }
     bool answered = guest_answers(guest);

@@ -25,5 +25,8 @@ void guest_free(Guest *guest);
 bool guest_answers(const Guest *guest);
 const GPtrArray *guest_cards(const Guest *guest); /* GuestCard; NULL where nothing is known */
 
+/* The connection to what has its port open, borrowed until the loop's next turn; NULL: nobody has. */
+Agent *guest_agent(Guest *guest);
+
 /* Somebody has looked at the addresses: has them asked for again unless they are fresh. */
 void guest_refresh(Guest *guest);

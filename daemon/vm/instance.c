@@ -19,6 +19,7 @@
 #include "guest.h"
 #include "manager.h"
 #include "port.h"
+#include "quiesce.h"
 
 /* QEMU that was killed is gone in milliseconds; what is left after this is killed with the whole cgroup. */
 #define KILL_GRACE_USEC (2 * G_USEC_PER_SEC)
@@ -57,6 +58,7 @@ void instance_free(Instance *instance, bool remove)
     sd_event_source_disable_unref(instance->guard_end);
     sd_event_source_disable_unref(instance->kill_timer);
     close_fd(&instance->guard_pidfd);
+    freezer_free(instance->freezer);
     guest_free(instance->guest);
     qmp_free(instance->qmp);
     g_free(instance->dir);
@@ -159,7 +161,7 @@ bool instance_write_record(const Instance *instance, Error **ret_error)
     } numbers[] = {
         {"Guard", (uint64_t) instance->guard}, {"Uid", instance->uid}, {"Kvm", instance->kvm}, {"StopTimeout", instance->stop_timeout},
         {"PressInterval", instance->press_interval}, {"TerminateAtTimeout", instance->terminate_at_timeout},
-        {"Console", instance->console}, {"Replugged", instance->replugged}, {"CPUs", vm->cpus}, {"Memory", vm->memory}, {"Since", vm->since},
+        {"Console", instance->console}, {"Replugged", instance->replugged}, {"Frozen", instance->frozen}, {"CPUs", vm->cpus}, {"Memory", vm->memory}, {"Since", vm->since},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(strings); i++)
         if (strings[i].value)
@@ -201,6 +203,7 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     instance->terminate_at_timeout = RECORD_NUMBER("TerminateAtTimeout");
     instance->console = RECORD_NUMBER("Console");
     instance->replugged = RECORD_NUMBER("Replugged");
+    instance->frozen = RECORD_NUMBER("Frozen");
     g_autofree char *images = RECORD_STRING("Images");
     read_images(instance, images);
 

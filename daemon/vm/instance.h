@@ -33,6 +33,7 @@ typedef struct InstanceEnd {
 
 typedef struct Start Start;       /* start.c */
 typedef struct Guest Guest;       /* guest.c */
+typedef struct Freezer Freezer;   /* quiesce.c */
 typedef struct Waiter {
     VMDone done;
     void *userdata;
@@ -59,6 +60,8 @@ struct Instance {
     Qmp *qmp;
     bool monitor_ready;
     Guest *guest;      /* NULL until its agent has been there */
+    Freezer *freezer;  /* NULL until its file systems have been frozen */
+    bool frozen;       /* they are to be thawed */
 
     bool kvm;
     char *accelerator_reason;
