@@ -18,7 +18,7 @@
 #include "volume.h"
 
 static const JobKind import_kind = {"Volume", "importing", "import", "nothing of it is left"};
-static const JobKind pull_kind = {"downloading", "download", "nothing of it is left"};
+static const JobKind pull_kind = {"Image", "downloading", "download", "nothing of it is left"};
 static const JobKind make_kind = {"Volume", "creating", "creation", "nothing of it is left"};
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(JobCall, job_call_clear)
