@@ -304,5 +304,7 @@ int verb_complete(Client *client)
         offer_volumes(client, current, "", true);
     else if (verb->flags & VERB_NAMES)
         offer_names(client, verb_kind(verb), current, "");
+    if (verb && verb->flags & VERB_FILES && current[0] != '-')
+        puts(":files");
     return EXIT_DONE;
 }

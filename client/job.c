@@ -4,24 +4,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bar.h"
 #include "connect.h"
 #include "polkit-agent.h"
 #include "report.h"
-#include "terminal.h"
-#include "value.h"
 #include "wait.h"
 
 /* So many at once. */
 #define JOBS_MAX 16U
-
-/* A wait shorter than this shows nothing. */
-#define BAR_AFTER (USEC_PER_SEC / 2)
-#define BAR_EVERY (USEC_PER_SEC / 5)
-/* What it does in this time counts for how fast it is, and what it did before for less and less. */
-#define SPEED_EVERY USEC_PER_SEC
-#define SPEED_WEIGHT 0.3
-#define BAR_COLUMNS_MIN 10U
-#define BAR_COLUMNS_MAX 40U
 
 struct Work;
 
@@ -41,11 +31,8 @@ typedef struct Work {
     Item *items;
     size_t n_items, n_sent, n_done;
     Wait *wait;
-    bool shows_bar, interrupted, left;
-
-    /* How fast it is, CLOCK_MONOTONIC. */
-    uint64_t begun, measured;
-    double measured_progress, speed; /* parts of the whole a second; 0: not known yet */
+    bool interrupted, left;
+    Bar bar;
 } Work;
 
 static void send_more(Work *work);
@@ -55,13 +42,6 @@ void job_call_clear(JobCall *call)
     g_free(call->pool);
     g_free(call->volume);
     sd_bus_message_unref(call->message);
-}
-
-static void clear_bar(Work *work)
-{
-    if (work->shows_bar)
-        fputs("\r\033[K", stderr);
-    work->shows_bar = false;
 }
 
 static void item_done(Item *item, int exit)
@@ -83,7 +63,7 @@ static void job_ended(Item *item, const char *result, const char *message)
 {
     const Work *work = item->work;
     const JobCall *call = item->call;
-    clear_bar(item->work);
+    bar_clear(&item->work->bar);
     if (strcmp(result, "done") == 0)
         return item_done(item, EXIT_DONE);
     if (strcmp(result, "cancelled") != 0)
@@ -129,7 +109,7 @@ static int on_cancelled(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
     if (!error || item->done || sd_bus_error_has_name(error, "org.vmd1.Error.NoSuchJob") || sd_bus_error_has_name(error, "org.vmd1.Error.Unsupported") ||
             sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_OBJECT))
         return 0;
-    clear_bar(work);
+    bar_clear(&work->bar);
     (void) report_bus(work->client, NULL, error, -sd_bus_error_get_errno(error));
     note(work->client, "%s \"%s/%s\": its %s goes on. See: vmctl%s jobs", item->work->kind->thing, item->call->pool, item->call->volume, work->kind->noun,
             client_hint_options(work->client));
@@ -165,7 +145,7 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 
     item->slot = sd_bus_slot_unref(item->slot);
     if (error) {
-        clear_bar(work);
+        bar_clear(&work->bar);
         item_done(item, report_bus(work->client, item->call->pool, error, -sd_bus_error_get_errno(error)));
     } else if (!sd_bus_message_has_signature(m, "o") || work->client->no_block)
         item_done(item, EXIT_DONE);
@@ -191,7 +171,7 @@ static void send_more(Work *work)
 static void on_signal(void *userdata)
 {
     Work *work = userdata;
-    clear_bar(work);
+    bar_clear(&work->bar);
     if (work->interrupted) {
         work->left = true;
         return;
@@ -217,7 +197,7 @@ static void on_vmd_ended(void *userdata)
         Item *item = &work->items[i];
         if (item->done || !item->job)
             continue;
-        clear_bar(work);
+        bar_clear(&work->bar);
         item_done(item, report("%s \"%s/%s\": vmd ended during its %s; %s. Try it again", item->work->kind->thing, item->call->pool, item->call->volume,
                                 work->kind->noun, work->kind->undone));
     }
@@ -249,70 +229,15 @@ static uint64_t whole_size(const Work *work)
     return sum;
 }
 
-static void measure(Work *work, double progress)
-{
-    uint64_t now = (uint64_t) g_get_monotonic_time();
-    if (progress < 0 || now - work->measured < SPEED_EVERY)
-        return;
-    double speed = (progress - work->measured_progress) * (double) USEC_PER_SEC / (double) (now - work->measured);
-    work->speed = work->speed > 0 ? (1 - SPEED_WEIGHT) * work->speed + SPEED_WEIGHT * speed : MAX(speed, 0);
-    work->measured = now;
-    work->measured_progress = progress;
-}
-
-/* ", 120M/s, 1min 5s left" */
-static void append_speed(const Work *work, double progress, GString *text)
-{
-    uint64_t size = whole_size(work);
-    double left = work->speed > 0 ? (1 - progress) / work->speed : 0;
-    if (work->speed <= 0 || left > 1e6)
-        return;
-    g_autofree char *time = format_duration((uint64_t) (left + 1) * USEC_PER_SEC);
-    g_autofree char *rate = format_size_human((uint64_t) (work->speed * (double) size));
-    if (size > 0)
-        g_string_append_printf(text, ", %s/s", rate);
-    g_string_append_printf(text, ", %s left", time);
-}
-
-static void append_bar(GString *text, double progress, size_t columns)
-{
-    size_t full = (size_t) (progress * (double) columns);
-    g_string_append_c(text, '[');
-    for (size_t i = 0; i < columns; i++)
-        g_string_append_c(text, i < full ? '=' : i == full ? '>' : ' ');
-    g_string_append_c(text, ']');
-}
-
 /* "default/web.qcow2: copying [====>     ]  45%, 120M/s, 1min 5s left" */
 static void print_bar(Work *work)
 {
     double progress = CLAMP(whole_progress(work), -1, 1);
     const JobCall *call = work->items[0].call;
-    g_autoptr(GString) text = g_string_new(NULL), end = g_string_new(NULL);
-    size_t columns = terminal_columns_of_stderr();
-
-    measure(work, progress);
-    if (work->n_items == 1)
-        g_string_append_printf(text, "%s/%s: ", call->pool, call->volume);
-    else
-        g_string_append_printf(text, "%zu volumes: ", work->n_items);
-    g_string_append(text, work->interrupted ? "cancelling" : work->kind->doing);
-    if (progress < 0) {
-        g_autofree char *waited = format_duration(((uint64_t) g_get_monotonic_time() - work->begun) / USEC_PER_SEC * USEC_PER_SEC);
-        g_string_append_printf(text, ", %s", waited);
-    } else {
-        g_string_append_printf(end, " %3.0f%%", progress * 100);
-        append_speed(work, progress, end);
-        size_t used = text->len + end->len + strlen(" []") + 1;
-        g_string_append_c(text, ' ');
-        if (columns >= used + BAR_COLUMNS_MIN)
-            append_bar(text, progress, MIN(columns - used, BAR_COLUMNS_MAX));
-        g_string_append(text, end->str);
-    }
-    g_autofree char *line = terminal_ellipsize(text->str, columns - 1);
-    fprintf(stderr, "\r\033[K%s", line);
-    (void) fflush(stderr);
-    work->shows_bar = true;
+    const char *doing = work->interrupted ? "cancelling" : work->kind->doing;
+    g_autofree char *label = work->n_items == 1 ? g_strdup_printf("%s/%s: %s", call->pool, call->volume, doing)
+                                                : g_strdup_printf("%zu volumes: %s", work->n_items, doing);
+    bar_print(&work->bar, label, progress, whole_size(work));
 }
 
 static bool has_job(const Work *work)
@@ -351,7 +276,7 @@ static int run(Work *work)
 {
     send_more(work);
     int r = wait_until(work->wait, is_over);
-    clear_bar(work);
+    bar_clear(&work->bar);
     if (r < 0)
         return report_errno(r, "the bus: it broke off");
     for (size_t i = 0; work->left && i < work->n_items; i++)
@@ -371,12 +296,12 @@ int job_perform(Client *client, const JobKind *kind, const JobCall *calls, size_
             .tick_after = BAR_AFTER,
             .tick_every = BAR_EVERY,
     };
-    Work work = {.client = client, .kind = kind, .n_items = n, .begun = (uint64_t) g_get_monotonic_time()};
+    Work work = {.client = client, .kind = kind, .n_items = n};
     g_autoptr(Wait) wait = work.wait = wait_new(client, &events, &work);
     if (!wait)
         return EXIT_FAILED;
     g_autofree Item *items = work.items = g_new0(Item, n);
-    work.measured = work.begun;
+    bar_init(&work.bar, 0);
     for (size_t i = 0; i < n; i++)
         items[i] = (Item){.work = &work, .call = &calls[i], .progress = -1};
 

@@ -36,6 +36,7 @@ const Option options[] = {
     { "start,stop,save,volume create,volume clone,volume convert,volume resize,volume wipe,import,image import,image pull", "no-block", 0, OPTION_FLAG, AT(no_block), NULL, NULL, "Do not wait until it is done" },
     { "start,stop", "notify", 0, OPTION_FLAG, AT(notify), NULL, NULL, NULL },
     { "delete", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Also when it runs: terminate it first" },
+    { "volume download", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Replace a file that is there" },
     { "volume delete,image delete", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Also when a VM that does not run has it as a disk" },
     { "delete,network delete,pool delete,volume delete,volume wipe,image delete", "yes", 'y', OPTION_FLAG, AT(yes), NULL, NULL, "Do not ask" },
     { "list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|paused|stopping|saving|saved|failed", "Only VMs in this state" },

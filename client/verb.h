@@ -20,6 +20,7 @@ typedef enum VerbFlags {
     VERB_SETTINGS = 1 << 2, /* takes the options of the settings schema */
     VERB_ACTS = 1 << 3,     /* may need authorisation: a polkit agent is started on a terminal */
     VERB_VOLUMES = 1 << 4,  /* its arguments are volumes */
+    VERB_FILES = 1 << 5,    /* or files of the caller's */
 } VerbFlags;
 
 typedef struct Verb {
@@ -83,6 +84,7 @@ int verb_volume_resize(Client *client);
 int verb_volume_rename(Client *client);
 int verb_volume_delete(Client *client);
 int verb_volume_wipe(Client *client);
+int verb_volume_download(Client *client);
 int verb_volume_list(Client *client);
 int verb_import(Client *client);
 int verb_image_pull(Client *client);

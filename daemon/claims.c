@@ -51,6 +51,9 @@ bool claim_images(const Manager *manager, const void *holder, GArray *images, co
         }
         if (work && work != holder)
             return error_set(ret_error, ERROR_IN_USE, image->path, "Wait for it, or cancel it (vmctl jobs)", "a job works on it");
+        /* Those of vmd's have been named. */
+        if (image->read_elsewhere)
+            return error_set(ret_error, ERROR_IN_USE, image->path, "Wait until that has ended", "somebody reads it who wants nobody to write it");
         g_array_append_val(images, identity);
     }
     return true;

@@ -7,7 +7,7 @@
 #include "instance.h"
 
 /* Adds the images of the chain to `images` (ImageIdentity), which belong to `holder`: a VM or a VolumeWork. ERROR_IN_USE: another
- * has one of them and one of the two writes. */
+ * has one of them and one of the two writes, or somebody reads what is to be written. */
 bool claim_images(const Manager *manager, const void *holder, GArray *images, const Image *image, Error **ret_error);
 
 /* The same for the disk NAME of a VM that has an instance: all of its images or none. And the reverse. */

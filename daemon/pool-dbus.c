@@ -74,8 +74,11 @@ static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
     if (import || details->callers_own || !g_str_has_suffix(member, "Volume") || sd_bus_message_read(m, "s", &name) < 0)
         return;
     const Volume *volume = pool_find_volume(pool, name);
-    if (volume)
-        details->owner = volume->owner;
+    if (!volume)
+        return;
+    details->owner = volume->owner;
+    /* It is then opened with the caller's rights. */
+    details->callers_own = volume->readable && g_str_equal(member, "OpenVolume");
 }
 
 /* ---- before anybody is asked ---- */
@@ -317,6 +320,28 @@ static bool method_resize_volume(Manager *manager, sd_bus_message *m, uid_t call
     return true;
 }
 
+static void on_descriptor(int fd, const Error *error, void *userdata)
+{
+    LaterReply *later = userdata;
+    Manager *manager = later->manager;
+    if (error)
+        reply_error(later->message, error);
+    else
+        (void) sd_bus_reply_method_return(later->message, "h", fd);
+    close_fd(&fd);
+    reply_later_free(later);
+    manager_check_idle(manager);
+}
+
+static bool method_open_volume(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const Volume *volume = read_volume(object, m, ret_error);
+    if (!volume)
+        return false;
+    volume_open(object, volume, caller, on_descriptor, reply_later(manager, m));
+    return true;
+}
+
 /* `named`: a VM that does not run may name it. */
 static bool check_unused(const Pool *pool, const Volume *volume, bool named, Error **ret_error)
 {
@@ -426,6 +451,7 @@ static const Method methods[] = {
     {"CreateVolume", NEW_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_create_volume},
     {"ImportVolume", IMPORT_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_import_volume},
     {"PullImage", PULL_IMAGE, ACTION_MANAGE_POOLS, check_volume, method_pull_image},
+    {"OpenVolume", "s", "h", SD_BUS_PARAM(name) SD_BUS_PARAM(file), ACTION_MANAGE_POOLS, check_volume, method_open_volume},
     {"ResizeVolume", RESIZE_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_resize_volume},
     {"RenameVolume", "ss", "", SD_BUS_PARAM(name) SD_BUS_PARAM(new_name), ACTION_MANAGE_POOLS, check_volumes, method_rename_volume},
     {"DeleteVolume", "st", "", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), ACTION_MANAGE_POOLS, check_volume, method_delete_volume},

@@ -67,6 +67,7 @@ static Volume *read_volume(int dir, const char *name)
     volume->dev = st.st_dev;
     volume->inode = st.st_ino;
     volume->owner = st.st_uid;
+    volume->readable = st.st_mode & S_IROTH;
     volume->modified = (uint64_t) st.st_mtim.tv_sec * G_USEC_PER_SEC + (uint64_t) st.st_mtim.tv_nsec / 1000;
     return volume;
 }

@@ -42,6 +42,7 @@ typedef struct Volume {
     char *backing;       /* as it stands in the image; NULL: none */
     uint64_t dev, inode;
     uid_t owner;
+    bool readable;       /* by all */
     uint64_t modified;   /* µs, CLOCK_REALTIME */
 } Volume;
 

@@ -44,6 +44,12 @@ bool volume_pull(Pool *pool, const PullWish *wish, const char **ret_job_path, Er
 bool volume_resize(Pool *pool, const Volume *volume, uint64_t size, bool shrink, const char **ret_job_path, Error **ret_error);
 bool volume_wipe(Pool *pool, const Volume *volume, const char **ret_job_path, Error **ret_error);
 
+/* volume-open.c: a descriptor for a caller, which is the callee's to close, or -1 and an Error. */
+typedef void (*VolumeOpened)(int fd, const Error *error, void *userdata);
+
+/* To read the file as it is; while it is open no QEMU writes it. With the caller's rights where the volume is readable for all, else its owner's. */
+void volume_open(Pool *pool, const Volume *volume, uid_t caller, VolumeOpened opened, void *userdata);
+
 /* At once. `to` NULL: deletes it. */
 void volume_rename(Pool *pool, const Volume *volume, const char *to, PoolDone done, void *userdata);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "lock.h"
 
 /* The qcow2 header, docs/interop/qcow2.txt of QEMU; all numbers big-endian. */
 #define QCOW2_MAGIC "QFI\xfb"
@@ -107,6 +108,7 @@ static bool open_files(Image *image, const ImageSpec *spec, Error **ret_error)
         image->read_fd = open(self, flags | O_RDONLY | (image->direct ? O_DIRECT : 0));
         if (image->read_fd < 0)
             return error_set_errno(ret_error, errno, spec->path, "the disk image cannot be opened for reading");
+        image->read_elsewhere = lock_check_writing(image->fd) < 0;
     }
     return true;
 }

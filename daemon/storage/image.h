@@ -30,6 +30,7 @@ typedef struct Image {
     const char *driver; /* of QEMU's, for what is only imported (foreign.h); NULL: that of the format */
     bool read_only;
     bool block_device;
+    bool read_elsewhere; /* when it was opened for writing, somebody had it who wants that nobody does (lock.h); another VM, too */
     bool direct;   /* opened with O_DIRECT, as cache=none wants it */
     int fd;        /* as QEMU writes or, when read_only, reads it */
     int read_fd;   /* the same file, O_RDONLY: QEMU reads the header of a writable image that way first; -1 when read_only */

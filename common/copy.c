@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,9 @@
 
 /* So much between two looks at `cancelled`. */
 #define CHUNK (8 * 1024 * 1024)
+/* So much of a stream at once, and what of it may be a hole. */
+#define PIECE (1024 * 1024U)
+#define HOLE 65536U
 
 static int write_all(int fd, const uint8_t *data, size_t n, off_t at)
 {
@@ -88,13 +92,13 @@ int copy_file(int from, int to, CopyState *state)
     if (fstat(from, &st) < 0)
         return -errno;
     atomic_store(&state->total, (uint64_t) st.st_size);
-    if (ioctl(to, FICLONE, from) == 0) {
+    off_t at = (off_t) atomic_load(&state->done);
+    if (at == 0 && ioctl(to, FICLONE, from) == 0) {
         atomic_store(&state->done, (uint64_t) st.st_size);
         return 0;
     }
     if (ftruncate(to, st.st_size) < 0)
         return -errno;
-    off_t at = 0;
     while (at < st.st_size) {
         off_t data = lseek(from, at, SEEK_DATA);
         if (data < 0 && errno == ENXIO)
@@ -107,6 +111,82 @@ int copy_file(int from, int to, CopyState *state)
     }
     atomic_store(&state->done, (uint64_t) st.st_size);
     return 0;
+}
+
+static int write_stream(int to, const uint8_t *data, size_t n, const CopyState *state)
+{
+    while (n > 0) {
+        if (atomic_load(&state->cancelled))
+            return -ECANCELED;
+        ssize_t w = write(to, data, n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w < 0)
+            return -errno;
+        data += w;
+        n -= (size_t) w;
+    }
+    return 0;
+}
+
+static bool is_zero(const uint8_t *data, size_t n)
+{
+    return n == 0 || (data[0] == 0 && memcmp(data, data + 1, n - 1) == 0);
+}
+
+/* Into a file in blocks, so that those of zeros need not be written. */
+static int put(int to, bool file, const uint8_t *data, size_t n, off_t at, const CopyState *state)
+{
+    if (!file)
+        return write_stream(to, data, n, state);
+    for (size_t i = 0; i < n; i += HOLE) {
+        size_t piece = MIN(n - i, HOLE);
+        int r = is_zero(data + i, piece) ? 0 : write_all(to, data + i, piece, at + (off_t) i);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* As much as there is room for, unless that is all. */
+static ssize_t read_piece(int from, uint8_t *buffer, size_t size, CopyState *state)
+{
+    size_t n = 0;
+    while (n < size) {
+        if (atomic_load(&state->cancelled))
+            return -ECANCELED;
+        ssize_t r = read(from, buffer + n, size - n);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -errno;
+        if (r == 0)
+            break;
+        n += (size_t) r;
+    }
+    return (ssize_t) n;
+}
+
+int copy_stream(int from, int to, CopyState *state)
+{
+    struct stat in, out;
+    g_autofree uint8_t *buffer = g_malloc(PIECE);
+    off_t at = 0;
+    if (fstat(from, &in) < 0 || fstat(to, &out) < 0)
+        return -errno;
+    if (S_ISREG(in.st_mode))
+        atomic_store(&state->total, (uint64_t) in.st_size);
+    for (;;) {
+        ssize_t n = read_piece(from, buffer, PIECE, state);
+        int r = n > 0 ? put(to, S_ISREG(out.st_mode), buffer, (size_t) n, at, state) : (int) n;
+        if (r < 0)
+            return r;
+        if (n == 0)
+            break;
+        at += n;
+        atomic_store(&state->done, (uint64_t) at);
+    }
+    return S_ISREG(out.st_mode) && ftruncate(to, at) < 0 ? -errno : 0;
 }
 
 int copy_zeros(int fd, CopyState *state)

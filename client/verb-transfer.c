@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* volume download. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "json.h"
+#include "report.h"
+#include "transfer.h"
+#include "value.h"
+#include "verb.h"
+#include "volume.h"
+
+static int fail_room(int r, const char *what)
+{
+    return r == -ENOSPC || r == -EDQUOT ? report("%s: there is no room for all of it", what) : report_errno(r, "%s: it cannot be written", what);
+}
+
+/* ---- download ---- */
+
+typedef struct Download {
+    char *pool, *volume, *label, *path, *part;
+    int from, to;
+    struct stat source;
+} Download;
+
+static void download_clear(Download *download)
+{
+    close_fd(&download->from);
+    close_fd(&download->to);
+    g_free(download->pool);
+    g_free(download->volume);
+    g_free(download->label);
+    g_free(download->path);
+    g_free(download->part);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Download, download_clear)
+
+static int open_volume(Client *client, Download *download)
+{
+    g_autoptr(sd_bus_message) reply = NULL;
+    int fd;
+    int r = client_call(client, download->pool, POOL_INTERFACE, "OpenVolume", &reply, "s", download->volume);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_message_read(reply, "h", &fd);
+    if (r < 0)
+        return report_errno(r, "vmd: cannot read its answer");
+    download->from = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (download->from < 0 || fstat(download->from, &download->source) < 0)
+        return report_errno(errno, "Volume \"%s/%s\": its file cannot be read", download->pool, download->volume);
+    return EXIT_DONE;
+}
+
+/* Before vmd is asked for anything. */
+static int choose_path(const Client *client, Download *download)
+{
+    struct stat st;
+    const char *word = client->n_arguments > 1 ? client->arguments[1] : download->volume;
+    if (strcmp(word, "-") == 0)
+        return isatty(STDOUT_FILENO) ? report_usage("volume download: a terminal cannot take an image. Name a file, or pipe it into a program") : EXIT_DONE;
+    download->path = stat(word, &st) >= 0 && S_ISDIR(st.st_mode) ? g_build_filename(word, download->volume, NULL) : g_strdup(word);
+    download->part = g_strconcat(download->path, ".part", NULL);
+    if (lstat(download->path, &st) < 0)
+        return errno == ENOENT ? EXIT_DONE : report_errno(errno, "%s: it cannot be written", download->path);
+    if (!client->force)
+        return report("%s: there is such a file. Name another, or have it replaced with --force", download->path);
+    return S_ISREG(st.st_mode) ? EXIT_DONE : report("%s: it is no file, and so it is not replaced", download->path);
+}
+
+static int open_part(Download *download)
+{
+    struct flock lock = {.l_type = F_WRLCK};
+    struct stat st;
+    download->to = open(download->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, download->source.st_mode & 0666);
+    if (download->to < 0 || fstat(download->to, &st) < 0)
+        return report_errno(errno, "%s: it cannot be written", download->part);
+    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink > 1)
+        return report("%s: it is not yours. Choose another FILE, or remove it", download->part);
+    if (fcntl(download->to, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES))
+        return report("%s: another program writes it", download->part);
+    return EXIT_DONE;
+}
+
+static int put_in_place(const Client *client, Download *download)
+{
+    struct stat now;
+    if (fstat(download->from, &now) < 0 || now.st_size != download->source.st_size || now.st_mtim.tv_sec != download->source.st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != download->source.st_mtim.tv_nsec) {
+        (void) unlink(download->part);
+        return report("Volume \"%s/%s\": it was changed meanwhile. Try it again", download->pool, download->volume);
+    }
+    if (fsync(download->to) < 0)
+        return fail_room(-errno, download->part);
+    int r = client->force ? rename(download->part, download->path)
+                          : renameat2(AT_FDCWD, download->part, AT_FDCWD, download->path, RENAME_NOREPLACE);
+    if (r < 0 && errno == EINVAL && !client->force)
+        r = link(download->part, download->path) < 0 ? -1 : unlink(download->part);
+    return r < 0 ? report_errno(errno, "%s: it is whole, but cannot be renamed to %s", download->part, download->path) : EXIT_DONE;
+}
+
+/* What is there stays, and the same command goes on with it. */
+static int broken_off(Client *client, Download *download, uint64_t done, int r)
+{
+    int exit = r == -ECANCELED ? EXIT_INTERRUPTED : EXIT_FAILED;
+    g_autofree char *has = format_size_human(done), *size = format_size_human((uint64_t) download->source.st_size);
+    if (r == -ECANCELED)
+        (void) report("Volume \"%s/%s\": its download was interrupted", download->pool, download->volume);
+    else
+        (void) fail_room(r, download->part);
+    if (done == 0 || transfer_keep(download->to, &download->source, done) < 0)
+        (void) unlink(download->part);
+    else
+        note(client, "%s has %s of %s, and the same command goes on with it.", download->part, has, size);
+    return exit;
+}
+
+static int download_to_file(Client *client, Download *download)
+{
+    uint64_t size = (uint64_t) download->source.st_size;
+    Transfer transfer = {.client = client, .label = download->label, .from = download->from, .size = size};
+    int r = open_part(download);
+    if (r != EXIT_DONE)
+        return r;
+    transfer.to = download->to;
+    r = transfer_resume(download->to, &download->source, &transfer.done);
+    if (r < 0)
+        return report_errno(r, "%s: it cannot be written", download->part);
+    if (transfer.done > 0) {
+        g_autofree char *has = format_size_human(transfer.done);
+        note(client, "Going on with %s, which has %s.", download->part, has);
+    }
+    r = transfer_run(&transfer);
+    if (r < 0)
+        return broken_off(client, download, transfer.done, r);
+    r = put_in_place(client, download);
+    if (r == EXIT_DONE && !client->quiet)
+        printf("Downloaded %s/%s to %s.\n", download->pool, download->volume, download->path);
+    return r;
+}
+
+static int download_to_pipe(Client *client, const Download *download)
+{
+    Transfer transfer = {.client = client, .label = download->label, .from = download->from, .to = STDOUT_FILENO, .stream = true,
+            .size = (uint64_t) download->source.st_size};
+    int r = transfer_run(&transfer);
+    if (r == -ECANCELED)
+        return EXIT_INTERRUPTED;
+    return r < 0 ? fail_room(r, "stdout") : EXIT_DONE;
+}
+
+/* In an overlay is only what differs. */
+static void tell_backing(Client *client, const Download *download)
+{
+    g_autoptr(json_t) volume = NULL;
+    if (volume_get(client, download->pool, download->volume, &volume) == EXIT_DONE && *json_get_string(volume, "backing"))
+        note(client, "What is behind it, %s, is not in it; 'vmctl volume clone' makes a volume that has all.", json_get_string(volume, "backing"));
+}
+
+int verb_volume_download(Client *client)
+{
+    g_auto(Download) download = {.from = -1, .to = -1};
+    if (!client_is_local(client))
+        return report_usage("volume download: a file of another machine cannot be handed over; run vmctl there: ssh HOST vmctl volume download VOLUME - > FILE");
+    int r = volume_split(client->arguments[0], VOLUME_DEFAULT_POOL, &download.pool, &download.volume);
+    if (r == EXIT_DONE)
+        r = choose_path(client, &download);
+    if (r == EXIT_DONE)
+        r = open_volume(client, &download);
+    if (r != EXIT_DONE)
+        return r;
+    download.label = g_strdup_printf("%s/%s: downloading", download.pool, download.volume);
+    r = download.path ? download_to_file(client, &download) : download_to_pipe(client, &download);
+    if (r == EXIT_DONE)
+        tell_backing(client, &download);
+    return r;
+}
