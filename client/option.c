@@ -63,6 +63,7 @@ const Option options[] = {
     { "volume create", "from", 0, OPTION_VOLUME, AT(from), "VOLUME", NULL, "Make a copy of this volume, with all that is behind it" },
     { "volume create,volume clone,volume convert", "overlay", 0, OPTION_FLAG, AT(overlay), NULL, NULL, "Hold only what differs from that, which then must stay as it is" },
     { "volume create,volume clone,volume convert", "compress", 0, OPTION_FLAG, AT(compress), NULL, NULL, "Compress a qcow2 copy" },
+    { "volume upload", "size", 0, OPTION_STRING, AT(size), "SIZE", NULL, "How many bytes are to come; others are an error" },
     { "import,image import", "size", 0, OPTION_STRING, AT(size), "SIZE", NULL, "Make it larger than the image" },
     { "import,image import", "format", 0, OPTION_STRING, AT(format), "FORMAT", "raw|qcow2|vmdk|vdi|vhdx|vpc", "The format of the file; else by its name" },
     { "image pull", "sha256", 0, OPTION_STRING, AT(sha256), "SUM", NULL, "The SHA-256 checksum that it must have" },

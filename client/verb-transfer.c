@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* volume download. */
+/* volume download, volume upload. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "connect.h"
+#include "job.h"
 #include "json.h"
 #include "report.h"
 #include "transfer.h"
@@ -16,7 +17,15 @@
 
 static int fail_room(int r, const char *what)
 {
-    return r == -ENOSPC || r == -EDQUOT ? report("%s: there is no room for all of it", what) : report_errno(r, "%s: it cannot be written", what);
+    return r == -ENOSPC || r == -EDQUOT ? report("%s: there is no room for all of it", what) : report_errno(r, "%s: it cannot be copied", what);
+}
+
+/* Since it was `before`. */
+static bool has_changed(int fd, const struct stat *before)
+{
+    struct stat now;
+    return fstat(fd, &now) < 0 || now.st_size != before->st_size || now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != before->st_mtim.tv_nsec;
 }
 
 /* ---- download ---- */
@@ -38,6 +47,7 @@ static void download_clear(Download *download)
     g_free(download->part);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Download, download_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(JobCall, job_call_clear)
 
 static int open_volume(Client *client, Download *download)
 {
@@ -87,9 +97,7 @@ static int open_part(Download *download)
 
 static int put_in_place(const Client *client, Download *download)
 {
-    struct stat now;
-    if (fstat(download->from, &now) < 0 || now.st_size != download->source.st_size || now.st_mtim.tv_sec != download->source.st_mtim.tv_sec ||
-            now.st_mtim.tv_nsec != download->source.st_mtim.tv_nsec) {
+    if (has_changed(download->from, &download->source)) {
         (void) unlink(download->part);
         return report("Volume \"%s/%s\": it was changed meanwhile. Try it again", download->pool, download->volume);
     }
@@ -177,4 +185,163 @@ int verb_volume_download(Client *client)
     if (r == EXIT_DONE)
         tell_backing(client, &download);
     return r;
+}
+
+/* ---- upload ---- */
+
+typedef struct Upload {
+    char *pool, *volume, *label;
+    const char *file; /* for people */
+    int from, to;
+    struct stat source;
+    bool stream;
+    uint64_t size; /* that is to come; 0: not known */
+} Upload;
+
+static void upload_clear(Upload *upload)
+{
+    if (upload->from != STDIN_FILENO)
+        close_fd(&upload->from);
+    close_fd(&upload->to);
+    g_free(upload->pool);
+    g_free(upload->volume);
+    g_free(upload->label);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Upload, upload_clear)
+
+/* What a guest may have written into a raw disk makes no qcow2 image of it. */
+static int check_format(const Upload *upload)
+{
+    char head[4];
+    bool qcow2 = pread(upload->from, head, sizeof head, 0) == sizeof head && memcmp(head, "QFI\xfb", sizeof head) == 0;
+    if (qcow2 == g_str_has_suffix(upload->volume, ".qcow2"))
+        return EXIT_DONE;
+    return qcow2 ? report_usage("%s: it is a qcow2 image. Give the volume a name that ends in \".qcow2\", or make one of another format with: vmctl import",
+                           upload->file)
+                 : report_usage("%s: it is no qcow2 image, which the volume's name says. Give it another, or convert it with: vmctl import", upload->file);
+}
+
+static int open_source(Client *client, Upload *upload)
+{
+    bool pipe = strcmp(client->arguments[0], "-") == 0;
+    upload->file = pipe ? "stdin" : client->arguments[0];
+    upload->from = pipe ? STDIN_FILENO : open(client->arguments[0], O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (upload->from < 0 || fstat(upload->from, &upload->source) < 0)
+        return report_errno(errno, "%s: it cannot be opened", upload->file);
+    if (S_ISDIR(upload->source.st_mode))
+        return report("%s: it is a folder", upload->file);
+    if (pipe && isatty(STDIN_FILENO))
+        return report_usage("volume upload: an image cannot be typed in. Name a file, or pipe it from a program");
+    upload->stream = pipe || !S_ISREG(upload->source.st_mode);
+    if (client->size && (parse_size(client->size, &upload->size) < 0 || upload->size == 0))
+        return report_usage("\"%s\": it is no size. Write it as 20G, 512M or in bytes", client->size);
+    if (upload->size == 0 && !pipe && (S_ISREG(upload->source.st_mode) || S_ISBLK(upload->source.st_mode)))
+        upload->size = (uint64_t) MAX(lseek(upload->from, 0, SEEK_END), 0);
+    (void) lseek(upload->from, 0, pipe ? SEEK_CUR : SEEK_SET);
+    return EXIT_DONE;
+}
+
+static int name_volume(const Client *client, Upload *upload)
+{
+    const char *word = client->arguments[1];
+    g_autofree char *base = g_path_get_basename(client->arguments[0]);
+    if (!word && strcmp(client->arguments[0], "-") == 0)
+        return report_usage("volume upload: how is it to be called? vmctl volume upload - NAME");
+    return volume_split(word ? word : base, VOLUME_DEFAULT_POOL, &upload->pool, &upload->volume);
+}
+
+static int open_upload(Client *client, Upload *upload)
+{
+    g_autoptr(sd_bus_message) reply = NULL;
+    int fd;
+    int r = client_call(client, upload->pool, POOL_INTERFACE, "UploadVolume", &reply, "s", upload->volume);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_message_read(reply, "h", &fd);
+    if (r < 0)
+        return report_errno(r, "vmd: cannot read its answer");
+    upload->to = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return upload->to < 0 ? report_errno(errno, "Volume \"%s/%s\": its file cannot be written", upload->pool, upload->volume) : EXIT_DONE;
+}
+
+static void discard(Client *client, Upload *upload)
+{
+    g_autofree char *path = kind_object(&kind_pool, upload->pool);
+    close_fd(&upload->to);
+    (void) sd_bus_call_method(client->bus, BUS_NAME, path, POOL_INTERFACE, "DiscardUpload", NULL, NULL, "s", upload->volume);
+}
+
+/* What came of a file stays for a week, and the same command goes on with it; what came of a pipe is no use to anybody. */
+static int upload_broken_off(Client *client, Upload *upload, uint64_t done, int r)
+{
+    int exit = r == -ECANCELED ? EXIT_INTERRUPTED : EXIT_FAILED;
+    g_autofree char *thing = g_strdup_printf("Volume \"%s/%s\"", upload->pool, upload->volume), *has = format_size_human(done);
+    if (r == -ECANCELED)
+        (void) report("%s: its upload was interrupted", thing);
+    else
+        (void) fail_room(r, thing);
+    if (upload->stream || done == 0 || transfer_keep(upload->to, &upload->source, done) < 0)
+        discard(client, upload);
+    else
+        note(client, "%s of it are kept for a week, and the same command goes on with them.", has);
+    return exit;
+}
+
+static int fill(Client *client, Upload *upload)
+{
+    Transfer transfer = {.client = client, .label = upload->label, .from = upload->from, .to = upload->to, .stream = upload->stream, .size = upload->size};
+    int r = upload->stream ? (ftruncate(upload->to, 0) < 0 ? -errno : 0) : transfer_resume(upload->to, &upload->source, &transfer.done);
+    if (r < 0)
+        return report_errno(r, "Volume \"%s/%s\": its file cannot be written", upload->pool, upload->volume);
+    if (transfer.done > 0) {
+        g_autofree char *has = format_size_human(transfer.done);
+        note(client, "Going on with what was uploaded before, %s.", has);
+    }
+    r = transfer_run(&transfer);
+    if (r >= 0 && fsync(upload->to) < 0)
+        r = -errno;
+    if (r < 0)
+        return upload_broken_off(client, upload, transfer.done, r);
+    bool changed = !upload->stream && has_changed(upload->from, &upload->source);
+    if (!changed && (upload->size == 0 || upload->size == transfer.done))
+        return EXIT_DONE;
+    discard(client, upload);
+    return changed ? report("%s: it was changed meanwhile. Try it again", upload->file)
+                   : report("%s: %" G_GUINT64_FORMAT " bytes came of it, and not %" G_GUINT64_FORMAT, upload->file, transfer.done, upload->size);
+}
+
+static int finish(Client *client, const Upload *upload)
+{
+    static const JobKind kind = {"Volume", "uploading", "upload", "nothing of it is left"};
+    g_auto(JobCall) call = {.pool = g_strdup(upload->pool), .volume = g_strdup(upload->volume)};
+    int r = client_new_call(client, upload->pool, POOL_INTERFACE, "FinishUpload", &call.message);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_message_append(call.message, "s", upload->volume);
+    if (r < 0)
+        return report_errno(r, "FinishUpload: cannot make the call");
+    r = job_perform(client, &kind, &call, 1);
+    if (r == EXIT_DONE && !client->quiet)
+        printf("Created %s/%s.\n", upload->pool, upload->volume);
+    return r;
+}
+
+int verb_volume_upload(Client *client)
+{
+    g_auto(Upload) upload = {.from = -1, .to = -1};
+    if (!client_is_local(client))
+        return report_usage("volume upload: a file of another machine cannot be handed over; run vmctl there: ssh HOST vmctl volume upload - VOLUME < FILE");
+    int r = name_volume(client, &upload);
+    if (r == EXIT_DONE)
+        r = open_source(client, &upload);
+    if (r == EXIT_DONE && S_ISREG(upload.source.st_mode))
+        r = check_format(&upload);
+    if (r == EXIT_DONE)
+        r = open_upload(client, &upload);
+    if (r != EXIT_DONE)
+        return r;
+    upload.label = g_strdup_printf("%s/%s: uploading", upload.pool, upload.volume);
+    r = fill(client, &upload);
+    close_fd(&upload.to);
+    return r == EXIT_DONE ? finish(client, &upload) : r;
 }

@@ -85,6 +85,7 @@ const Verb verbs[] = {
     { "volume delete", 1, VERB_ANY, VERB_ACTS | VERB_VOLUMES, "NAME...", "Delete volumes", verb_volume_delete, &kind_pool },
     { "volume wipe", 1, VERB_ANY, VERB_ACTS | VERB_VOLUMES, "NAME...", "Overwrite all that is on volumes", verb_volume_wipe, &kind_pool },
     { "volume download", 1, 2, VERB_ACTS | VERB_VOLUMES | VERB_FILES, "NAME [FILE|-]", "Copy the file of a volume out of its pool", verb_volume_download, &kind_pool },
+    { "volume upload", 1, 2, VERB_ACTS | VERB_FILES, "FILE|- [NAME]", "Make a volume of the bytes of a file or a pipe", verb_volume_upload, &kind_pool },
     { "volume list", 0, VERB_ANY, VERB_NAMES, "[POOL...]", "List the volumes of pools, or of all that run", verb_volume_list, &kind_pool },
     { "volume show", 1, VERB_ANY, VERB_VOLUMES, "NAME...", "Show properties of volumes", verb_volume_show, &kind_pool },
     { "import", 1, 2, VERB_ACTS | VERB_FILES, "FILE [NAME]", "Make a volume of an image of any format", verb_import, &kind_pool },

@@ -85,6 +85,7 @@ int verb_volume_rename(Client *client);
 int verb_volume_delete(Client *client);
 int verb_volume_wipe(Client *client);
 int verb_volume_download(Client *client);
+int verb_volume_upload(Client *client);
 int verb_volume_list(Client *client);
 int verb_import(Client *client);
 int verb_image_pull(Client *client);

@@ -69,8 +69,8 @@ static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
     if (!pool)
         return;
     details->pool = g_strdup(pool->name);
-    bool import = g_str_equal(member, "ImportVolume");
-    details->callers_own = g_str_equal(member, "CreateVolume") || (import && !makes_image(m));
+    bool import = g_str_equal(member, "ImportVolume"), upload = g_str_has_suffix(member, "Upload") || g_str_equal(member, "UploadVolume");
+    details->callers_own = upload || g_str_equal(member, "CreateVolume") || (import && !makes_image(m));
     if (import || details->callers_own || !g_str_has_suffix(member, "Volume") || sd_bus_message_read(m, "s", &name) < 0)
         return;
     const Volume *volume = pool_find_volume(pool, name);
@@ -342,6 +342,42 @@ static bool method_open_volume(Manager *manager, sd_bus_message *m, uid_t caller
     return true;
 }
 
+/* Of an upload. */
+static bool read_name(Pool *pool, sd_bus_message *m, const char **ret, Error **ret_error)
+{
+    int r = sd_bus_message_read(m, "s", ret);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    return pool_check_running(pool, ret_error);
+}
+
+static bool method_upload_volume(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const char *name;
+    if (!read_name(object, m, &name, ret_error))
+        return false;
+    volume_open_upload(object, name, caller, on_descriptor, reply_later(manager, m));
+    return true;
+}
+
+static bool method_finish_upload(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const char *name, *job;
+    if (!read_name(object, m, &name, ret_error) || !volume_finish_upload(object, name, caller, &job, ret_error))
+        return false;
+    reply_job(m, job);
+    return true;
+}
+
+static bool method_discard_upload(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const char *name;
+    if (!read_name(object, m, &name, ret_error))
+        return false;
+    volume_discard_upload(object, name, caller, reply_done, reply_later(manager, m));
+    return true;
+}
+
 /* `named`: a VM that does not run may name it. */
 static bool check_unused(const Pool *pool, const Volume *volume, bool named, Error **ret_error)
 {
@@ -452,6 +488,9 @@ static const Method methods[] = {
     {"ImportVolume", IMPORT_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_import_volume},
     {"PullImage", PULL_IMAGE, ACTION_MANAGE_POOLS, check_volume, method_pull_image},
     {"OpenVolume", "s", "h", SD_BUS_PARAM(name) SD_BUS_PARAM(file), ACTION_MANAGE_POOLS, check_volume, method_open_volume},
+    {"UploadVolume", "s", "h", SD_BUS_PARAM(name) SD_BUS_PARAM(part), ACTION_MANAGE_POOLS, check_volume, method_upload_volume},
+    {"FinishUpload", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(job), ACTION_MANAGE_POOLS, check_volume, method_finish_upload},
+    {"DiscardUpload", "s", "", SD_BUS_PARAM(name), ACTION_MANAGE_POOLS, check_volume, method_discard_upload},
     {"ResizeVolume", RESIZE_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_resize_volume},
     {"RenameVolume", "ss", "", SD_BUS_PARAM(name) SD_BUS_PARAM(new_name), ACTION_MANAGE_POOLS, check_volumes, method_rename_volume},
     {"DeleteVolume", "st", "", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), ACTION_MANAGE_POOLS, check_volume, method_delete_volume},

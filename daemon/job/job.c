@@ -25,6 +25,7 @@ static const char *const job_types[_JOB_TYPE_MAX] = {
     [JOB_CONVERT_VOLUME] = "convert-volume",
     [JOB_IMPORT_VOLUME] = "import-volume",
     [JOB_PULL_IMAGE] = "pull-image",
+    [JOB_UPLOAD_VOLUME] = "upload-volume",
     [JOB_RESIZE_VOLUME] = "resize-volume",
     [JOB_WIPE_VOLUME] = "wipe-volume",
     [JOB_CREATE_SNAPSHOT] = "create-snapshot",

@@ -9,12 +9,14 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "manager.h"
 #include "name.h"
 #include "pool.h"
+#include "volume-files.h"
 
 /* A burst of changes is one. */
 #define SETTLE_USEC (100 * 1000)
@@ -78,6 +80,14 @@ static gint compare_volumes(gconstpointer a, gconstpointer b)
     return strcmp((*x)->name, (*y)->name);
 }
 
+/* The time of change that counts is the file system's own: the other one is the uploader's to set. */
+static bool is_old_upload(int dir, const char *name)
+{
+    struct stat st;
+    return name[0] == '.' && g_str_has_suffix(name, UPLOAD_SUFFIX) && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISREG(st.st_mode) &&
+        st.st_ctim.tv_sec + UPLOAD_SECONDS < time(NULL);
+}
+
 static int read_folder(Look *look)
 {
     struct statvfs vfs;
@@ -99,6 +109,8 @@ static int read_folder(Look *look)
     const struct dirent *entry;
     while ((entry = readdir(dir)) && look->volumes->len < VOLUMES_MAX) {
         if (look->part_suffix && entry->d_name[0] == '.' && g_str_has_suffix(entry->d_name, look->part_suffix))
+            (void) unlinkat(fd, entry->d_name, 0);
+        if (is_old_upload(fd, entry->d_name))
             (void) unlinkat(fd, entry->d_name, 0);
         Volume *volume = read_volume(fd, entry->d_name);
         if (volume)

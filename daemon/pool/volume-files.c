@@ -10,9 +10,15 @@
 #include "cleanup.h"
 #include "foreign.h"
 #include "identity.h"
+#include "lock.h"
 
 #define VOLUME_MODE 0600
 #define SUM_PIECE (1024 * 1024)
+
+char *upload_name(const char *name, uid_t owner)
+{
+    return g_strdup_printf(".%s.%u" UPLOAD_SUFFIX, name, owner);
+}
 
 VolumeFiles *volume_files_new(void)
 {
@@ -30,7 +36,7 @@ VolumeFiles *volume_files_ref(VolumeFiles *files)
 static void clear(gpointer data)
 {
     VolumeFiles *files = data;
-    if (files->make && files->part && files->dir_fd >= 0)
+    if (files->make && files->part && !files->keep && files->dir_fd >= 0)
         (void) unlinkat(files->dir_fd, files->part, 0);
     image_free(files->image);
     close_fd(&files->fd);
@@ -85,6 +91,24 @@ static bool make_part(VolumeFiles *files, Error **ret_error)
     return files->read_fd >= 0 || error_set_errno(ret_error, errno, files->name, "it cannot be opened again");
 }
 
+/* Who uploads it may try anything: it is the owner's own file, and nobody writes it any more who was not there before. */
+static bool open_upload(VolumeFiles *files, Error **ret_error)
+{
+    struct stat st;
+    files->keep = true;
+    files->fd = openat(files->dir_fd, files->part, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (files->fd < 0 && errno == ENOENT)
+        return error_set(ret_error, ERROR_NO_SUCH_VOLUME, files->name, "Upload it first", "nothing of it was uploaded");
+    files->read_fd = files->fd < 0 ? -1 : openat(files->dir_fd, files->part, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (files->read_fd < 0 || fstat(files->fd, &st) < 0)
+        return error_set_errno(ret_error, errno, files->name, "what was uploaded cannot be opened");
+    if (!S_ISREG(st.st_mode) || st.st_uid != files->owner || st.st_nlink != 1)
+        return error_set(ret_error, ERROR_EXISTS, files->name, "Choose another name", "what was uploaded is somebody else's");
+    if (lock_alone(files->fd) < 0)
+        return error_set(ret_error, ERROR_BUSY, files->name, "Close it first", "what was uploaded is still open");
+    return true;
+}
+
 /* No link leads out of the pool, whoever may write into its folder. */
 static bool check_file(VolumeFiles *files, Error **ret_error)
 {
@@ -106,7 +130,7 @@ static bool open_all(VolumeFiles *files, Error **ret_error)
     if (!open_dir(files, ret_error))
         return false;
     if (files->make)
-        return make_part(files, ret_error);
+        return files->uploaded ? open_upload(files, ret_error) : make_part(files, ret_error);
     g_autofree char *path = g_build_filename(files->dir, files->name, NULL);
     const ImageSpec spec = {.path = path, .read_only = !files->write};
     if (!check_file(files, ret_error) || !assume_owner(files, ret_error))
@@ -214,6 +238,20 @@ void volume_files_verify(void *userdata)
 {
     VolumeFiles *files = userdata;
     (void) (check_sums(files, &files->error) && check_image(files, &files->error));
+}
+
+void volume_files_check(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    struct stat st;
+    if (fstat(files->fd, &st) < 0)
+        (void) error_set_errno(&files->error, errno, files->name, "what was uploaded cannot be read");
+    else if (st.st_size == 0)
+        (void) error_set(&files->error, ERROR_INVALID_SETTINGS, files->name, NULL, "nothing of it was uploaded");
+    else
+        (void) check_image(files, &files->error);
+    /* It would be no better the next time. */
+    files->keep = !files->error;
 }
 
 void volume_files_wipe(void *userdata)

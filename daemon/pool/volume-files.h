@@ -14,6 +14,8 @@ typedef struct VolumeFiles {
     bool make;         /* it is new: a part file is made, and put in place in the end */
     bool write;        /* else: whether it is opened for writing */
     char *part;        /* the part file's name, while there is one */
+    bool uploaded;     /* the part file is there already: its owner has written it */
+    bool keep;         /* it stays when the work fails */
     char *source;      /* path of an image to be read, or NULL */
     const char *source_format;
     int import_fd;     /* or an image that the caller opened; -1: none */
@@ -28,6 +30,11 @@ typedef struct VolumeFiles {
     Error *error;
 } VolumeFiles;
 
+/* The part of an upload, which stays until it is finished or has not been written to for UPLOAD_SECONDS. A new string. */
+#define UPLOAD_SUFFIX ".upload"
+#define UPLOAD_SECONDS (7 * 24 * 3600)
+char *upload_name(const char *name, uid_t owner);
+
 VolumeFiles *volume_files_new(void);
 VolumeFiles *volume_files_ref(VolumeFiles *files);
 void volume_files_unref(gpointer files); /* the last one removes the part file */
@@ -38,6 +45,7 @@ void volume_files_open(void *files);
 void volume_files_size(void *files);  /* of a raw one: sets its size, allocates where asked for */
 void volume_files_copy(void *files);  /* source into part, byte for byte */
 void volume_files_verify(void *files); /* the sums of the part, and that it needs no other file */
+void volume_files_check(void *files); /* what was uploaded: that it is what its name says, and needs no other file */
 void volume_files_wipe(void *files);
 void volume_files_commit(void *files);
 void volume_files_rename(void *files); /* `name` to `part`; deletes where there is no `part` */

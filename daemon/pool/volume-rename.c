@@ -64,6 +64,13 @@ void volume_rename(Pool *pool, const Volume *volume, const char *to, PoolDone do
     done(error, userdata);
 }
 
+void volume_discard_upload(Pool *pool, const char *name, uid_t owner, PoolDone done, void *userdata)
+{
+    g_autofree char *part = upload_name(name, owner);
+    const Volume volume = {.name = part};
+    volume_rename(pool, &volume, NULL, done, userdata);
+}
+
 /* Whether a backing file's name, as it stands in an image in `dir`, means this file. */
 static bool names_file(const char *backing, const char *dir, const char *path)
 {

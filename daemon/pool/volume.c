@@ -485,6 +485,7 @@ static const WorkKind clone_kind = {JOB_CLONE_VOLUME, true, {volume_files_copy, 
 static const WorkKind convert_kind = {JOB_CONVERT_VOLUME, true, {NULL, NULL}, {add_convert_steps, add_convert_steps}};
 static const WorkKind import_kind = {JOB_IMPORT_VOLUME, true, {NULL, NULL}, {add_import_steps, add_import_steps}};
 static const WorkKind pull_kind = {JOB_PULL_IMAGE, true, {volume_files_verify, volume_files_verify}, {NULL, NULL}, .fetch = true};
+static const WorkKind upload_kind = {JOB_UPLOAD_VOLUME, true, {volume_files_check, volume_files_check}, {NULL, NULL}};
 static const WorkKind resize_kind = {JOB_RESIZE_VOLUME, false, {volume_files_size, NULL}, {NULL, add_resize_steps}, .live = true};
 static const WorkKind wipe_kind = {JOB_WIPE_VOLUME, false, {volume_files_wipe, volume_files_wipe}, {NULL, add_empty_steps}};
 
@@ -623,6 +624,21 @@ bool volume_pull(Pool *pool, const PullWish *wish, const char **ret_job_path, Er
     work->max_size = wish->max_size;
     for (size_t i = 0; i < G_N_ELEMENTS(wish->sums); i++)
         work->files->sums[i] = g_strdup(wish->sums[i]);
+    *ret_job_path = work->job->path;
+    begin(work);
+    return true;
+}
+
+bool volume_finish_upload(Pool *pool, const char *name, uid_t owner, const char **ret_job_path, Error **ret_error)
+{
+    const VolumeWish wish = {.name = name, .owner = owner};
+    ImageFormat format;
+    if (!check_new(pool, &wish, &format, ret_error))
+        return false;
+    VolumeWork *work = work_of_wish(pool, &wish, &upload_kind, format);
+    work->files->uploaded = true;
+    g_free(work->files->part);
+    work->files->part = upload_name(name, owner);
     *ret_job_path = work->job->path;
     begin(work);
     return true;

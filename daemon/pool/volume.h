@@ -41,6 +41,8 @@ typedef struct PullWish {
 } PullWish;
 
 bool volume_pull(Pool *pool, const PullWish *wish, const char **ret_job_path, Error **ret_error);
+/* The part that volume_open_upload() made becomes a volume. */
+bool volume_finish_upload(Pool *pool, const char *name, uid_t owner, const char **ret_job_path, Error **ret_error);
 bool volume_resize(Pool *pool, const Volume *volume, uint64_t size, bool shrink, const char **ret_job_path, Error **ret_error);
 bool volume_wipe(Pool *pool, const Volume *volume, const char **ret_job_path, Error **ret_error);
 
@@ -49,6 +51,10 @@ typedef void (*VolumeOpened)(int fd, const Error *error, void *userdata);
 
 /* To read the file as it is; while it is open no QEMU writes it. With the caller's rights where the volume is readable for all, else its owner's. */
 void volume_open(Pool *pool, const Volume *volume, uid_t caller, VolumeOpened opened, void *userdata);
+
+/* To write a new volume with, hidden until volume_finish_upload(): what an earlier one left is there. */
+void volume_open_upload(Pool *pool, const char *name, uid_t owner, VolumeOpened opened, void *userdata);
+void volume_discard_upload(Pool *pool, const char *name, uid_t owner, PoolDone done, void *userdata);
 
 /* At once. `to` NULL: deletes it. */
 void volume_rename(Pool *pool, const Volume *volume, const char *to, PoolDone done, void *userdata);
