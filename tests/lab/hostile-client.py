@@ -332,11 +332,11 @@ def wrong_bodies(signature):
 
 # ---- the objects
 
-READS = {"Introspect", "Ping", "GetMachineId", "Get", "GetAll", "GetManagedObjects", "GetVM", "ListVMs", "GetNetwork", "ListNetworks", "GetPool", "ListPools", "ListVolumes", "GetVolume", "ListSnapshots", "Refresh", "GetLeases", "GetPorts", "ListJobs", "ListQEMU",
+READS = {"Introspect", "Ping", "GetMachineId", "Get", "GetAll", "GetManagedObjects", "GetVM", "ListVMs", "GetNetwork", "ListNetworks", "GetPool", "ListPools", "ListVolumes", "GetVolume", "ListSnapshots", "GetSnapshot", "Refresh", "GetLeases", "GetPorts", "ListJobs", "ListQEMU",
          "GetSettings", "GetFiles"}
 REFUSALS = {"org.vmd1.Error." + name for name in ("NotAuthorized", "InvalidName", "InvalidSettings")} | {DBUS + ".Error." + name for name in (
     "InvalidArgs", "UnknownMethod", "UnknownObject", "UnknownInterface", "UnknownProperty", "PropertyReadOnly", "AccessDenied")}
-MISSES = {"org.vmd1.Error.NoSuchVM", "org.vmd1.Error.NoSuchNetwork", "org.vmd1.Error.NoSuchPool", "org.vmd1.Error.NoSuchVolume", "org.vmd1.Error.NotRunning", "org.vmd1.Error.InvalidName", "org.vmd1.Error.Failed"}
+MISSES = {"org.vmd1.Error.NoSuchVM", "org.vmd1.Error.NoSuchNetwork", "org.vmd1.Error.NoSuchPool", "org.vmd1.Error.NoSuchVolume", "org.vmd1.Error.NoSuchSnapshot", "org.vmd1.Error.NotRunning", "org.vmd1.Error.InvalidName", "org.vmd1.Error.Failed"}
 IMAGINARY = ["/", "/org", "/org/vmd1/vm", "/org/vmd1/job", "/org/vmd1/vm/nobody", "/org/vmd1/vm/_", "/org/vmd1/vm/_2f", "/org/vmd1/vm/_2e_2e_2fetc",
              "/org/vmd1/vm/_00", "/org/vmd1/vm/_zz", "/org/vmd1/vm/_72unning", "/org/vmd1/vm/running/x", "/org/vmd1/vm/running_2evm", "/org/vmd1/vm/" + "a" * 60000,
              "/org/vmd1/vm/_72" * 1000, "/org/vmd1/job/0", "/org/vmd1/job/4294967296", "/org/vmd1/job/_31", "/org/vmd1/nothing"]
