@@ -86,6 +86,11 @@ static int copy_data(int from, int to, off_t at, off_t end, CopyState *state)
     return 0;
 }
 
+int copy_share(int from, int to)
+{
+    return ioctl(to, FICLONE, from) < 0 ? -errno : 0;
+}
+
 int copy_file(int from, int to, CopyState *state)
 {
     struct stat st;
@@ -93,7 +98,7 @@ int copy_file(int from, int to, CopyState *state)
         return -errno;
     atomic_store(&state->total, (uint64_t) st.st_size);
     off_t at = (off_t) atomic_load(&state->done);
-    if (at == 0 && ioctl(to, FICLONE, from) == 0) {
+    if (at == 0 && copy_share(from, to) == 0) {
         atomic_store(&state->done, (uint64_t) st.st_size);
         return 0;
     }

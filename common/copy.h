@@ -19,7 +19,10 @@ typedef struct CopyState {
  * below `done` is right, and nothing else. */
 int copy_file(int from, int to, CopyState *state);
 
-/* The same where one of the two is a pipe, or anything else that is read or written from its beginning to its end: zeros become holes where
+/* All of it, where both are on one file system that can share it; else a negative errno, and nothing was read. */
+int copy_share(int from, int to);
+
+/* The same as copy_file() where one of the two is a pipe, or anything else that is read or written from its beginning to its end: zeros become holes where
  * `to` is a file, which must be empty. A signal whose handler does not restart calls makes it look at `cancelled`. */
 int copy_stream(int from, int to, CopyState *state);
 

@@ -179,6 +179,18 @@ void volume_files_copy(void *userdata)
     copied(files, copy_file(files->image->fd, files->fd, &files->copy), "it cannot be copied");
 }
 
+/* What a caller opened may be on a file system of the caller's that never answers: bytes of it are copied by a worker, and here
+ * only what the pool's own file system shares. */
+void volume_files_share(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    if (!g_str_equal(files->source_format, "raw") || files->image->block_device || copy_share(files->image->fd, files->fd) < 0)
+        return;
+    files->shared = true;
+    if (files->size > files->image->size && ftruncate(files->fd, (off_t) files->size) < 0)
+        (void) error_set_errno(&files->error, errno, files->name, "its size cannot be set");
+}
+
 /* A piece for both, since it is read once. */
 static bool add_to_sums(VolumeFiles *files, GChecksum *const *sums, Error **ret_error)
 {

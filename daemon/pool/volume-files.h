@@ -26,6 +26,7 @@ typedef struct VolumeFiles {
     int dir_fd, fd, read_fd; /* of the part */
     uint64_t size;     /* to be set, or allocated */
     bool allocate;
+    bool shared;       /* all that was to be copied is there */
     CopyState copy;
     Error *error;
 } VolumeFiles;
@@ -44,6 +45,7 @@ void volume_files_source(void *files); /* with the owner's rights */
 void volume_files_open(void *files);
 void volume_files_size(void *files);  /* of a raw one: sets its size, allocates where asked for */
 void volume_files_copy(void *files);  /* source into part, byte for byte */
+void volume_files_share(void *files); /* a raw source becomes the part at once, where their file system can */
 void volume_files_verify(void *files); /* the sums of the part, and that it needs no other file */
 void volume_files_check(void *files); /* what was uploaded: that it is what its name says, and needs no other file */
 void volume_files_wipe(void *files);

@@ -220,7 +220,7 @@ static char *new_unit(void)
 static void begin_worker(VolumeWork *work)
 {
     Error *error = NULL;
-    if (!work->kind->add_steps[work->format])
+    if (!work->kind->add_steps[work->format] || work->files->shared)
         return commit(work);
     g_autofree char *binary = qemu_default_binary(&error), *unit = worker_unit();
     work->worker = worker_new(work->manager->event, work->manager->scopes, work->manager->user);
@@ -483,7 +483,7 @@ static const WorkKind create_kind = {JOB_CREATE_VOLUME, true, {volume_files_size
 static const WorkKind overlay_kind = {JOB_CREATE_VOLUME, true, {NULL, NULL}, {NULL, add_overlay_steps}};
 static const WorkKind clone_kind = {JOB_CLONE_VOLUME, true, {volume_files_copy, volume_files_copy}, {NULL, NULL}};
 static const WorkKind convert_kind = {JOB_CONVERT_VOLUME, true, {NULL, NULL}, {add_convert_steps, add_convert_steps}};
-static const WorkKind import_kind = {JOB_IMPORT_VOLUME, true, {NULL, NULL}, {add_import_steps, add_import_steps}};
+static const WorkKind import_kind = {JOB_IMPORT_VOLUME, true, {volume_files_share, NULL}, {add_import_steps, add_import_steps}};
 static const WorkKind pull_kind = {JOB_PULL_IMAGE, true, {volume_files_verify, volume_files_verify}, {NULL, NULL}, .fetch = true};
 static const WorkKind upload_kind = {JOB_UPLOAD_VOLUME, true, {volume_files_check, volume_files_check}, {NULL, NULL}};
 static const WorkKind resize_kind = {JOB_RESIZE_VOLUME, false, {volume_files_size, NULL}, {NULL, add_resize_steps}, .live = true};
