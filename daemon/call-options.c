@@ -5,6 +5,17 @@
 
 #include "value.h"
 
+static int read_descriptors(sd_bus_message *m, GArray **target)
+{
+    int fd, r = sd_bus_message_enter_container(m, 'a', "h");
+    if (*target)
+        g_array_unref(*target);
+    *target = g_array_new(FALSE, FALSE, sizeof(int));
+    while (r >= 0 && (r = sd_bus_message_read(m, "h", &fd)) > 0)
+        g_array_append_val(*target, fd);
+    return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_typed(sd_bus_message *m, const CallOption *option)
 {
     const char *text;
@@ -24,6 +35,8 @@ static int read_typed(sd_bus_message *m, const CallOption *option)
         if (r >= 0)
             *(bool *) option->target = flag;
         return r;
+    case 'h':
+        return read_descriptors(m, option->target);
     case 'a':
         g_strfreev(*(char ***) option->target);
         *(char ***) option->target = NULL;
@@ -44,7 +57,7 @@ static int read_text(sd_bus_message *m, const CallOption *option)
 
 static int read_value(sd_bus_message *m, const CallOption *option)
 {
-    const char *contents, *typed = option->type == 's' ? "s" : option->type == 't' ? "t" : option->type == 'b' ? "b" : "as";
+    const char *contents, *typed = option->type == 's' ? "s" : option->type == 't' ? "t" : option->type == 'b' ? "b" : option->type == 'h' ? "ah" : "as";
     char type;
     int r = sd_bus_message_peek_type(m, &type, &contents);
     if (r < 0 || type != 'v')

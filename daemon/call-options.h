@@ -12,7 +12,7 @@
 
 typedef struct CallOption {
     const char *name;
-    char type;    /* 's': char *, new; 't': uint64_t; 'b': bool; 'a': char **, new */
+    char type;    /* 's': char *, new; 't': uint64_t; 'b': bool; 'a': char **, new; 'h': GArray * of int, new, the descriptors the message's */
     void *target; /* left as it is where the option is not given */
 } CallOption;
 

@@ -35,22 +35,28 @@ typedef struct ImportOptions {
     VolumeWish wish;
     char *format;
     int fd; /* the message's */
+    GArray *backing; /* the same */
 } ImportOptions;
 
 static void import_options_clear(ImportOptions *options)
 {
     g_free(options->format);
+    if (options->backing)
+        g_array_unref(options->backing);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImportOptions, import_options_clear)
 
 static bool read_import(sd_bus_message *m, ImportOptions *options, Error **ret_error)
 {
     VolumeWish *wish = &options->wish;
-    const CallOption table[] = {{"format", 's', &options->format}, {"size", 't', &wish->size}, {"image", 'b', &wish->image}, {NULL}};
+    const CallOption table[] = {{"format", 's', &options->format}, {"size", 't', &wish->size}, {"image", 'b', &wish->image}, {"backing", 'h', &options->backing},
+        {NULL}};
     int r = sd_bus_message_read(m, "sh", &wish->name, &options->fd);
     if (r < 0)
         return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
-    return call_options_read(m, table, ret_error) && (options->format ||
+    bool read = call_options_read(m, table, ret_error);
+    wish->backing = options->backing;
+    return read && (options->format ||
         error_set(ret_error, ERROR_INVALID_SETTINGS, "format", "Say it: it is never guessed from what stands in an image", "it is not given"));
 }
 

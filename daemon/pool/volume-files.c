@@ -20,10 +20,17 @@ char *upload_name(const char *name, uid_t owner)
     return g_strdup_printf(".%s.%u" UPLOAD_SUFFIX, name, owner);
 }
 
+static void close_one(void *fd)
+{
+    close_fd(fd);
+}
+
 VolumeFiles *volume_files_new(void)
 {
     VolumeFiles *files = g_atomic_rc_box_new0(VolumeFiles);
     files->dir_fd = files->fd = files->read_fd = files->import_fd = -1;
+    files->backing_fds = g_array_new(FALSE, FALSE, sizeof(int));
+    g_array_set_clear_func(files->backing_fds, close_one);
     files->mode = VOLUME_MODE;
     return files;
 }
@@ -43,6 +50,7 @@ static void clear(gpointer data)
     close_fd(&files->read_fd);
     close_fd(&files->dir_fd);
     close_fd(&files->import_fd);
+    g_array_unref(files->backing_fds);
     error_free(files->error);
     g_free(files->dir);
     g_free(files->name);
@@ -143,7 +151,9 @@ void volume_files_source(void *userdata)
 {
     VolumeFiles *files = userdata;
     const ImageSpec spec = {.path = files->source, .format = files->source_format, .read_only = true};
-    if (files->import_fd >= 0)
+    if (files->backing_fds->len > 0)
+        files->image = foreign_open_chain(files->import_fd, files->backing_fds, files->name, &files->error);
+    else if (files->import_fd >= 0)
         files->image = foreign_open(files->import_fd, files->source_format, files->name, &files->error);
     else if (assume_owner(files, &files->error))
         files->image = image_open(&spec, &files->error);

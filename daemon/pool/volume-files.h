@@ -19,6 +19,7 @@ typedef struct VolumeFiles {
     char *source;      /* path of an image to be read, or NULL */
     const char *source_format;
     int import_fd;     /* or an image that the caller opened; -1: none */
+    GArray *backing_fds; /* int: what that one is over */
     char *sums[2];     /* in hexadecimal, SHA-256 and SHA-512, that what came must have; NULL: not asked */
     mode_t mode;       /* of what is made */
 

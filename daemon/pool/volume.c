@@ -588,10 +588,17 @@ bool volume_import(Pool *pool, const VolumeWish *wish, int fd, const char *forma
         return error_set(ret_error, ERROR_UNSUPPORTED, "format", "There are raw, qcow2, vmdk, vdi, vhdx and vpc", "there is no format \"%.32s\"", format_name);
     if (!check_new(pool, wish, &format, ret_error))
         return false;
+    bool over = wish->backing && wish->backing->len > 0;
+    if (over && (!g_str_equal(format_name, "qcow2") || wish->backing->len >= IMAGE_CHAIN_MAX))
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, "backing", NULL, "a qcow2 image can be over up to %d others, and no other can", IMAGE_CHAIN_MAX - 1);
     fd_cleanup int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (copy < 0)
         return error_set_errno(ret_error, errno, wish->name, "the image's descriptor cannot be copied");
     VolumeWork *work = work_of_wish(pool, wish, &import_kind, format);
+    for (guint i = 0; over && i < wish->backing->len; i++) {
+        int below = fcntl(g_array_index(wish->backing, int, i), F_DUPFD_CLOEXEC, 3);
+        g_array_append_val(work->files->backing_fds, below);
+    }
     work->files->import_fd = copy;
     work->files->source_format = foreign_format(format_name);
     copy = -1;

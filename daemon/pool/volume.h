@@ -27,6 +27,7 @@ typedef struct VolumeWish {
     bool overlay;    /* a qcow2 image over it, in place of a copy */
     bool compress;
     bool image;      /* that disks are made from: root's, and readable for all */
+    const GArray *backing; /* int: of an image that is imported, what it is over */
 } VolumeWish;
 
 /* Each: false and an Error, or the path of a job, borrowed. */

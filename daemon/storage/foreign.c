@@ -39,6 +39,7 @@ typedef struct Head {
     uint64_t size; /* of the file */
     const uint8_t *data;
     size_t n;
+    bool over; /* another one, which is handed over too */
 } Head;
 
 typedef struct Format {
@@ -80,8 +81,11 @@ static bool check_qcow2(const Head *head, Error **ret_error)
     uint64_t version = number(head, 4, 4, true);
     if (version < 2 || version > 3)
         return fail_damaged(head, ret_error);
-    if (number(head, 8, 8, true) != 0)
+    bool over = number(head, 8, 8, true) != 0;
+    if (over && !head->over)
         return fail_others(head, "another file: it is only what differs from that", ret_error);
+    if (!over && head->over)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, head->name, "Hand it over alone", "the image is not over another one");
     if (version == 3 && head->n >= 80 && (number(head, 72, 8, true) & 4))
         return fail_others(head, "another file, with its data", ret_error);
     return check_end(head, number(head, QCOW2_L1, 8, true), number(head, QCOW2_L1_SIZE, 4, true) * 8, ret_error);
@@ -177,7 +181,7 @@ static bool check_descriptor(int fd, const char *name, Error **ret_error)
     return true;
 }
 
-Image *foreign_open(int fd, const char *format_name, const char *name, Error **ret_error)
+static Image *open_one(int fd, const char *format_name, bool over, const char *name, Error **ret_error)
 {
     const Format *format = find_format(format_name);
     g_autoptr(Image) image = g_new0(Image, 1);
@@ -209,10 +213,24 @@ Image *foreign_open(int fd, const char *format_name, const char *name, Error **r
         return NULL;
     }
     image->size = (uint64_t) end;
-    const Head head = {.fd = image->fd, .name = name, .size = image->size, .data = data, .n = (size_t) n};
+    const Head head = {.fd = image->fd, .name = name, .size = image->size, .data = data, .n = (size_t) n, .over = over};
     if (n == 0) {
         error_set(ret_error, ERROR_INVALID_SETTINGS, name, NULL, "the image is empty");
         return NULL;
     }
     return check(format, &head, ret_error) ? g_steal_pointer(&image) : NULL;
+}
+
+Image *foreign_open(int fd, const char *format, const char *name, Error **ret_error)
+{
+    return open_one(fd, format, false, name, ret_error);
+}
+
+Image *foreign_open_chain(int fd, const GArray *backing, const char *name, Error **ret_error)
+{
+    g_autoptr(Image) top = open_one(fd, "qcow2", backing->len > 0, name, ret_error);
+    Image *last = top;
+    for (guint i = 0; last && i < backing->len; i++)
+        last = last->backing = open_one(g_array_index(backing, int, i), "qcow2", i + 1 < backing->len, name, ret_error);
+    return last ? g_steal_pointer(&top) : NULL;
 }

@@ -12,5 +12,9 @@
  * stands in errors. The size of the Image is that of the file. */
 Image *foreign_open(int fd, const char *format, const char *name, Error **ret_error);
 
+/* The same of a qcow2 image that is over others: `backing` (int) are these, from what it is over down to one that needs no other; what
+ * stands in it as their names does not count. */
+Image *foreign_open_chain(int fd, const GArray *backing, const char *name, Error **ret_error);
+
 /* A name of the above, or NULL. */
 const char *foreign_format(const char *format);
