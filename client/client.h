@@ -77,6 +77,8 @@ typedef struct Client {
     GPtrArray *forwards;
     const char *size, *format, *preallocation, *from, *image, *sha256, *sha512, *max_size; /* volumes */
     bool overlay, compress, shrink, copy, disks_only;
+    const char *name, *as, *pool, *bandwidth, *checkpoint; /* backup, restore */
+    bool pull;
     const char *description, *quiesce;
 } Client;
 

@@ -17,7 +17,7 @@ struct Work;
 
 typedef struct Item {
     struct Work *work;
-    const JobCall *call;
+    JobCall *call;
     char *job; /* the job that is awaited */
     sd_bus_slot *slot, *watch, *cancel;
     double progress; /* negative: not known */
@@ -51,6 +51,7 @@ static void item_done(Item *item, int exit)
         return;
     item->done = true;
     item->exit = exit;
+    item->call->done = exit == EXIT_DONE;
     item->slot = sd_bus_slot_unref(item->slot);
     item->watch = sd_bus_slot_unref(item->watch);
     work->n_done++;
@@ -147,12 +148,15 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
     if (error) {
         bar_clear(&work->bar);
         item_done(item, report_bus(work->client, item->call->pool, error, -sd_bus_error_get_errno(error)));
-    } else if (!sd_bus_message_has_signature(m, "o") || work->client->no_block)
+    } else if (*sd_bus_message_get_signature(m, true) != 'o' || work->client->no_block)
         item_done(item, EXIT_DONE);
     else if (sd_bus_message_read(m, "o", &job) < 0)
         item_done(item, report("%s \"%s/%s\": vmd's answer has no job", item->work->kind->thing, item->call->pool, item->call->volume));
-    else
+    else {
+        if (item->call->answered)
+            item->call->answered(m, item->call->userdata);
         follow_job(item, job);
+    }
     return 0;
 }
 
@@ -286,7 +290,7 @@ static int run(Work *work)
     return work->left ? EXIT_INTERRUPTED : first_failure(work);
 }
 
-int job_perform(Client *client, const JobKind *kind, const JobCall *calls, size_t n)
+int job_perform(Client *client, const JobKind *kind, JobCall *calls, size_t n)
 {
     const WaitEvents events = {
             .on_job = on_job,

@@ -20,9 +20,13 @@ typedef struct JobCall {
     char *pool, *volume;
     sd_bus_message *message;
     uint64_t size; /* of what is worked through; 0: not known */
+    /* What the answer has behind the job. NULL: nothing. */
+    void (*answered)(sd_bus_message *reply, void *userdata);
+    void *userdata;
+    bool done; /* it was, when job_perform() has returned */
 } JobCall;
 
 void job_call_clear(JobCall *call);
 
 /* Sends all messages. Returns an exit code. */
-int job_perform(Client *client, const JobKind *kind, const JobCall *calls, size_t n);
+int job_perform(Client *client, const JobKind *kind, JobCall *calls, size_t n);

@@ -222,7 +222,7 @@ int ova_import(Client *client, const char *file, int fd, const char *word)
     for (guint i = 0; r == EXIT_DONE && i < disks->len; i++)
         r = add_disk(client, file, fd, word, i, &g_array_index(disks, Member, i), &g_array_index(calls, JobCall, i));
     if (r == EXIT_DONE)
-        r = job_perform(client, &import_kind, (const JobCall *) (void *) calls->data, calls->len);
+        r = job_perform(client, &import_kind, (JobCall *) (void *) calls->data, calls->len);
     if (r == EXIT_DONE && !client->quiet && !client->no_block) {
         for (guint i = 0; i < calls->len; i++)
             printf("Created %s/%s.\n", g_array_index(calls, JobCall, i).pool, g_array_index(calls, JobCall, i).volume);

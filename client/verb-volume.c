@@ -194,7 +194,7 @@ static int perform_each(Client *client, const char *method, const JobKind *kind,
         if (r != EXIT_DONE)
             return r;
     }
-    return job_perform(client, kind, (const JobCall *) (void *) calls->data, calls->len);
+    return job_perform(client, kind, (JobCall *) (void *) calls->data, calls->len);
 }
 
 static int complete_delete(Client *client, JobCall *call)

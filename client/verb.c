@@ -45,6 +45,11 @@ const Verb verbs[] = {
     { "snapshot show", 2, 2, VERB_NAMES, "VM NAME", "Show what is known of a snapshot", verb_snapshot_show },
     { "snapshot list", 1, 1, VERB_NAMES, "VM", "List snapshots, each below what it comes from", verb_snapshot_list },
 
+    { "Their backups" },
+    { "backup", 1, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME DIR", "Write what the disks hold to a folder, while the guest goes on", verb_backup },
+    { "backups", 1, 1, 0, "DIR", "List the backups in a folder", verb_backups },
+    { "restore", 2, 2, VERB_ACTS | VERB_NAMES, "NAME DIR", "Make a VM of its newest backup", verb_restore },
+
     { "Their settings" },
     { "cat", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show settings files and drop-ins", verb_cat },
     { "edit", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Open the settings file in an editor", verb_edit },

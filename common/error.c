@@ -17,6 +17,7 @@ static const char *const dbus_names[_ERROR_CODE_MAX] = {
         [ERROR_NO_SUCH_POOL] = DBUS_ERROR_PREFIX "NoSuchPool",
         [ERROR_NO_SUCH_VOLUME] = DBUS_ERROR_PREFIX "NoSuchVolume",
         [ERROR_NO_SUCH_SNAPSHOT] = DBUS_ERROR_PREFIX "NoSuchSnapshot",
+        [ERROR_NO_SUCH_CHECKPOINT] = DBUS_ERROR_PREFIX "NoSuchCheckpoint",
         [ERROR_NO_SUCH_DEVICE] = DBUS_ERROR_PREFIX "NoSuchDevice",
         [ERROR_EXISTS] = DBUS_ERROR_PREFIX "Exists",
         [ERROR_INVALID_NAME] = DBUS_ERROR_PREFIX "InvalidName",

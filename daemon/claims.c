@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "claims.h"
 
+#include "backup.h"
 #include "manager.h"
 #include "volume.h"
 
@@ -21,7 +22,7 @@ static const VM *find_vm(const Manager *manager, const ImageIdentity *wanted)
     g_hash_table_iter_init(&iter, manager->vms);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const VM *vm = value;
-        if (vm->instance && has(vm->instance->images, wanted))
+        if ((vm->instance && has(vm->instance->images, wanted)) || (vm->backup && has(backup_images(vm->backup), wanted)))
             return vm;
     }
     return NULL;

@@ -154,7 +154,7 @@ void manager_read_file(Manager *manager, const char *name, bool transient)
         set_problem(manager, path, NULL);
         if (vm && vm->transient == transient) {
             vm->defined = false;
-            if (!vm->instance && !vm->snapshot_work)
+            if (!vm->instance && !vm->snapshot_work && !vm->backup)
                 manager_forget_vm(manager, vm);
         }
         return;

@@ -279,6 +279,16 @@ Pool *manager_find_pool_or_error(Manager *manager, const char *name, Error **ret
     return pool;
 }
 
+char *manager_find_source(Manager *manager, const char *source, bool *ret_volume, Error **ret_error)
+{
+    g_autofree char *pool_name = NULL, *volume = NULL;
+    *ret_volume = name_split_source(source, &pool_name, &volume);
+    if (!*ret_volume)
+        return g_strdup(source);
+    const Pool *pool = manager_find_pool_or_error(manager, pool_name, ret_error);
+    return pool ? g_build_filename(pool->path, volume, NULL) : NULL;
+}
+
 Pool **manager_list_pools(Manager *manager, size_t *ret_n)
 {
     return (Pool **) list_sorted(manager->pools, ret_n);

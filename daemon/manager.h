@@ -77,6 +77,8 @@ void manager_settle_network(Manager *manager, Network *network);
 
 Pool *manager_find_pool(Manager *manager, const char *name);
 Pool *manager_find_pool_or_error(Manager *manager, const char *name, Error **ret_error);
+/* The path that a Source= leads to, a new string; *ret_volume: into a pool. NULL and an Error: there is no such pool. */
+char *manager_find_source(Manager *manager, const char *source, bool *ret_volume, Error **ret_error);
 Pool **manager_list_pools(Manager *manager, size_t *ret_n); /* sorted by name; g_free */
 Pool *manager_add_pool(Manager *manager, const char *name);
 /* Forgets it where it neither runs nor has a file. */

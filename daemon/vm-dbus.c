@@ -21,6 +21,7 @@
 #include "preview.h"
 #include "settings-dbus.h"
 #include "snapshot.h"
+#include "vm-backups.h"
 #include "vm-snapshots.h"
 
 #define DELETE_FORCE UINT64_C(1)
@@ -370,6 +371,8 @@ static bool choose_file_action(sd_bus_message *m, ChangeActions *ret, Error **re
     return true;
 }
 
+#define NEW_BACKUP "a(shs)a{sv}", "oba(stbb)", SD_BUS_PARAM(targets) SD_BUS_PARAM(options) SD_BUS_PARAM(job) SD_BUS_PARAM(quiesced) SD_BUS_PARAM(disks)
+#define OPEN_BACKUP "ha{sv}", "oba(stbb)", SD_BUS_PARAM(socket) SD_BUS_PARAM(options) SD_BUS_PARAM(job) SD_BUS_PARAM(quiesced) SD_BUS_PARAM(disks)
 #define NEW_SNAPSHOT "sa{sv}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(options) SD_BUS_PARAM(job)
 
 static const Method methods[] = {
@@ -393,6 +396,9 @@ static const Method methods[] = {
     {"DeleteSnapshot", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(job), ACTION_MANAGE, check_snapshot, method_delete_snapshot},
     {"GetSnapshot", "s", "a{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(snapshot), ACTION_VIEW, check_snapshot, method_get_snapshot},
     {"ListSnapshots", "", "a(sstbbbs)", SD_BUS_PARAM(snapshots), ACTION_VIEW, NULL, method_list_snapshots},
+    {"CreateBackup", NEW_BACKUP, ACTION_READ_DISKS, NULL, method_create_backup},
+    {"OpenBackup", OPEN_BACKUP, ACTION_READ_DISKS, NULL, method_open_backup},
+    {"CloseBackup", "b", "", SD_BUS_PARAM(keep), ACTION_READ_DISKS, NULL, method_close_backup},
     {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_MANAGE, NULL, method_explain},
     {"OpenConsole", "", "h", SD_BUS_PARAM(console), ACTION_OPEN_CONSOLE, NULL, method_open_console},
     {NULL},

@@ -19,6 +19,7 @@
 #define ACTION_MANAGE_OWN "org.vmd1.manage-own"
 #define ACTION_MANAGE "org.vmd1.manage"
 #define ACTION_OPEN_CONSOLE "org.vmd1.open-console"
+#define ACTION_READ_DISKS "org.vmd1.read-disks"
 #define ACTION_USE_NETWORK "org.vmd1.use-network"
 #define ACTION_USE_HOST_LINK "org.vmd1.use-host-link"
 #define ACTION_MANAGE_NETWORKS "org.vmd1.manage-networks"
@@ -55,7 +56,7 @@ typedef struct AccessGrant {
 typedef void (*AccessReply)(sd_bus_message *m, const AccessGrant *grant, const Error *error, void *userdata);
 
 /* Asks whether the sender of `m` may do `action`; of the owner only manage-own is wanted where others need manage,
- * open-console or use-foreign-paths (what a VM names is opened with its owner's rights anyway), and use-pool where they need manage-pools. The message
+ * open-console, read-disks or use-foreign-paths (what a VM names is opened with its owner's rights anyway), and use-pool where they need manage-pools. The message
  * is kept until the reply. A negative errno means that nothing was asked; -ENOBUFS: the sender has too many questions open. */
 int access_check(Access *access, sd_bus_message *m, const char *action, const AccessDetails *details, AccessReply reply,
     void *userdata);

@@ -31,6 +31,7 @@ static const char *const job_types[_JOB_TYPE_MAX] = {
     [JOB_CREATE_SNAPSHOT] = "create-snapshot",
     [JOB_REVERT_SNAPSHOT] = "revert-snapshot",
     [JOB_DELETE_SNAPSHOT] = "delete-snapshot",
+    [JOB_CREATE_BACKUP] = "create-backup",
 };
 
 static const char *const job_states[_JOB_STATE_MAX] = {

@@ -30,6 +30,7 @@ typedef enum JobType {
     JOB_CREATE_SNAPSHOT,
     JOB_REVERT_SNAPSHOT,
     JOB_DELETE_SNAPSHOT,
+    JOB_CREATE_BACKUP,
     _JOB_TYPE_MAX,
 } JobType;
 

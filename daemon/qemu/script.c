@@ -95,11 +95,16 @@ void script_add_job(Script *script, const char *command, json_t *arguments)
     add_step(script, command, arguments, -1, true);
 }
 
+void script_add_fd(Script *script, const char *command, json_t *arguments, int fd)
+{
+    add_step(script, command, arguments, fcntl(fd, F_DUPFD_CLOEXEC, 3), false);
+}
+
 void script_add_fds(Script *script, unsigned set, const int *fds, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (fds[i] >= 0)
-            add_step(script, "add-fd", json_pack("{si}", "fdset-id", (int) set), fcntl(fds[i], F_DUPFD_CLOEXEC, 3), false);
+            script_add_fd(script, "add-fd", json_pack("{si}", "fdset-id", (int) set), fds[i]);
 }
 
 static void add_chain(Script *script, const Image *image, const char *name, unsigned depth, const BlockdevOptions *options, unsigned *set)

@@ -29,6 +29,9 @@ void script_add_call(Script *script, const char *command, json_t *arguments);
 void script_add_question(Script *script, const char *command, json_t *arguments, ScriptAnswer answer, void *userdata);
 void script_add_job(Script *script, const char *command, json_t *arguments);
 
+/* The same with a descriptor, which is duplicated. */
+void script_add_fd(Script *script, const char *command, json_t *arguments, int fd);
+
 /* Puts copies of the descriptors into a set, for /dev/fdset/SET; those that are -1 are left out. */
 void script_add_fds(Script *script, unsigned set, const int *fds, size_t n);
 

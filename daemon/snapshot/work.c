@@ -246,16 +246,6 @@ void work_claim_overlays(SnapshotWork *work)
 
 /* ---- disks ---- */
 
-static char *find_path(VM *vm, const char *source, bool *ret_volume, Error **ret_error)
-{
-    g_autofree char *pool_name = NULL, *volume = NULL;
-    *ret_volume = name_split_source(source, &pool_name, &volume);
-    if (!*ret_volume)
-        return g_strdup(source);
-    const Pool *pool = manager_find_pool_or_error(vm->manager, pool_name, ret_error);
-    return pool ? g_build_filename(pool->path, volume, NULL) : NULL;
-}
-
 bool work_add_disks(SnapshotWork *work, const Settings *settings, Error **ret_error)
 {
     VM *vm = work->vm;
@@ -265,7 +255,7 @@ bool work_add_disks(SnapshotWork *work, const Settings *settings, Error **ret_er
         bool volume;
         if (!source || machine_disk_is_cdrom(settings, sections[i]) || settings_get_bool(settings, sections[i], "ReadOnly"))
             continue;
-        g_autofree char *path = find_path(vm, source, &volume, ret_error);
+        g_autofree char *path = manager_find_source(vm->manager, source, &volume, ret_error);
         if (!path)
             return false;
         const Snapshot *current = snapshot_find_id(work->tree, work->tree->current);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backup.h"
 #include "instance.h"
 #include "manager.h"
 #include "snapshot.h"
@@ -56,7 +57,7 @@ static Verdict judge(const VM *vm, const InstanceEnd *end)
 
 void vm_settle(VM *vm)
 {
-    if (vm->instance || vm->snapshot_work)
+    if (vm->instance || vm->snapshot_work || vm->backup)
         return;
     if (vm->transient && vm->state != VM_SAVED) {
         g_autofree char *path = vm_settings_path(vm);
@@ -94,6 +95,8 @@ void vm_instance_ended(VM *vm)
     Stop *stop = instance->stop;
     if (instance->hotplug)
         hotplug_ended(g_steal_pointer(&instance->hotplug));
+    if (vm->backup)
+        backup_instance_ended(vm->backup);
     GArray *waiters = instance_take_waiters(instance);
     bool had_guest = instance->guest;
     if (work)

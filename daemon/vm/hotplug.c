@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "backup.h"
 #include "hotplug-kind.h"
 #include "machine.h"
 #include "manager.h"
@@ -130,7 +131,7 @@ static char *running_path(const VM *vm)
 static Hotplug *hotplug_new(VM *vm, const char *section, const SettingsChange *changes, size_t n, bool attach, Error **ret_error)
 {
     g_autofree char *kind_name = NULL, *name = NULL, *path = vm_settings_path(vm), *running = running_path(vm);
-    if (!vm_check_idle(vm, ret_error) || !settings_section_split(&vm_schema, section, &kind_name, &name, ret_error))
+    if (!vm_check_idle(vm, ret_error) || !vm_check_unbacked(vm, ret_error) || !settings_section_split(&vm_schema, section, &kind_name, &name, ret_error))
         return NULL;
     const HotplugKind *kind = find_kind(section, kind_name, ret_error);
     if (!kind)

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "backup.h"
 #include "cleanup.h"
 #include "guest.h"
 #include "manager.h"
@@ -152,4 +153,5 @@ void recover_monitor_ready(VM *vm)
 {
     (void) qmp_call(vm->instance->qmp, "query-status", NULL, -1, QUERY_USEC, on_status, vm);
     guest_find(vm->instance);
+    backup_recover(vm);
 }

@@ -4,6 +4,7 @@
 
 #include "resize.h"
 
+#include "backup.h"
 #include "instance.h"
 #include "machine.h"
 #include "steps.h"
@@ -57,7 +58,7 @@ static void on_blocks(Qmp *qmp, const json_t *result, const Error *failed, void 
 
 bool vm_resize_disk(VM *vm, const char *name, uint64_t size, VMDone done, void *userdata, Error **ret_error)
 {
-    if (!vm_check_idle(vm, ret_error))
+    if (!vm_check_idle(vm, ret_error) || !vm_check_unbacked(vm, ret_error))
         return false;
     Resize *resize = g_new0(Resize, 1);
     resize->name = g_strdup(name);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "backup.h"
 #include "cleanup.h"
 #include "guest.h"
 #include "machine.h"
@@ -101,6 +102,8 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
         return start_event(instance->start, name, data);
     if (vm->snapshot_work && snapshot_event(vm->snapshot_work, name, data))
         return;
+    if (vm->backup && backup_event(vm->backup, name, data))
+        return;
     if (instance->hotplug && hotplug_event(instance->hotplug, name, data))
         return;
     if (instance->save && save_event(instance->save, name, data))
@@ -143,16 +146,24 @@ bool vm_check_monitor(VM *vm, Error **ret_error)
     return true;
 }
 
-bool vm_check_unworked(const VM *vm, Error **ret_error)
+/* What is done to its snapshots leaves it alone for nobody; a backup only for the moment that it holds the guest. */
+static bool vm_check_unsnapping(const VM *vm, Error **ret_error)
 {
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
     return !vm->snapshot_work || error_set(ret_error, ERROR_BUSY, thing, "Wait for its job (vmctl jobs)", "something is being done to its snapshots");
 }
 
+bool vm_check_unworked(const VM *vm, Error **ret_error)
+{
+    return vm_check_unsnapping(vm, ret_error) && vm_check_unbacked(vm, ret_error);
+}
+
 bool vm_check_idle(VM *vm, Error **ret_error)
 {
-    if (!vm_check_monitor(vm, ret_error) || !vm_check_unworked(vm, ret_error))
+    if (!vm_check_monitor(vm, ret_error) || !vm_check_unsnapping(vm, ret_error))
         return false;
+    if (vm->backup && backup_holds_guest(vm->backup))
+        return vm_check_unbacked(vm, ret_error);
     if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
         return true;
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backup.h"
 #include "cleanup.h"
 #include "manager.h"
 #include "sync.h"
@@ -233,7 +234,7 @@ static int migrate(VM *vm, int fd)
 
 bool vm_save(VM *vm, const char **ret_job_path, Error **ret_error)
 {
-    if (!vm_check_idle(vm, ret_error) || !vm_check_memory(vm, ret_error) || !write_companions(vm, ret_error))
+    if (!vm_check_idle(vm, ret_error) || !vm_check_unbacked(vm, ret_error) || !vm_check_memory(vm, ret_error) || !write_companions(vm, ret_error))
         return false;
     g_autofree char *partial = vm_saved_path(vm, "partial"), *path = vm_object_path(vm);
     (void) unlink(partial);

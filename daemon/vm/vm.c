@@ -6,6 +6,7 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "backup.h"
 #include "change.h"
 #include "cleanup.h"
 #include "identity.h"
@@ -86,6 +87,7 @@ void vm_free(VM *vm)
 {
     if (!vm)
         return;
+    backup_free(vm->backup);
     instance_free(vm->instance, false);
     g_free(vm->name);
     g_free(vm->description);

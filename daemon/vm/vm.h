@@ -72,6 +72,7 @@ typedef struct VM {
     bool needs_restart;
 
     struct SnapshotWork *snapshot_work; /* while a snapshot is made, gone back to or deleted */
+    struct BackupWork *backup;          /* while it is backed up */
     Instance *instance; /* NULL while no process of it is there */
 } VM;
 
@@ -101,7 +102,7 @@ VMState vm_resting_state(const VM *vm);
 
 bool vm_is_active(const VM *vm);
 
-/* Busy while a snapshot is made, gone back to or deleted. */
+/* Busy while a snapshot is made, gone back to or deleted, or it is backed up. */
 bool vm_check_unworked(const VM *vm, Error **ret_error);
 
 const char *vm_state_to_string(VMState state);

@@ -59,6 +59,17 @@ Script *worker_script(Worker *worker)
     return worker->script;
 }
 
+Script *worker_more(Worker *worker)
+{
+    script_free(worker->script);
+    return worker->script = script_new(worker->event, "work");
+}
+
+Qmp *worker_qmp(Worker *worker)
+{
+    return worker->qmp;
+}
+
 unsigned worker_add_fds(Worker *worker, const int *fds, size_t n)
 {
     script_add_fds(worker->script, ++worker->sets, fds, n);
@@ -96,6 +107,12 @@ static void on_ready(Qmp *qmp, const char *version, void *userdata)
 {
     Worker *worker = userdata;
     script_run(worker->script, qmp, on_script, on_progress, worker);
+}
+
+void worker_go_on(Worker *worker)
+{
+    worker->ended = false;
+    script_run(worker->script, worker->qmp, on_script, on_progress, worker);
 }
 
 static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userdata)

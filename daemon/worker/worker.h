@@ -32,6 +32,12 @@ unsigned worker_add_fds(Worker *worker, const int *fds, size_t n);
 /* The nodes of an image with all that is behind it: "NAME-node0" is it. */
 void worker_add_image(Worker *worker, const Image *image, const char *name);
 
+/* After `done` without an error, by the same QEMU: what is to follow. The script of before is gone, and `done` comes again. */
+Script *worker_more(Worker *worker);
+void worker_go_on(Worker *worker);
+/* Its monitor, once it was started; borrowed. */
+Qmp *worker_qmp(Worker *worker);
+
 /* A name for a unit that no other has; a new string. */
 char *worker_unit(void);
 
