@@ -298,7 +298,10 @@ int verb_complete(Client *client)
         offer_verbs(current, group);
     else if (strcmp(verb->name, "tap") == 0 && previous[0] != '-' && strcmp(previous, verb->name) != 0)
         offer(current, "", "--", "", "the command comes next");
-    else if (strcmp(verb->name, "cancel") == 0)
+    else if (strcmp(verb->name, "insert") == 0 && previous[0] != '-' && strcmp(previous, verb->name) != 0) {
+        offer_volumes(client, current, "", false);
+        puts(":files");
+    } else if (strcmp(verb->name, "cancel") == 0)
         offer_jobs(client, current);
     else if (verb->flags & VERB_VOLUMES)
         offer_volumes(client, current, "", true);

@@ -38,6 +38,7 @@ const Option options[] = {
     { "delete", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Also when it runs: terminate it first" },
     { "volume download", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Replace a file that is there" },
     { "volume delete,image delete", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Also when a VM that does not run has it as a disk" },
+    { "insert,eject", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Also when the guest keeps the tray locked" },
     { "delete,network delete,pool delete,volume delete,volume wipe,image delete", "yes", 'y', OPTION_FLAG, AT(yes), NULL, NULL, "Do not ask" },
     { "list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|paused|stopping|saving|saved|failed", "Only VMs in this state" },
     { "network list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|stopping|failed", "Only networks in this state" },

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* attach, detach: devices that come and go, while a VM runs too. */
+/* attach, detach, insert, eject: devices, and what is in CD drives, that come and go, while a VM runs too. */
 #include <string.h>
 
 #include "changes.h"
 #include "connect.h"
+#include "name.h"
 #include "report.h"
 #include "sections.h"
 #include "verb.h"
@@ -58,4 +59,33 @@ int verb_detach(Client *client)
     if (r != EXIT_DONE)
         return r;
     return client_call(client, name, VM_INTERFACE, "DetachDevice", NULL, "s", find_section(sections, client->arguments[1]));
+}
+
+#define MEDIUM_FORCE UINT64_C(1)
+
+/* `disk` NULL: the only drive. */
+static int change_medium(Client *client, const char *disk, const char *source)
+{
+    const char *name = client->arguments[0];
+    g_auto(GStrv) sections = NULL;
+    int r = disk ? sections_get(client, name, &sections) : EXIT_DONE;
+    if (r != EXIT_DONE)
+        return r;
+    return client_call(client, name, VM_INTERFACE, "ChangeMedium", NULL, "sst", disk ? find_section(sections, disk) : "", source,
+        client->force ? MEDIUM_FORCE : UINT64_C(0));
+}
+
+int verb_insert(Client *client)
+{
+    const char *source = client->arguments[client->n_arguments - 1];
+    bool path = *source != '/' && client_is_local(client) && !name_split_source(source, NULL, NULL);
+    g_autofree char *absolute = path ? g_canonicalize_filename(source, NULL) : g_strdup(source);
+    if (!*source)
+        return report_usage("insert: name an image; 'vmctl eject' takes one out");
+    return change_medium(client, client->n_arguments > 2 ? client->arguments[1] : NULL, absolute);
+}
+
+int verb_eject(Client *client)
+{
+    return change_medium(client, client->n_arguments > 1 ? client->arguments[1] : NULL, "");
 }

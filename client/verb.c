@@ -56,6 +56,8 @@ const Verb verbs[] = {
     { "set", 1, 1, VERB_ACTS | VERB_NAMES | VERB_SETTINGS, "NAME OPTIONS...", "Change settings", verb_set },
     { "attach", 1, 1, VERB_ACTS | VERB_NAMES | VERB_SETTINGS, "NAME OPTIONS...", "Add a device, also while the VM runs", verb_attach },
     { "detach", 2, 2, VERB_ACTS | VERB_NAMES, "NAME SECTION", "Remove a device, also while the VM runs", verb_detach },
+    { "insert", 2, 3, VERB_ACTS | VERB_NAMES, "NAME [DISK] SOURCE", "Put an image into a CD drive, also while the VM runs", verb_insert },
+    { "eject", 1, 2, VERB_ACTS | VERB_NAMES, "NAME [DISK]", "Take out what is in a CD drive", verb_eject },
 
     { "Networks" },
     { "network create", 1, 1, VERB_ACTS | VERB_SETTINGS, "NAME [OPTIONS...]", "Define a network", verb_create, &kind_network },
@@ -118,6 +120,7 @@ static const struct {
         {"attach-device", "attach"},
         {"attach-interface", "attach"},
         {"autostart", "enable"},
+        {"change-media", "insert"},
         {"config", "cat"},
         {"domjobabort", "cancel"},
         {"domjobinfo", "jobs"},

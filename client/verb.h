@@ -66,6 +66,8 @@ int verb_run(Client *client);
 int verb_set(Client *client);
 int verb_attach(Client *client);
 int verb_detach(Client *client);
+int verb_insert(Client *client);
+int verb_eject(Client *client);
 int verb_act(Client *client); /* those of the table in action.c */
 int verb_list(Client *client);
 int verb_jobs(Client *client);

@@ -65,7 +65,7 @@ static const SettingKey keys[] = {
                 .summary = "The kernel's command line; unset, console=ttyS0 (ttyAMA0 on ARM) where Kernel= "
                            "is set."},
 
-        {"Disk", "Source", SETTING_SOURCE, .required = true, .option = "disk", .metavar = "SOURCE",
+        {"Disk", "Source", SETTING_SOURCE, .required = true, .unless = "Type=cdrom", .option = "disk", .metavar = "SOURCE",
                 .summary = "The volume, as POOL/VOLUME, or the path of an image file or block device."},
         {"Disk", "Format", SETTING_ENUM, .words = "raw|qcow2",
                 .summary =

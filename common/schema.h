@@ -37,6 +37,7 @@ typedef struct SettingKey {
     const char *words;         /* SETTING_ENUM: "raw|qcow2" */
     uint64_t min, max;   /* of a number (a duration's in µs), and the bytes of a string; max 0: no limit */
     bool required;       /* the section is invalid without it */
+    const char *unless;  /* "Type=cdrom": but not where the section has that */
     bool live;           /* about the VM, not its machine: a change counts at once, no restart is needed for it */
     const char *option;  /* vmctl's long option without dashes, NULL: only by -p */
     const char *metavar; /* what stands after the option's "=" in --help: "BYTES", "PATH" */

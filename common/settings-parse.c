@@ -415,6 +415,13 @@ bool settings_merge(Settings *settings, char *text, size_t length, const char *o
     return true;
 }
 
+/* `condition`: "Type=cdrom". */
+static bool holds(const Settings *settings, const char *section, const char *condition)
+{
+    g_auto(GStrv) parts = g_strsplit(condition, "=", 2);
+    return g_strcmp0(settings_get_string(settings, section, parts[0]), parts[1]) == 0;
+}
+
 bool settings_check_required(const Settings *settings, const Settings *before, Error **ret_error)
 {
     for (unsigned i = 0; i < settings->sections->len; i++) {
@@ -425,7 +432,7 @@ bool settings_check_required(const Settings *settings, const Settings *before, E
 
             if (!k->required || strcmp(k->section, section->schema->name) != 0)
                 continue;
-            if (settings_has(settings, section->name, k->key))
+            if (settings_has(settings, section->name, k->key) || (k->unless && holds(settings, section->name, k->unless)))
                 continue;
             if (before && settings_section_index(before, section->name) >= 0 &&
                     !settings_has(before, section->name, k->key))

@@ -81,6 +81,21 @@ void claim_release_disk(VM *vm, const char *name)
             g_array_remove_index(images, i - 1);
 }
 
+GArray *claim_copy_disk(const VM *vm, const char *name)
+{
+    GArray *images = g_array_new(FALSE, FALSE, sizeof(ImageIdentity));
+    for (guint i = 0; i < vm->instance->images->len; i++)
+        if (g_str_equal(g_array_index(vm->instance->images, ImageIdentity, i).disk, name))
+            g_array_append_val(images, g_array_index(vm->instance->images, ImageIdentity, i));
+    return images;
+}
+
+void claim_reset_disk(VM *vm, const char *name, const GArray *images)
+{
+    claim_release_disk(vm, name);
+    g_array_append_vals(vm->instance->images, images->data, images->len);
+}
+
 VM *claim_find_disk(const Manager *manager, const Image *image, const char **ret_disk)
 {
     GHashTableIter iter;

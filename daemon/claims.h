@@ -14,6 +14,10 @@ bool claim_images(const Manager *manager, const void *holder, GArray *images, co
 bool claim_disk(VM *vm, const char *name, const Image *image, Error **ret_error);
 void claim_release_disk(VM *vm, const char *name);
 
+/* All that disk NAME has (ImageIdentity; the caller's, who still holds it), and to have that and nothing else again. */
+GArray *claim_copy_disk(const VM *vm, const char *name);
+void claim_reset_disk(VM *vm, const char *name, const GArray *images);
+
 /* The VM that writes the image, and *ret_disk: as what, borrowed; NULL: none. */
 VM *claim_find_disk(const Manager *manager, const Image *image, const char **ret_disk);
 

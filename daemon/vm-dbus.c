@@ -21,10 +21,12 @@
 #include "preview.h"
 #include "settings-dbus.h"
 #include "snapshot.h"
+#include "trays.h"
 #include "vm-backups.h"
 #include "vm-snapshots.h"
 
 #define DELETE_FORCE UINT64_C(1)
+#define MEDIUM_FORCE UINT64_C(1)
 #define VM_PREFIX "/org/vmd1/vm"
 
 static VM *vm_of_path(Manager *manager, const char *path)
@@ -193,6 +195,22 @@ static bool method_detach_device(Manager *manager, sd_bus_message *m, uid_t call
     return false;
 }
 
+static bool method_change_medium(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    const char *section, *source;
+    uint64_t flags;
+    int r = sd_bus_message_read(m, "sst", &section, &source, &flags);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    if (flags & ~MEDIUM_FORCE)
+        return error_set(ret_error, ERROR_UNSUPPORTED, section, NULL, "these flags are unknown");
+    LaterReply *later = reply_later(manager, m);
+    if (vm_change_medium(object, section, source, flags & MEDIUM_FORCE, reply_done, later, ret_error))
+        return true;
+    reply_later_free(later);
+    return false;
+}
+
 static bool reply_explain(sd_bus_message *m, const Command *command, Error **ret_error)
 {
     g_autoptr(sd_bus_message) reply = NULL;
@@ -324,6 +342,13 @@ GET(get_agent)
     return sd_bus_message_append(reply, "b", vm->instance && guest_answers(vm->instance->guest));
 }
 
+GET(get_trays)
+{
+    const VM *vm = userdata;
+    g_autofree const char **names = trays_open(vm->instance ? vm->instance->trays : NULL);
+    return sd_bus_message_append_strv(reply, (char **) names);
+}
+
 GET(get_bool)
 {
     return sd_bus_message_append(reply, "b", *(const bool *) userdata);
@@ -362,6 +387,18 @@ static bool choose_detach_action(sd_bus_message *m, ChangeActions *ret, Error **
     return true;
 }
 
+static bool choose_medium_action(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
+{
+    const char *section, *source;
+    uint64_t flags;
+    if (sd_bus_message_read(m, "sst", &section, &source, &flags) < 0)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, NULL, NULL, "the arguments cannot be read");
+    const char *const values[] = {source, NULL};
+    const SettingsChange change = {.section = "Disk", .key = "Source", .values = *source ? values : NULL};
+    change_actions(&change, 1, ret);
+    return true;
+}
+
 static bool choose_file_action(sd_bus_message *m, ChangeActions *ret, Error **ret_error)
 {
     const char *expected, *text;
@@ -391,6 +428,7 @@ static const Method methods[] = {
     {"SetFile", "ss", "", SD_BUS_PARAM(expected) SD_BUS_PARAM(text), ACTION_MANAGE, choose_file_action, method_set_file},
     {"AttachDevice", "sa{sv}", "", SD_BUS_PARAM(section) SD_BUS_PARAM(settings), ACTION_MANAGE, choose_attach_action, method_attach_device},
     {"DetachDevice", "s", "", SD_BUS_PARAM(section), ACTION_MANAGE, choose_detach_action, method_detach_device},
+    {"ChangeMedium", "sst", "", SD_BUS_PARAM(section) SD_BUS_PARAM(source) SD_BUS_PARAM(flags), ACTION_MANAGE, choose_medium_action, method_change_medium},
     {"CreateSnapshot", NEW_SNAPSHOT, ACTION_MANAGE, check_snapshot, method_create_snapshot},
     {"RevertSnapshot", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(job), ACTION_MANAGE, check_snapshot, method_revert_snapshot},
     {"DeleteSnapshot", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(job), ACTION_MANAGE, check_snapshot, method_delete_snapshot},
@@ -425,6 +463,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("Memory", "t", NULL, offsetof(VM, memory), CHANGES),
     SD_BUS_PROPERTY("Addresses", "a(ssss)", get_addresses, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("AgentConnected", "b", get_agent, 0, CHANGES),
+    SD_BUS_PROPERTY("OpenTrays", "as", get_trays, 0, CHANGES),
     SD_BUS_PROPERTY("SettingsFile", "s", get_settings_file, 0, CONST),
     SD_BUS_PROPERTY("Problem", "s", get_problem, 0, CHANGES),
     SD_BUS_PROPERTY("Snapshots", "u", NULL, offsetof(VM, snapshots), CHANGES),

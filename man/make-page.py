@@ -207,7 +207,7 @@ class Page:
             if key['default'] is not None:
                 self.out += text(f'The default is {key["default"]}.')
             if key['required']:
-                self.out += text('Must be set.')
+                self.out += text(f'Must be set, unless {key["unless"]}.' if key['unless'] else 'Must be set.')
             if key['live']:
                 self.out += text('A change holds at once, for a VM that runs too.')
             if key['option']:

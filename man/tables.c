@@ -48,11 +48,11 @@ static json_t *keys(const Schema *schema)
     json_t *array = json_array();
     for (const SettingKey *k = schema->keys; k->section; k++)
         json_array_append_new(
-                array, json_pack("{ss ss ss ss so so so so sb sb so so ss}", "section", k->section, "key",
+                array, json_pack("{ss ss ss ss so so so so sb so sb so so ss}", "section", k->section, "key",
                                k->key, "type", setting_type_to_string(k->type), "signature",
                                setting_type_to_signature(k->type), "default", text(k->default_value), "words",
                                text(k->words), "min", bound(k, k->min), "max", bound(k, k->max), "required",
-                               k->required, "live", k->live, "option", text(k->option), "metavar",
+                               k->required, "unless", text(k->unless), "live", k->live, "option", text(k->option), "metavar",
                                text(k->metavar), "summary", k->summary));
     return array;
 }

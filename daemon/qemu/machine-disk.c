@@ -103,7 +103,8 @@ char *machine_disk_id(const char *name)
 
 bool machine_disk_has_limits(const Settings *settings, const char *section)
 {
-    return settings_has(settings, section, "IOPSMax") || settings_has(settings, section, "BandwidthMax");
+    bool empty = !settings_has(settings, section, "Source");
+    return !empty && (settings_has(settings, section, "IOPSMax") || settings_has(settings, section, "BandwidthMax"));
 }
 
 json_t *machine_disk_limits(const Settings *settings, const MachineDisk *disk, bool x86)
@@ -148,7 +149,9 @@ json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, D
     }
     g_autofree char *id = machine_disk_id(disk->name), *stem = machine_disk_stem(disk->name);
     g_autofree char *node = blockdev_node_name(stem, 0);
-    json_t *device = json_pack("{ss ss ss}", "driver", driver, "id", id, "drive", node);
+    json_t *device = json_pack("{ss ss}", "driver", driver, "id", id);
+    if (disk->image)
+        json_object_set_new(device, "drive", json_string(node));
     if (bus == DISK_VIRTIO)
         json_object_set_new(device, "iothread", json_string(MACHINE_IOTHREAD));
     if (bus == DISK_SCSI)
@@ -249,7 +252,8 @@ bool machine_add_disks(Command *command, const MachineParts *parts, Error **ret_
     for (guint i = 0; i < parts->disks->len; i++) {
         const MachineDisk *disk = parts->disks->pdata[i];
         const BlockdevOptions options = machine_disk_options(parts->settings, disk, parts->io_uring);
-        add_chain(command, parts, disk, disk->image, 0, &options, &slots.set);
+        if (disk->image)
+            add_chain(command, parts, disk, disk->image, 0, &options, &slots.set);
         if (!add_disk_device(command, parts, disk, &slots, ret_error))
             return false;
     }

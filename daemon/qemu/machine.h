@@ -20,7 +20,7 @@ typedef struct MachineDisk {
     char *section; /* "Disk root" */
     char *name;    /* "root" */
     bool cdrom;
-    Image *image;
+    Image *image;  /* NULL: a drive with nothing in it */
 } MachineDisk;
 
 #define MACHINE_QUEUES_MAX 64U
@@ -90,6 +90,7 @@ char *machine_disk_stem(const char *name);
 
 /* Its IOPSMax= and BandwidthMax= as arguments of block_set_io_throttle; without them what ends all limits. A new reference. */
 json_t *machine_disk_limits(const Settings *settings, const MachineDisk *disk, bool x86);
+/* Whether there are any, and something that they can be of. */
 bool machine_disk_has_limits(const Settings *settings, const char *section);
 
 /* How many pairs of queues [Network NAME] has: Queues=, else one a virtual CPU and at most 8; one where the card is no virtio. */

@@ -98,7 +98,7 @@ void vm_instance_ended(VM *vm)
     if (vm->backup)
         backup_instance_ended(vm->backup);
     GArray *waiters = instance_take_waiters(instance);
-    bool had_guest = instance->guest;
+    bool had_guest = instance->guest, had_trays = instance->trays;
     if (work)
         snapshot_instance_ending(work);
     vm->instance = NULL;
@@ -110,6 +110,8 @@ void vm_instance_ended(VM *vm)
     g_free(verdict.message);
     if (had_guest)
         vm_changed(vm, "AgentConnected", "Addresses", NULL);
+    if (had_trays)
+        vm_changed(vm, "OpenTrays", NULL);
     if (start)
         start_ended(start, &end);
     if (stop)

@@ -21,12 +21,16 @@ typedef struct HotplugKind {
     void (*close)(Hotplug *hotplug);                    /* what open() gave to others than `own` */
     int (*add)(Hotplug *hotplug);                       /* behind the device; goes on with hotplug_added() */
     int (*remove)(Hotplug *hotplug);                    /* all that is there of it; goes on with hotplug_removed() */
-    json_t *(*make_device)(Hotplug *hotplug);           /* arguments of device_add; without "bus" it gets a slot */
+    json_t *(*make_device)(Hotplug *hotplug);           /* arguments of device_add; without "bus" it gets a slot. NULL: no device comes */
+    bool (*event)(Hotplug *hotplug, const char *name, const json_t *data); /* of QEMU; whether it was for this alone. May be NULL */
+    void (*leaves)(Hotplug *hotplug);                   /* before device_del; may be NULL */
     void (*attached)(Hotplug *hotplug);                 /* QEMU has all of it */
     void (*free)(Hotplug *hotplug);                     /* what is in `own`, whatever became of it */
 } HotplugKind;
 
 extern const HotplugKind hotplug_interface, hotplug_disk;
+/* What is in a CD drive, that comes and goes while the drive stays; not found by its section. */
+extern const HotplugKind hotplug_medium;
 
 typedef void (*HotplugPlugged)(Hotplug *hotplug, const Error *error);
 
@@ -35,8 +39,9 @@ struct Hotplug {
     const HotplugKind *kind;
     char *section, *name; /* "Network lan", "lan" */
     char *device;         /* QEMU's name for it */
-    char *text, *running; /* what the file, and the record of what runs, become */
+    char *text, *running; /* what the file (NULL: it stays as it is), and the record of what runs, become */
     Settings *settings;   /* with the section, as it is to run or runs */
+    bool force;           /* whatever the guest says */
     void *own;            /* the kind's */
     Error *error;         /* why it is being undone */
     json_t *plugging;     /* a device for which a slot is looked for */

@@ -77,7 +77,7 @@ static bool write_both(Hotplug *hotplug, Error **ret_error)
 {
     VM *vm = hotplug->vm;
     g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL);
-    if (!write_file(vm, hotplug->text, ret_error))
+    if (hotplug->text && !write_file(vm, hotplug->text, ret_error))
         return false;
     int r = settings_write(path, hotplug->running, 0600, false);
     if (r < 0)
@@ -127,13 +127,15 @@ static char *running_path(const VM *vm)
     return g_build_filename(vm->instance->dir, "settings", NULL);
 }
 
-/* `attach`: the settings to look at are those with the changes, else those before. */
-static Hotplug *hotplug_new(VM *vm, const char *section, const SettingsChange *changes, size_t n, bool attach, Error **ret_error)
+/* `kind` NULL: by the section. `attach`: the settings to look at are those with the changes, else those before. */
+static Hotplug *hotplug_new(VM *vm, const HotplugKind *kind, const char *section, const SettingsChange *changes, size_t n, bool attach,
+    Error **ret_error)
 {
     g_autofree char *kind_name = NULL, *name = NULL, *path = vm_settings_path(vm), *running = running_path(vm);
     if (!vm_check_idle(vm, ret_error) || !vm_check_unbacked(vm, ret_error) || !settings_section_split(&vm_schema, section, &kind_name, &name, ret_error))
         return NULL;
-    const HotplugKind *kind = find_kind(section, kind_name, ret_error);
+    if (!kind)
+        kind = find_kind(section, kind_name, ret_error);
     if (!kind)
         return NULL;
     if (vm->instance->hotplug) {
@@ -172,7 +174,7 @@ static bool give_up(Hotplug *hotplug)
 static void done_with(Hotplug *hotplug)
 {
     g_autoptr(Error) error = NULL;
-    hotplug->vm->instance->replugged = true;
+    hotplug->vm->instance->replugged |= hotplug->kind->make_device != NULL;
     (void) instance_write_record(hotplug->vm->instance, NULL);
     (void) write_both(hotplug, &error);
     finish(hotplug, error);
@@ -250,6 +252,8 @@ void hotplug_added(Hotplug *hotplug, const Error *error)
 {
     if (error)
         return remove_all(hotplug, error);
+    if (!hotplug->kind->make_device)
+        return on_device(hotplug, NULL);
     int r = hotplug_plug(hotplug, hotplug->kind->make_device(hotplug), on_device);
     if (r < 0)
         cannot_ask(hotplug, r);
@@ -281,7 +285,7 @@ bool vm_attach(VM *vm, const char *section, const SettingsChanges *changes, VMDo
         return change_file(vm, items, n, done, userdata, ret_error);
     if (file_has_section(running, section))
         return error_set(ret_error, ERROR_EXISTS, section, "Give it another name, or restart the VM", "the VM still runs with one of this name");
-    Hotplug *hotplug = hotplug_new(vm, section, items, n, true, ret_error);
+    Hotplug *hotplug = hotplug_new(vm, NULL, section, items, n, true, ret_error);
     if (!hotplug)
         return false;
     hotplug->done = done;
@@ -300,6 +304,8 @@ static void let_go(Hotplug *hotplug)
 bool hotplug_event(Hotplug *hotplug, const char *name, const json_t *data)
 {
     const char *device = json_string_value(json_object_get(data, "device"));
+    if (hotplug->kind->event)
+        return hotplug->kind->event(hotplug, name, data);
     if (!g_str_equal(name, "DEVICE_DELETED") || !hotplug->timer || !device || !g_str_equal(device, hotplug->device))
         return false;
     let_go(hotplug);
@@ -336,7 +342,7 @@ bool vm_detach(VM *vm, const char *section, VMDone done, void *userdata, Error *
         return error_set(ret_error, ERROR_NO_SUCH_DEVICE, section, "See 'vmctl cat'; what a drop-in adds, that drop-in has to lose", "the VM's file has no such section");
     if (!vm->instance || (vm->state != VM_STARTING && !file_has_section(running, section)))
         return change_file(vm, &removal, 1, done, userdata, ret_error);
-    Hotplug *hotplug = hotplug_new(vm, section, &removal, 1, false, ret_error);
+    Hotplug *hotplug = hotplug_new(vm, NULL, section, &removal, 1, false, ret_error);
     if (!hotplug)
         return false;
     hotplug->done = done;
@@ -344,10 +350,91 @@ bool vm_detach(VM *vm, const char *section, VMDone done, void *userdata, Error *
     if (!hotplug->kind->check(hotplug, ret_error))
         return give_up(hotplug);
     int r = sd_event_add_time_relative(vm->manager->event, &hotplug->timer, CLOCK_MONOTONIC, DETACH_USEC, 1, on_timeout, hotplug);
+    if (r >= 0 && hotplug->kind->leaves)
+        hotplug->kind->leaves(hotplug);
     if (r >= 0)
         r = qmp_call(vm->instance->qmp, "device_del", json_pack("{ss}", "id", hotplug->device), -1, HOTPLUG_QMP_USEC, on_device_del, vm);
     if (r >= 0)
         return true;
     (void) give_up(hotplug);
     return error_set_errno(ret_error, r, section, "QEMU cannot be asked");
+}
+
+/* ---- media ---- */
+
+static bool begin_medium(Hotplug *hotplug, VMDone done, void *userdata, Error **ret_error)
+{
+    if (!hotplug)
+        return false;
+    hotplug->done = done;
+    hotplug->userdata = userdata;
+    return (hotplug->kind->check(hotplug, ret_error) && hotplug->kind->open(hotplug, ret_error)) || give_up(hotplug);
+}
+
+/* The section of the only drive; NULL: none, or one of several. */
+static char *find_drive(const VM *vm, const Settings *settings, Error **ret_error)
+{
+    g_autofree const char **sections = settings_sections(settings, "Disk");
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autoptr(GPtrArray) drives = g_ptr_array_new();
+    for (size_t i = 0; sections && sections[i]; i++)
+        if (machine_disk_is_cdrom(settings, sections[i]))
+            g_ptr_array_add(drives, (char *) sections[i] + strlen("Disk "));
+    if (drives->len == 1)
+        return g_strdup_printf("Disk %s", (const char *) drives->pdata[0]);
+    if (drives->len == 0) {
+        error_set(ret_error, ERROR_NO_SUCH_DEVICE, thing, "Add one: [Disk cd] with Type=cdrom", "it has no CD drive");
+        return NULL;
+    }
+    g_ptr_array_add(drives, NULL);
+    g_autofree char *names = g_strjoinv(", ", (char **) drives->pdata);
+    error_set(ret_error, ERROR_NO_SUCH_DEVICE, thing, "Name one of them", "it has several CD drives: %s", names);
+    return NULL;
+}
+
+static bool check_drive(const Settings *settings, const char *section, Error **ret_error)
+{
+    if (!settings_section_origin(settings, section))
+        return error_set(ret_error, ERROR_NO_SUCH_DEVICE, section, "See 'vmctl cat'; what a drop-in adds, that drop-in has to change",
+            "the VM's file has no such section");
+    return machine_disk_is_cdrom(settings, section) ||
+        error_set(ret_error, ERROR_UNSUPPORTED, section, "Use DetachDevice, or stop the VM first", "it is a disk, and only what is in a CD drive can be changed");
+}
+
+bool vm_change_medium(VM *vm, const char *section, const char *source, bool force, VMDone done, void *userdata, Error **ret_error)
+{
+    static const char *const cdrom[] = {"cdrom", NULL};
+    const char *const values[] = {source, NULL};
+    g_autofree char *path = vm_settings_path(vm), *text = settings_read_text(path, ret_error);
+    g_autoptr(Settings) settings = text ? settings_parse_partial(&vm_schema, text, strlen(text), path, ret_error) : NULL;
+    g_autofree char *drive = !settings ? NULL : *section ? g_strdup(section) : find_drive(vm, settings, ret_error);
+    if (!drive || !check_drive(settings, drive, ret_error))
+        return false;
+    /* It stays a drive whatever is in it, and the format was that of the last one. */
+    const SettingsChange changes[] = {
+        {.section = drive, .key = "Type", .values = cdrom},
+        {.section = drive, .key = "Source", .values = *source ? values : NULL},
+        {.section = drive, .key = "Format"},
+    };
+    if (!vm->instance)
+        return change_file(vm, changes, G_N_ELEMENTS(changes), done, userdata, ret_error);
+    Hotplug *hotplug = hotplug_new(vm, &hotplug_medium, drive, changes, G_N_ELEMENTS(changes), true, ret_error);
+    if (hotplug)
+        hotplug->force = force;
+    return begin_medium(hotplug, done, userdata, ret_error);
+}
+
+bool vm_apply_medium(VM *vm, const char *section, const Settings *settings, VMDone done, void *userdata, Error **ret_error)
+{
+    static const char *const keys[] = {"Type", "Source", "Format"};
+    const char *values[G_N_ELEMENTS(keys)][2] = {0};
+    SettingsChange changes[G_N_ELEMENTS(keys)];
+    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+        values[i][0] = settings_get_string(settings, section, keys[i]);
+        changes[i] = (SettingsChange){.section = section, .key = keys[i], .values = values[i]};
+    }
+    Hotplug *hotplug = hotplug_new(vm, &hotplug_medium, section, changes, G_N_ELEMENTS(changes), true, ret_error);
+    if (hotplug)
+        g_clear_pointer(&hotplug->text, g_free);
+    return begin_medium(hotplug, done, userdata, ret_error);
 }

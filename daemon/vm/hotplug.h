@@ -14,3 +14,10 @@ bool vm_attach(VM *vm, const char *section, const SettingsChanges *changes, VMDo
 /* Removes it; done when the guest has let go of the device. ERROR_NO_SUCH_DEVICE: there is none; ERROR_GUEST_UNRESPONSIVE: the guest
  * did not let go of it in time, and may yet. */
 bool vm_detach(VM *vm, const char *section, VMDone done, void *userdata, Error **ret_error);
+
+/* Puts an image into a CD drive in place of what is there, or with "" takes that out. `section`: "Disk cd", or "" where the VM has one
+ * drive only. ERROR_GUEST_UNRESPONSIVE: the guest keeps the tray locked; with `force` it is not asked. */
+bool vm_change_medium(VM *vm, const char *section, const char *source, bool force, VMDone done, void *userdata, Error **ret_error);
+
+/* The same, of a VM that runs, for what `settings` already say. */
+bool vm_apply_medium(VM *vm, const char *section, const Settings *settings, VMDone done, void *userdata, Error **ret_error);

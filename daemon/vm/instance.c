@@ -20,6 +20,7 @@
 #include "manager.h"
 #include "port.h"
 #include "quiesce.h"
+#include "trays.h"
 
 /* QEMU that was killed is gone in milliseconds; what is left after this is killed with the whole cgroup. */
 #define KILL_GRACE_USEC (2 * G_USEC_PER_SEC)
@@ -60,6 +61,7 @@ void instance_free(Instance *instance, bool remove)
     close_fd(&instance->guard_pidfd);
     freezer_free(instance->freezer);
     guest_free(instance->guest);
+    trays_free(instance->trays);
     qmp_free(instance->qmp);
     g_free(instance->dir);
     g_free(instance->accelerator_reason);

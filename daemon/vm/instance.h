@@ -34,6 +34,7 @@ typedef struct InstanceEnd {
 typedef struct Start Start;       /* start.c */
 typedef struct Guest Guest;       /* guest.c */
 typedef struct Freezer Freezer;   /* quiesce.c */
+typedef struct Trays Trays;       /* trays.c */
 typedef struct Waiter {
     VMDone done;
     void *userdata;
@@ -62,6 +63,7 @@ struct Instance {
     Guest *guest;      /* NULL until its agent has been there */
     Freezer *freezer;  /* NULL until its file systems have been frozen */
     bool frozen;       /* they are to be thawed */
+    Trays *trays;      /* NULL until one has been open */
 
     bool kvm;
     char *accelerator_reason;
@@ -72,6 +74,7 @@ struct Instance {
     bool terminate_at_timeout;
     bool console;
     bool replugged;        /* devices came or went: the machine is no more what its settings make */
+    bool applies_medium;   /* what settings say of a CD drive is being done */
     GArray *images;        /* ImageIdentity */
 
     Start *start;          /* while it starts */

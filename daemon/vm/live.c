@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "hotplug.h"
 #include "instance.h"
 #include "interfaces.h"
 #include "machine.h"
@@ -11,6 +12,7 @@
 /* How long the guest sees its cable unplugged when it has moved to another network: long enough that it asks for an address anew. */
 #define UNPLUGGED_USEC (500 * 1000)
 
+/* What is under way for a section; the VM may be gone when it is done. */
 typedef struct Moved {
     Manager *manager;
     char *vm, *section;
@@ -114,21 +116,63 @@ static void on_limited(Qmp *qmp, const json_t *result, const Error *error, void 
 }
 
 /* Those that it runs with and still has. */
-static void limit_disks(VM *vm, const Settings *settings)
+static void limit_disks(VM *vm, const Settings *settings, const Settings *running)
 {
-    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL), *text = settings_read_text(path, NULL);
-    g_autoptr(Settings) running = text ? settings_parse_partial(&vm_schema, text, strlen(text), path, NULL) : NULL;
     g_autofree const char **sections = settings_sections(settings, "Disk");
-    for (size_t i = 0; running && sections && sections[i]; i++)
-        if (settings_section_origin(running, sections[i]))
+    for (size_t i = 0; sections && sections[i]; i++)
+        if (settings_section_origin(running, sections[i]) && settings_has(running, sections[i], "Source"))
             (void) live_limit_disk(vm->instance, settings, sections[i], on_limited, vm);
+}
+
+/* ---- media ---- */
+
+static void on_medium(const Error *error, void *userdata)
+{
+    Moved *medium = userdata;
+    VM *vm = manager_find_vm(medium->manager, medium->vm);
+    if (vm && vm->instance)
+        vm->instance->applies_medium = false;
+    if (error) {
+        g_autofree char *message = error_message(error);
+        g_warning("VM %s: what is in [%s] stays as it was: %s", medium->vm, medium->section, message);
+        if (vm)
+            vm_compare_settings(vm);
+    } else if (vm)
+        vm_read_settings(vm); /* there may be another one */
+    moved_free(medium);
+}
+
+/* One at a time: the next when this one is done. */
+static void change_medium(VM *vm, const Settings *settings, const Settings *running)
+{
+    g_autofree const char **sections = settings_sections(settings, "Disk");
+    for (size_t i = 0; sections && sections[i] && !vm->instance->hotplug; i++) {
+        if (!settings_section_origin(running, sections[i]) || !machine_disk_is_cdrom(running, sections[i]) || !machine_disk_is_cdrom(settings, sections[i]))
+            continue;
+        if (g_strcmp0(settings_get_string(settings, sections[i], "Source"), settings_get_string(running, sections[i], "Source")) == 0)
+            continue;
+        g_autoptr(Error) error = NULL;
+        Moved *medium = g_new0(Moved, 1);
+        medium->manager = vm->manager;
+        medium->vm = g_strdup(vm->name);
+        medium->section = g_strdup(sections[i]);
+        vm->instance->applies_medium = true;
+        if (vm_apply_medium(vm, sections[i], settings, on_medium, medium, &error))
+            return;
+        on_medium(error, medium);
+    }
 }
 
 void vm_apply_live(VM *vm, const Settings *settings)
 {
     if ((vm->state != VM_RUNNING && vm->state != VM_PAUSED) || !vm->instance->qmp)
         return;
-    limit_disks(vm, settings);
+    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL), *text = settings_read_text(path, NULL);
+    g_autoptr(Settings) running = text ? settings_parse_partial(&vm_schema, text, strlen(text), path, NULL) : NULL;
+    if (running) {
+        limit_disks(vm, settings, running);
+        change_medium(vm, settings, running);
+    }
     if (vm->manager->user)
         return;
     g_autofree const char **sections = settings_sections(settings, "Network");

@@ -15,6 +15,7 @@
 #include "manager.h"
 #include "name.h"
 #include "steps.h"
+#include "trays.h"
 
 #define MONITORS_USEC (100 * 1000)
 #define QUERY_USEC (30 * G_USEC_PER_SEC)
@@ -154,4 +155,5 @@ void recover_monitor_ready(VM *vm)
     (void) qmp_call(vm->instance->qmp, "query-status", NULL, -1, QUERY_USEC, on_status, vm);
     guest_find(vm->instance);
     backup_recover(vm);
+    trays_find(vm->instance);
 }

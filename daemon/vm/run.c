@@ -12,6 +12,7 @@
 #include "manager.h"
 #include "snapshot.h"
 #include "steps.h"
+#include "trays.h"
 
 #define QMP_VERB_USEC (10 * G_USEC_PER_SEC)
 
@@ -29,6 +30,8 @@ static void on_resume_event(VM *vm, const json_t *data)
 
 static void on_reset_event(VM *vm, const json_t *data)
 {
+    if (vm->instance->trays)
+        trays_find(vm->instance);
     if (vm->state == VM_RUNNING && json_is_true(json_object_get(data, "guest")))
         vm_set_state(vm, VM_RUNNING, REASON_GUEST_RESET, NULL);
 }
@@ -97,6 +100,8 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
     /* Whatever is done to the VM meanwhile. */
     if (g_str_equal(name, "VSERPORT_CHANGE"))
         return guest_port_changed(instance, data);
+    if (g_str_equal(name, "DEVICE_TRAY_MOVED"))
+        trays_moved(instance, data);
     /* A step under way sees an event first and may keep it to itself. */
     if (instance->start)
         return start_event(instance->start, name, data);

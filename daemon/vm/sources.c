@@ -163,16 +163,19 @@ static bool add_disk(Sources *sources, const Settings *settings, const char *sec
 {
     g_autofree char *kind = NULL;
     MachineDisk *disk = g_new0(MachineDisk, 1);
-    DiskSource *source = g_new0(DiskSource, 1);
     g_ptr_array_add(sources->parts.disks, disk);
-    g_ptr_array_add(sources->disks, source);
-
-    const char *cache = settings_get_string(settings, section, "Cache");
     disk->section = g_strdup(section);
     disk->cdrom = machine_disk_is_cdrom(settings, section);
+    if (!settings_section_split(&vm_schema, section, &kind, &disk->name, ret_error))
+        return false;
+    const char *cache = settings_get_string(settings, section, "Cache"), *text = settings_get_string(settings, section, "Source");
+    if (!text)
+        return true; /* a drive with nothing in it */
+
+    DiskSource *source = g_new0(DiskSource, 1);
+    g_ptr_array_add(sources->disks, source);
     source->disk = disk;
     source->section = g_strdup(section);
-    const char *text = settings_get_string(settings, section, "Source");
     if (!name_split_source(text, &source->pool, &source->path))
         source->path = g_strdup(text);
     source->format = g_strdup(settings_get_string(settings, section, "Format"));
@@ -181,7 +184,7 @@ static bool add_disk(Sources *sources, const Settings *settings, const char *sec
         .read_only = disk->cdrom || settings_get_bool(settings, section, "ReadOnly"),
         .direct = !cache || g_str_equal(cache, "none"),
     };
-    return settings_section_split(&vm_schema, section, &kind, &disk->name, ret_error);
+    return true;
 }
 
 /* `only`: the disk of this section and nothing else; NULL: all. */

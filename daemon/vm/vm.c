@@ -227,6 +227,13 @@ static void compare_with_running(VM *vm, const Settings *settings)
     vm_changed(vm, "NeedsRestart", NULL);
 }
 
+void vm_compare_settings(VM *vm)
+{
+    g_autoptr(Settings) settings = vm->instance ? vm_load_settings(vm, NULL) : NULL;
+    if (settings)
+        compare_with_running(vm, settings);
+}
+
 void vm_read_settings(VM *vm)
 {
     g_autofree char *path = vm_settings_path(vm);
@@ -243,8 +250,10 @@ void vm_read_settings(VM *vm)
     }
     show_live(vm, settings);
     if (vm->instance && vm->state != VM_STARTING) {
-        compare_with_running(vm, settings);
         vm_apply_live(vm, settings);
+        /* Not known before that has ended. */
+        if (!vm->instance->applies_medium)
+            compare_with_running(vm, settings);
     } else
         show_machine(vm, settings);
 }

@@ -89,6 +89,8 @@ char *vm_saved_path(const VM *vm, const char *suffix); /* "state", "json" */
 /* Reads the file again and fills in what is shown; of a running VM only what is live and `needs_restart` change. A file that
  * cannot be used is the VM's `problem`, and what was shown before stays. */
 void vm_read_settings(VM *vm);
+/* Whether it runs with what the file says now. */
+void vm_compare_settings(VM *vm);
 /* Whether a settings file could have this text: what only the host can tell, after what settings_edit() has checked. */
 bool vm_check_text(const char *text, const char *origin, Error **ret_error);
 Settings *vm_load_settings(const VM *vm, Error **ret_error);

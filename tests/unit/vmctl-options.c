@@ -258,7 +258,7 @@ static void verbs_may_have_two_words(void)
     check_refused("volume create a --shrink", "it belongs to: volume resize");
     check_refused("volume create a --format=vmdk", "it can be: raw|qcow2");
     check_refused("volume create a --preallocation=falloc", "it can be: off|metadata|full");
-    check_refused("volume wipe a --force", "it belongs to: delete, volume delete");
+    check_refused("volume wipe a --force", "it belongs to: delete, insert, eject, volume delete");
     check_refused("pool create a --mode=nat", "it belongs to: network create, network set");
     check_refused("network start", "vmctl network start NAME...");
     check_refused("network leases a b", "\"b\" is too much; it is: vmctl network leases [NAME]");
