@@ -70,6 +70,7 @@ const Option options[] = {
     { "image pull", "sha256", 0, OPTION_STRING, AT(sha256), "SUM", NULL, "The SHA-256 checksum that it must have" },
     { "image pull", "sha512", 0, OPTION_STRING, AT(sha512), "SUM", NULL, "The SHA-512 checksum that it must have" },
     { "image pull", "max-size", 0, OPTION_STRING, AT(max_size), "SIZE", NULL, "How large it may be; else 64G" },
+    { "image pull", "proxy", 0, OPTION_STRING, AT(proxy), "URL", NULL, "Download it through this proxy" },
     { "create", "image", 0, OPTION_VOLUME, AT(image), "IMAGE", NULL, "Make a disk of this image (vmctl image list); --disk=SIZE says how large" },
     { "create", "copy", 0, OPTION_FLAG, AT(copy), NULL, NULL, "With --image: a copy, and not only what differs from it" },
     { "snapshot create", "description", 0, OPTION_STRING, AT(description), "TEXT", NULL, "What it is for" },

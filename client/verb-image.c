@@ -10,6 +10,7 @@
 #include "image.h"
 #include "json.h"
 #include "kind.h"
+#include "name.h"
 #include "ova.h"
 #include "report.h"
 #include "schema.h"
@@ -134,13 +135,14 @@ int verb_import(Client *client)
 
 /* ---- pull ---- */
 
-/* "debian-12.qcow2" of "https://example.org/images/debian-12.qcow2?x=y". */
+/* "debian-12.qcow2" of "https://example.org/images/debian-12.qcow2.xz?x=y". */
 static char *name_of_url(const char *url)
 {
     const char *host = strstr(url, "://");
     g_autofree char *path = g_strndup(url, strcspn(url, "?#"));
     const char *slash = host ? strrchr(path + (host - url) + strlen("://"), '/') : NULL;
-    return slash && slash[1] ? g_strdup(slash + 1) : NULL;
+    const char *packing = slash ? name_packing(slash + 1) : NULL;
+    return slash && slash[1] ? g_strndup(slash + 1, strlen(slash + 1) - (packing ? strlen(packing) : 0)) : NULL;
 }
 
 int verb_image_pull(Client *client)
@@ -167,6 +169,8 @@ int verb_image_pull(Client *client)
         r = sd_bus_message_append(call.message, "{sv}", "sha256", "s", client->sha256);
     if (r >= 0 && client->sha512)
         r = sd_bus_message_append(call.message, "{sv}", "sha512", "s", client->sha512);
+    if (r >= 0 && client->proxy)
+        r = sd_bus_message_append(call.message, "{sv}", "proxy", "s", client->proxy);
     if (r >= 0 && max_size > 0)
         r = sd_bus_message_append(call.message, "{sv}", "max-size", "t", max_size);
     if (r >= 0)

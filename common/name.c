@@ -60,6 +60,16 @@ bool name_split_source(const char *source, char **ret_pool, char **ret_volume)
     return true;
 }
 
+const char *name_packing(const char *name)
+{
+    static const char *const packings[] = {".xz", ".gz", ".zst"};
+    g_autofree char *path = g_strndup(name, strcspn(name, "?#"));
+    for (size_t i = 0; i < G_N_ELEMENTS(packings); i++)
+        if (g_str_has_suffix(path, packings[i]))
+            return packings[i];
+    return NULL;
+}
+
 bool name_check(const char *name, Error **ret_error)
 {
     static const char allowed[] =

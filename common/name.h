@@ -29,6 +29,9 @@ bool volume_name_check(const char *name, Error **ret_error);
 /* "default/web.qcow2": whether it is POOL/VOLUME, and new strings for the two, where wanted. */
 bool name_split_source(const char *source, char **ret_pool, char **ret_volume);
 
+/* The ".xz" that a file's name, or a URL's up to "?" or "#", ends in, of those that vmd unpacks; NULL: none. */
+const char *name_packing(const char *name);
+
 /* New strings, the caller frees: "vm-web.scope", "vm@web.service", "/org/vmd1/vm/web". */
 char *name_to_scope(const char *name);
 char *name_to_service(const char *name);

@@ -292,8 +292,8 @@ static bool method_import_volume(Manager *manager, sd_bus_message *m, uid_t call
 static bool method_pull_image(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     PullWish wish = {.max_size = PULL_MAX};
-    g_autofree char *sha256 = NULL, *sha512 = NULL;
-    const CallOption options[] = {{"sha256", 's', &sha256}, {"sha512", 's', &sha512}, {"max-size", 't', &wish.max_size}, {NULL}};
+    g_autofree char *sha256 = NULL, *sha512 = NULL, *proxy = NULL;
+    const CallOption options[] = {{"sha256", 's', &sha256}, {"sha512", 's', &sha512}, {"max-size", 't', &wish.max_size}, {"proxy", 's', &proxy}, {NULL}};
     const char *job;
     int r = sd_bus_message_read(m, "ss", &wish.name, &wish.url);
     if (r < 0)
@@ -302,6 +302,7 @@ static bool method_pull_image(Manager *manager, sd_bus_message *m, uid_t caller,
         return false;
     wish.sums[0] = sha256;
     wish.sums[1] = sha512;
+    wish.proxy = proxy;
     if (!volume_pull(object, &wish, &job, ret_error))
         return false;
     reply_job(m, job);

@@ -28,7 +28,7 @@ static void close_one(void *fd)
 VolumeFiles *volume_files_new(void)
 {
     VolumeFiles *files = g_atomic_rc_box_new0(VolumeFiles);
-    files->dir_fd = files->fd = files->read_fd = files->import_fd = -1;
+    files->dir_fd = files->fd = files->read_fd = files->import_fd = files->packed_fd = -1;
     files->backing_fds = g_array_new(FALSE, FALSE, sizeof(int));
     g_array_set_clear_func(files->backing_fds, close_one);
     files->mode = VOLUME_MODE;
@@ -51,6 +51,7 @@ static void clear(gpointer data)
     close_fd(&files->dir_fd);
     close_fd(&files->import_fd);
     g_array_unref(files->backing_fds);
+    close_fd(&files->packed_fd);
     error_free(files->error);
     g_free(files->dir);
     g_free(files->name);
@@ -78,6 +79,15 @@ static bool fail_exists(const VolumeFiles *files, const char *name, Error **ret_
     return error_set(ret_error, ERROR_EXISTS, name, "Choose another name, or delete it first", "there is such a file in %s", files->dir);
 }
 
+/* It goes with its descriptor. Beside the part, since it may be large. */
+static bool make_packed(VolumeFiles *files, Error **ret_error)
+{
+    files->packed_fd = openat(files->dir_fd, files->part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, VOLUME_MODE);
+    if (files->packed_fd >= 0 && unlinkat(files->dir_fd, files->part, 0) >= 0)
+        return true;
+    return error_set_errno(ret_error, errno, files->name, "it cannot be made in %s", files->dir);
+}
+
 /* The file is made last: from then on all that is made by this thread belongs to somebody else. */
 static bool make_part(VolumeFiles *files, Error **ret_error)
 {
@@ -90,6 +100,8 @@ static bool make_part(VolumeFiles *files, Error **ret_error)
         return error_set_errno(ret_error, r, files->name, "it cannot be made for its owner");
     /* What an earlier vmd left there is nobody's: two that make one name are refused before. */
     (void) unlinkat(files->dir_fd, part, 0);
+    if (files->packed && !make_packed(files, ret_error))
+        return false;
     files->fd = openat(files->dir_fd, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, VOLUME_MODE);
     if (files->fd < 0) {
         g_clear_pointer(&files->part, g_free);
@@ -204,13 +216,14 @@ void volume_files_share(void *userdata)
 /* A piece for both, since it is read once. */
 static bool add_to_sums(VolumeFiles *files, GChecksum *const *sums, Error **ret_error)
 {
+    int fd = files->packed ? files->packed_fd : files->read_fd;
     g_autofree uint8_t *buffer = g_malloc(SUM_PIECE);
     struct stat st;
-    if (fstat(files->read_fd, &st) < 0)
+    if (fstat(fd, &st) < 0)
         return error_set_errno(ret_error, errno, files->name, "what came cannot be read");
     atomic_store(&files->copy.total, (uint64_t) st.st_size);
     for (off_t at = 0;;) {
-        ssize_t n = pread(files->read_fd, buffer, SUM_PIECE, at);
+        ssize_t n = pread(fd, buffer, SUM_PIECE, at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -259,7 +272,13 @@ static bool check_image(VolumeFiles *files, Error **ret_error)
 void volume_files_verify(void *userdata)
 {
     VolumeFiles *files = userdata;
-    (void) (check_sums(files, &files->error) && check_image(files, &files->error));
+    (void) (check_sums(files, &files->error) && (files->packed || check_image(files, &files->error)));
+}
+
+void volume_files_image(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    (void) check_image(files, &files->error);
 }
 
 void volume_files_check(void *userdata)

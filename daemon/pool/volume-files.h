@@ -20,6 +20,8 @@ typedef struct VolumeFiles {
     const char *source_format;
     int import_fd;     /* or an image that the caller opened; -1: none */
     GArray *backing_fds; /* int: what that one is over */
+    bool packed;       /* what comes is compressed, and is unpacked into the part */
+    int packed_fd;     /* it, without a name */
     char *sums[2];     /* in hexadecimal, SHA-256 and SHA-512, that what came must have; NULL: not asked */
     mode_t mode;       /* of what is made */
 
@@ -47,7 +49,8 @@ void volume_files_open(void *files);
 void volume_files_size(void *files);  /* of a raw one: sets its size, allocates where asked for */
 void volume_files_copy(void *files);  /* source into part, byte for byte */
 void volume_files_share(void *files); /* a raw source becomes the part at once, where their file system can */
-void volume_files_verify(void *files); /* the sums of the part, and that it needs no other file */
+void volume_files_verify(void *files); /* the sums of what came; and of the part, unless that is yet to be unpacked, that it needs no other file */
+void volume_files_image(void *files);  /* the latter alone */
 void volume_files_check(void *files); /* what was uploaded: that it is what its name says, and needs no other file */
 void volume_files_wipe(void *files);
 void volume_files_commit(void *files);

@@ -6,6 +6,7 @@
  *     open      the part file is made, or the volume opened             in a thread
  *     fetch     what a web server has                                   a Download
  *     labour    bytes or sizes                                          in a thread, with progress
+ *     unpack    of what was fetched, where it is compressed             an Unpack
  *     work      what only a reader of images can do                     a Worker
  *     commit    onto the disk, and under its name                       in a thread
  *
@@ -26,6 +27,7 @@
 #include "manager.h"
 #include "name.h"
 #include "resize.h"
+#include "unpack.h"
 #include "volume-files.h"
 #include "worker.h"
 
@@ -50,7 +52,8 @@ struct VolumeWork {
     Task *task;
     Worker *worker;
     Download *download;
-    char *url;
+    Unpack *unpack;
+    char *url, *proxy;
     uint64_t max_size; /* of what is fetched */
     char *binary;
     GArray *images;    /* ImageIdentity */
@@ -87,7 +90,9 @@ static void work_free(VolumeWork *work)
     sd_event_source_disable_unref(work->progress);
     worker_free(work->worker);
     download_free(work->download);
+    unpack_free(work->unpack);
     g_free(work->url);
+    g_free(work->proxy);
     task_abandon(work->task);
     volume_files_unref(work->files);
     g_array_unref(work->images);
@@ -229,11 +234,47 @@ static void begin_worker(VolumeWork *work)
         fail(work, error);
 }
 
+static void on_looked_at(void *data, void *userdata)
+{
+    VolumeWork *work = userdata;
+    if (task_ended(work, data))
+        begin_worker(work);
+}
+
+static void on_unpacked(Unpack *unpack, const Error *error, void *userdata)
+{
+    VolumeWork *work = userdata;
+    g_clear_pointer(&work->unpack, unpack_free);
+    if (error)
+        fail(work, error_copy(error));
+    else
+        begin_task(work, volume_files_image, on_looked_at, false);
+}
+
+static void on_unpack_progress(Unpack *unpack, double progress, void *userdata)
+{
+    job_set_progress(((VolumeWork *) userdata)->job, progress);
+}
+
+static void begin_unpack(VolumeWork *work)
+{
+    Error *error = NULL;
+    g_autofree char *unit = new_unit();
+    const UnpackSpec spec = {.name = work->url, .from = work->files->packed_fd, .to = work->files->fd, .max_size = work->max_size, .unit = unit};
+    work->unpack = unpack_start(work->manager->event, work->manager->scopes, work->manager->user, &spec, on_unpacked, on_unpack_progress, work, &error);
+    if (!work->unpack)
+        fail(work, error);
+}
+
 static void on_laboured(void *data, void *userdata)
 {
     VolumeWork *work = userdata;
     work->progress = sd_event_source_disable_unref(work->progress);
-    if (task_ended(work, data))
+    if (!task_ended(work, data))
+        return;
+    if (work->files->packed)
+        begin_unpack(work);
+    else
         begin_worker(work);
 }
 
@@ -275,7 +316,7 @@ static void begin_fetch(VolumeWork *work)
 {
     Error *error = NULL;
     g_autofree char *unit = new_unit();
-    const DownloadSpec spec = {.url = work->url, .fd = work->files->fd, .max_size = work->max_size, .unit = unit};
+    const DownloadSpec spec = {.url = work->url, .proxy = work->proxy, .fd = work->files->packed ? work->files->packed_fd : work->files->fd, .max_size = work->max_size, .unit = unit};
     work->download = download_start(work->manager->event, work->manager->scopes, work->manager->user, &spec, on_fetched, on_fetch_progress, work, &error);
     if (!work->download)
         fail(work, error);
@@ -332,7 +373,7 @@ static void on_cancel(Job *job, void *userdata)
 {
     VolumeWork *work = userdata;
     atomic_store(&work->files->copy.cancelled, true);
-    if (!work->worker && !work->download)
+    if (!work->worker && !work->download && !work->unpack)
         return; /* the thread ends soon */
     Error *error = NULL;
     error_set(&error, ERROR_CANCELLED, work->files->name, NULL, "it was cancelled");
@@ -617,7 +658,8 @@ bool volume_pull(Pool *pool, const PullWish *wish, const char **ret_job_path, Er
 {
     const VolumeWish volume = {.name = wish->name, .image = true};
     ImageFormat format;
-    if (!download_check_url(wish->url, ret_error) || !check_sum(wish->sums[0], 64, "sha256", ret_error) ||
+    if (!download_check_url(wish->url, ret_error) || (wish->proxy && !download_check_proxy(wish->proxy, ret_error)) ||
+        (name_packing(wish->url) && !unpack_check(wish->url, ret_error)) || !check_sum(wish->sums[0], 64, "sha256", ret_error) ||
         !check_sum(wish->sums[1], 128, "sha512", ret_error))
         return false;
     if (!wish->sums[0] && !wish->sums[1])
@@ -628,6 +670,8 @@ bool volume_pull(Pool *pool, const PullWish *wish, const char **ret_job_path, Er
         return false;
     VolumeWork *work = work_of_wish(pool, &volume, &pull_kind, format);
     work->url = g_strdup(wish->url);
+    work->proxy = g_strdup(wish->proxy);
+    work->files->packed = name_packing(wish->url);
     work->max_size = wish->max_size;
     for (size_t i = 0; i < G_N_ELEMENTS(wish->sums); i++)
         work->files->sums[i] = g_strdup(wish->sums[i]);

@@ -34,9 +34,10 @@ typedef struct VolumeWish {
 bool volume_make(Pool *pool, const VolumeWish *wish, const char **ret_job_path, Error **ret_error);
 /* From an image that the caller has opened, in a format of foreign.h. The descriptor is copied. */
 bool volume_import(Pool *pool, const VolumeWish *wish, int fd, const char *format, const char **ret_job_path, Error **ret_error);
-/* An image from a web server, of which at least one of the two checksums is known. */
+/* An image from a web server, of which at least one of the two checksums is known: as it comes, and it may come compressed. */
 typedef struct PullWish {
     const char *name, *url;
+    const char *proxy; /* NULL: none */
     const char *sums[2]; /* SHA-256, SHA-512, in hexadecimal; NULL: not known */
     uint64_t max_size;
 } PullWish;

@@ -16,6 +16,7 @@
 
 #define CURL "/usr/bin/curl"
 #define URL_MAX 2048
+#define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]"
 #define PROGRESS_USEC (300 * 1000)
 #define TOTAL_USEC (UINT64_C(24) * 3600 * G_USEC_PER_SEC)
 #define RETRY_USEC G_USEC_PER_SEC
@@ -42,7 +43,7 @@ struct Download {
     sd_event *event;
     Scopes *scopes;
     bool user;
-    char *url, *unit, *current; /* unit: of the attempt */
+    char *url, *proxy, *unit, *current; /* unit: of the attempt */
     int fd, headers, errors;    /* the latter two are memfds */
     uint64_t max_size, begun, from; /* from: where this attempt began */
     unsigned attempts, futile;
@@ -67,6 +68,18 @@ bool download_check_url(const char *url, Error **ret_error)
     return true;
 }
 
+bool download_check_proxy(const char *proxy, Error **ret_error)
+{
+    static const char *const schemes[] = {"http://", "https://", "socks5://", "socks5h://"};
+    const char *host = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(schemes); i++)
+        if (g_str_has_prefix(proxy, schemes[i]))
+            host = proxy + strlen(schemes[i]);
+    if (!host || !*host || strlen(proxy) > URL_MAX || strspn(host, HOST_CHARACTERS) != strlen(host))
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, "proxy", "Write it as http://HOST:PORT, or with https, socks5 or socks5h", "this is no address of a proxy");
+    return true;
+}
+
 void download_free(Download *download)
 {
     if (!download)
@@ -81,6 +94,7 @@ void download_free(Download *download)
     close_fd(&download->errors);
     sd_event_unref(download->event);
     g_free(download->url);
+    g_free(download->proxy);
     g_free(download->unit);
     g_free(download->current);
     g_free(download);
@@ -248,7 +262,7 @@ static bool attempt(Download *download, Error **ret_error)
     const char *redirects = g_str_has_prefix(download->url, "https:") ? "=https" : "=http,https";
     const char *const argv[] = {CURL, "-q", "--silent", "--show-error", "--fail", "--globoff", "--location", "--max-redirs", "10", "--proto",
         "=http,https", "--proto-redir", redirects, "--connect-timeout", "30", "--speed-limit", "1", "--speed-time", "60", "--max-filesize", max,
-        "--dump-header", "/proc/self/fd/0", "--url", download->url, download->from > 0 ? "--continue-at" : NULL, from, NULL};
+        "--dump-header", "/proc/self/fd/0", "--proxy", download->proxy ?: "", "--url", download->url, download->from > 0 ? "--continue-at" : NULL, from, NULL};
     g_free(download->current);
     download->current = g_strdup_printf("%s-%u.service", download->unit, ++download->attempts);
     download->job = start_service(download, argv, ret_error);
@@ -269,6 +283,7 @@ Download *download_start(sd_event *event, Scopes *scopes, bool user, const Downl
     download->scopes = scopes;
     download->user = user;
     download->url = g_strdup(spec->url);
+    download->proxy = g_strdup(spec->proxy);
     download->unit = g_str_has_suffix(spec->unit, ".service") ? g_strndup(spec->unit, strlen(spec->unit) - strlen(".service")) : g_strdup(spec->unit);
     download->max_size = spec->max_size;
     download->begun = (uint64_t) g_get_monotonic_time();

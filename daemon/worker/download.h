@@ -22,6 +22,7 @@ typedef void (*DownloadProgress)(Download *download, double progress, void *user
 
 typedef struct DownloadSpec {
     const char *url;
+    const char *proxy; /* NULL: none */
     int fd;            /* a regular file, which is borrowed; what is in it counts as the beginning */
     uint64_t max_size;
     const char *unit;  /* "vmd-job-3.service" */
@@ -29,6 +30,8 @@ typedef struct DownloadSpec {
 
 /* http and https only, and no password in it, which others could see. */
 bool download_check_url(const char *url, Error **ret_error);
+
+bool download_check_proxy(const char *proxy, Error **ret_error);
 
 /* NULL and an Error: nothing was begun. */
 Download *download_start(sd_event *event, Scopes *scopes, bool user, const DownloadSpec *spec, DownloadDone done, DownloadProgress progress,
