@@ -186,7 +186,7 @@ static void offer_value(Client *client, const Verb *verb, const Option *option, 
 {
     if (option->words)
         offer_words(current, prefix, option->words);
-    else if (option->kind == OPTION_CDROM)
+    else if (option->kind == OPTION_CDROM || option->kind == OPTION_FILE)
         puts(":files");
     else if (option->kind == OPTION_VOLUME)
         offer_volumes(client, current, prefix, true);

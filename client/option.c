@@ -70,6 +70,9 @@ const Option options[] = {
     { "image pull", "sha256", 0, OPTION_STRING, AT(sha256), "SUM", NULL, "The SHA-256 checksum that it must have" },
     { "image pull", "sha512", 0, OPTION_STRING, AT(sha512), "SUM", NULL, "The SHA-512 checksum that it must have" },
     { "image pull", "max-size", 0, OPTION_STRING, AT(max_size), "SIZE", NULL, "How large it may be; else 64G" },
+    { "image pull", "keyring", 0, OPTION_FILE, AT(keyring), "FILE", NULL, "Take the checksum from a list that is signed by a key of this keyring" },
+    { "image pull", "sums", 0, OPTION_STRING, AT(sums), "URL", NULL, "That list; else SHA256SUMS beside the image" },
+    { "image pull", "signature", 0, OPTION_STRING, AT(signature), "URL", NULL, "Its signature; else the list's URL with .gpg" },
     { "image pull", "proxy", 0, OPTION_STRING, AT(proxy), "URL", NULL, "Download it through this proxy" },
     { "create", "image", 0, OPTION_VOLUME, AT(image), "IMAGE", NULL, "Make a disk of this image (vmctl image list); --disk=SIZE says how large" },
     { "create", "copy", 0, OPTION_FLAG, AT(copy), NULL, NULL, "With --image: a copy, and not only what differs from it" },
@@ -252,6 +255,7 @@ static int take(Client *client, const Option *option, const char *value)
     case OPTION_STRING:
     case OPTION_OPTIONAL:
     case OPTION_VOLUME:
+    case OPTION_FILE:
         *(const char **) field = value;
         break;
     case OPTION_NAMES:

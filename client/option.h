@@ -18,6 +18,7 @@ typedef enum OptionKind {
     OPTION_CHANGE,   /* -p of create, run and set: goes into Client.changes */
     OPTION_CDROM,    /* GPtrArray * of paths */
     OPTION_VOLUME,   /* const char *, a volume */
+    OPTION_FILE,     /* const char *, a file */
 } OptionKind;
 
 typedef struct Option {

@@ -145,36 +145,80 @@ static char *name_of_url(const char *url)
     return slash && slash[1] ? g_strndup(slash + 1, strlen(slash + 1) - (packing ? strlen(packing) : 0)) : NULL;
 }
 
+/* "https://example.org/images/SHA256SUMS" of "https://example.org/images/debian-12.qcow2". */
+static char *beside(const char *url, const char *name)
+{
+    g_autofree char *path = g_strndup(url, strcspn(url, "?#"));
+    char *slash = strrchr(path, '/');
+    if (slash)
+        *slash = 0;
+    return g_strjoin("/", path, name, NULL);
+}
+
+static int append_keyring(const Client *client, sd_bus_message *m, int keyring)
+{
+    g_autofree char *list = client->sums ? g_strdup(client->sums) : beside(client->arguments[0], "SHA256SUMS");
+    g_autofree char *signature = client->signature ? g_strdup(client->signature) : g_strconcat(list, ".gpg", NULL);
+    if (keyring < 0)
+        return 0;
+    int r = sd_bus_message_append(m, "{sv}", "keyring", "ah", 1, keyring);
+    if (r >= 0)
+        r = sd_bus_message_append(m, "{sv}", "sums", "s", list);
+    return r < 0 ? r : sd_bus_message_append(m, "{sv}", "signature", "s", signature);
+}
+
+static int append_pull(const Client *client, sd_bus_message *m, uint64_t max_size, int keyring)
+{
+    const struct {
+        const char *name, *value;
+    } texts[] = {{"sha256", client->sha256}, {"sha512", client->sha512}, {"proxy", client->proxy}};
+    int r = sd_bus_message_open_container(m, 'a', "{sv}");
+    for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(texts); i++)
+        r = texts[i].value ? sd_bus_message_append(m, "{sv}", texts[i].name, "s", texts[i].value) : 0;
+    if (r >= 0 && max_size > 0)
+        r = sd_bus_message_append(m, "{sv}", "max-size", "t", max_size);
+    if (r >= 0)
+        r = append_keyring(client, m, keyring);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int check_pull(const Client *client, int *ret_keyring)
+{
+    if (!client->keyring && (client->sums || client->signature))
+        return report_usage("image pull: a list of checksums is as good as the key that signed it. Say which keys you trust: --keyring=FILE");
+    if (!client->keyring && !client->sha256 && !client->sha512)
+        return report_usage("image pull: what is downloaded must be known by its checksum. Give --sha256=SUM or --sha512=SUM, as its makers publish it, "
+                            "or --keyring=FILE with the key that their list of checksums is signed by");
+    if (!client->keyring)
+        return EXIT_DONE;
+    if (!client_is_local(client))
+        return report_usage("image pull: a keyring cannot be handed to another machine; copy it there and run vmctl there");
+    *ret_keyring = open(client->keyring, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    return *ret_keyring < 0 ? report_errno(errno, "%s: it cannot be opened", client->keyring) : EXIT_DONE;
+}
+
 int verb_image_pull(Client *client)
 {
     g_auto(JobCall) call = {};
+    fd_cleanup int keyring = -1;
     const char *url = client->arguments[0];
     g_autofree char *word = client->n_arguments > 1 ? g_strdup(client->arguments[1]) : name_of_url(url);
     uint64_t max_size = 0;
-    if (!client->sha256 && !client->sha512)
-        return report_usage("image pull: what is downloaded must be known by its checksum. Give --sha256=SUM or --sha512=SUM, as its makers publish it");
+    int r = check_pull(client, &keyring);
+    if (r != EXIT_DONE)
+        return r;
     if (!word)
         return report_usage("%s: its end is no name. Give the image one: vmctl image pull URL NAME", url);
     if (client->max_size && (parse_size(client->max_size, &max_size) < 0 || max_size == 0))
         return report_usage("\"%s\": it is no size. Write it as 20G, 512M or in bytes", client->max_size);
-    int r = volume_split(word, IMAGE_POOL, &call.pool, &call.volume);
+    r = volume_split(word, IMAGE_POOL, &call.pool, &call.volume);
     if (r == EXIT_DONE)
         r = client_new_call(client, call.pool, POOL_INTERFACE, "PullImage", &call.message);
     if (r != EXIT_DONE)
         return r;
     r = sd_bus_message_append(call.message, "ss", call.volume, url);
     if (r >= 0)
-        r = sd_bus_message_open_container(call.message, 'a', "{sv}");
-    if (r >= 0 && client->sha256)
-        r = sd_bus_message_append(call.message, "{sv}", "sha256", "s", client->sha256);
-    if (r >= 0 && client->sha512)
-        r = sd_bus_message_append(call.message, "{sv}", "sha512", "s", client->sha512);
-    if (r >= 0 && client->proxy)
-        r = sd_bus_message_append(call.message, "{sv}", "proxy", "s", client->proxy);
-    if (r >= 0 && max_size > 0)
-        r = sd_bus_message_append(call.message, "{sv}", "max-size", "t", max_size);
-    if (r >= 0)
-        r = sd_bus_message_close_container(call.message);
+        r = append_pull(client, call.message, max_size, keyring);
     if (r < 0)
         return report_errno(r, "PullImage: cannot make the call");
     r = job_perform(client, &pull_kind, &call, 1);

@@ -291,9 +291,11 @@ static bool method_import_volume(Manager *manager, sd_bus_message *m, uid_t call
 
 static bool method_pull_image(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
-    PullWish wish = {.max_size = PULL_MAX};
-    g_autofree char *sha256 = NULL, *sha512 = NULL, *proxy = NULL;
-    const CallOption options[] = {{"sha256", 's', &sha256}, {"sha512", 's', &sha512}, {"max-size", 't', &wish.max_size}, {"proxy", 's', &proxy}, {NULL}};
+    PullWish wish = {.max_size = PULL_MAX, .keyring = -1};
+    g_autofree char *sha256 = NULL, *sha512 = NULL, *proxy = NULL, *list = NULL, *signature = NULL;
+    g_autoptr(GArray) keyring = NULL;
+    const CallOption options[] = {{"sha256", 's', &sha256}, {"sha512", 's', &sha512}, {"max-size", 't', &wish.max_size}, {"proxy", 's', &proxy},
+        {"keyring", 'h', &keyring}, {"sums", 's', &list}, {"signature", 's', &signature}, {NULL}};
     const char *job;
     int r = sd_bus_message_read(m, "ss", &wish.name, &wish.url);
     if (r < 0)
@@ -303,6 +305,10 @@ static bool method_pull_image(Manager *manager, sd_bus_message *m, uid_t caller,
     wish.sums[0] = sha256;
     wish.sums[1] = sha512;
     wish.proxy = proxy;
+    wish.list = list;
+    wish.signature = signature;
+    if (keyring && keyring->len == 1)
+        wish.keyring = g_array_index(keyring, int, 0);
     if (!volume_pull(object, &wish, &job, ret_error))
         return false;
     reply_job(m, job);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "foreign.h"
 #include "identity.h"
 #include "lock.h"
+#include "signed-sums.h"
 
 #define VOLUME_MODE 0600
 #define SUM_PIECE (1024 * 1024)
@@ -28,7 +30,7 @@ static void close_one(void *fd)
 VolumeFiles *volume_files_new(void)
 {
     VolumeFiles *files = g_atomic_rc_box_new0(VolumeFiles);
-    files->dir_fd = files->fd = files->read_fd = files->import_fd = files->packed_fd = -1;
+    files->dir_fd = files->fd = files->read_fd = files->import_fd = files->packed_fd = files->keyring_fd = files->keyring = -1;
     files->backing_fds = g_array_new(FALSE, FALSE, sizeof(int));
     g_array_set_clear_func(files->backing_fds, close_one);
     files->mode = VOLUME_MODE;
@@ -52,6 +54,8 @@ static void clear(gpointer data)
     close_fd(&files->import_fd);
     g_array_unref(files->backing_fds);
     close_fd(&files->packed_fd);
+    close_fd(&files->keyring_fd);
+    close_fd(&files->keyring);
     error_free(files->error);
     g_free(files->dir);
     g_free(files->name);
@@ -169,6 +173,27 @@ void volume_files_source(void *userdata)
         files->image = foreign_open(files->import_fd, files->source_format, files->name, &files->error);
     else if (assume_owner(files, &files->error))
         files->image = image_open(&spec, &files->error);
+}
+
+static bool read_keyring(VolumeFiles *files, Error **ret_error)
+{
+    g_autofree uint8_t *data = g_malloc0(KEYRING_SIZE_MAX + 1);
+    ssize_t n = pread(files->keyring_fd, data, KEYRING_SIZE_MAX + 1, 0);
+    if (n < 0)
+        return error_set_errno(ret_error, errno, "keyring", "it cannot be read");
+    if (n == 0 || n > KEYRING_SIZE_MAX)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, "keyring", "Make one with 'gpg --export'", "it is empty, or larger than a megabyte");
+    if (g_str_has_prefix((const char *) data, "-----"))
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, "keyring", "Make it one with 'gpg --dearmor'", "it is text, and no keyring");
+    files->keyring = memfd_create("vmd-keyring", MFD_CLOEXEC);
+    return (files->keyring >= 0 && pwrite(files->keyring, data, (size_t) n, 0) == n) || error_set_errno(ret_error, errno, "keyring", "it cannot be copied");
+}
+
+/* gpgv has a uid that could not open it again. */
+void volume_files_keyring(void *userdata)
+{
+    VolumeFiles *files = userdata;
+    (void) read_keyring(files, &files->error);
 }
 
 void volume_files_open(void *userdata)

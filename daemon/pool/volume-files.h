@@ -22,6 +22,8 @@ typedef struct VolumeFiles {
     GArray *backing_fds; /* int: what that one is over */
     bool packed;       /* what comes is compressed, and is unpacked into the part */
     int packed_fd;     /* it, without a name */
+    int keyring_fd;    /* which the caller opened; -1: none */
+    int keyring;       /* a memfd with what is in it */
     char *sums[2];     /* in hexadecimal, SHA-256 and SHA-512, that what came must have; NULL: not asked */
     mode_t mode;       /* of what is made */
 
@@ -45,6 +47,7 @@ void volume_files_unref(gpointer files); /* the last one removes the part file *
 
 /* In a thread; the result is in `error`. */
 void volume_files_source(void *files); /* with the owner's rights */
+void volume_files_keyring(void *files);
 void volume_files_open(void *files);
 void volume_files_size(void *files);  /* of a raw one: sets its size, allocates where asked for */
 void volume_files_copy(void *files);  /* source into part, byte for byte */

@@ -4,6 +4,7 @@
  *
  *     source    what it is made from, opened with the owner's rights    in a thread
  *     open      the part file is made, or the volume opened             in a thread
+ *     sums      its checksum, where that is to be found first           SignedSums
  *     fetch     what a web server has                                   a Download
  *     labour    bytes or sizes                                          in a thread, with progress
  *     unpack    of what was fetched, where it is compressed             an Unpack
@@ -27,12 +28,16 @@
 #include "manager.h"
 #include "name.h"
 #include "resize.h"
+#include "signature.h"
+#include "signed-sums.h"
 #include "unpack.h"
 #include "volume-files.h"
 #include "worker.h"
 
 #define PROGRESS_USEC (200 * 1000)
 #define IMAGE_MODE 0644
+#define SHA256_DIGITS 64
+#define SHA512_DIGITS 128
 
 typedef struct WorkKind {
     JobType job;
@@ -53,7 +58,8 @@ struct VolumeWork {
     Worker *worker;
     Download *download;
     Unpack *unpack;
-    char *url, *proxy;
+    SignedSums *signed_sums;
+    char *url, *proxy, *list, *signature; /* the latter two: of signed checksums; NULL: they are known */
     uint64_t max_size; /* of what is fetched */
     char *binary;
     GArray *images;    /* ImageIdentity */
@@ -93,6 +99,9 @@ static void work_free(VolumeWork *work)
     unpack_free(work->unpack);
     g_free(work->url);
     g_free(work->proxy);
+    signed_sums_free(work->signed_sums);
+    g_free(work->list);
+    g_free(work->signature);
     task_abandon(work->task);
     volume_files_unref(work->files);
     g_array_unref(work->images);
@@ -322,6 +331,36 @@ static void begin_fetch(VolumeWork *work)
         fail(work, error);
 }
 
+static void on_sums(SignedSums *sums, const char *sum, const Error *error, void *userdata)
+{
+    VolumeWork *work = userdata;
+    Error *differs = NULL;
+    g_autofree char *copy = g_strdup(sum);
+    Error *failed = error_copy(error);
+    g_clear_pointer(&work->signed_sums, signed_sums_free);
+    if (failed)
+        return fail(work, failed);
+    char **known = &work->files->sums[strlen(copy) == SHA256_DIGITS ? 0 : 1];
+    if (*known && g_ascii_strcasecmp(*known, copy) != 0) {
+        error_set(&differs, ERROR_FAILED, work->list, NULL, "it has another checksum, %s", copy);
+        return fail(work, differs);
+    }
+    g_free(*known);
+    *known = g_steal_pointer(&copy);
+    begin_fetch(work);
+}
+
+static void begin_sums(VolumeWork *work)
+{
+    Error *error = NULL;
+    g_autofree char *unit = new_unit();
+    const SignedSumsSpec spec = {.url = work->url, .list = work->list, .signature = work->signature, .proxy = work->proxy,
+        .keyring = work->files->keyring, .unit = unit};
+    work->signed_sums = signed_sums_start(work->manager->event, work->manager->scopes, work->manager->user, &spec, on_sums, work, &error);
+    if (!work->signed_sums)
+        fail(work, error);
+}
+
 static void on_resized(const Error *error, void *userdata)
 {
     finish(userdata, error);
@@ -358,7 +397,7 @@ static void on_opened(void *data, void *userdata)
     if (!claim_images(work->manager, work, work->images, work->files->image, &error))
         return fail(work, error);
     if (work->kind->fetch)
-        return begin_fetch(work);
+        return work->list ? begin_sums(work) : begin_fetch(work);
     begin_labour(work);
 }
 
@@ -373,7 +412,7 @@ static void on_cancel(Job *job, void *userdata)
 {
     VolumeWork *work = userdata;
     atomic_store(&work->files->copy.cancelled, true);
-    if (!work->worker && !work->download && !work->unpack)
+    if (!work->worker && !work->download && !work->unpack && !work->signed_sums)
         return; /* the thread ends soon */
     Error *error = NULL;
     error_set(&error, ERROR_CANCELLED, work->files->name, NULL, "it was cancelled");
@@ -406,6 +445,8 @@ static void begin(VolumeWork *work)
 {
     if (work->files->source || work->files->import_fd >= 0)
         begin_task(work, volume_files_source, on_source, true);
+    else if (work->files->keyring_fd >= 0)
+        begin_task(work, volume_files_keyring, on_source, true);
     else
         begin_task(work, volume_files_open, on_opened, true);
 }
@@ -654,24 +695,40 @@ static bool check_sum(const char *sum, size_t length, const char *what, Error **
     return valid || error_set(ret_error, ERROR_INVALID_SETTINGS, what, NULL, "it has %zu hexadecimal digits", length);
 }
 
+static bool check_lists(const PullWish *wish, Error **ret_error)
+{
+    if (!wish->list || !wish->signature)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, "keyring", "Give their URLs as sums and signature", "checksums and their signature are not given");
+    return download_check_url(wish->list, ret_error) && download_check_url(wish->signature, ret_error) && signature_check_program(ret_error);
+}
+
 bool volume_pull(Pool *pool, const PullWish *wish, const char **ret_job_path, Error **ret_error)
 {
     const VolumeWish volume = {.name = wish->name, .image = true};
     ImageFormat format;
     if (!download_check_url(wish->url, ret_error) || (wish->proxy && !download_check_proxy(wish->proxy, ret_error)) ||
-        (name_packing(wish->url) && !unpack_check(wish->url, ret_error)) || !check_sum(wish->sums[0], 64, "sha256", ret_error) ||
-        !check_sum(wish->sums[1], 128, "sha512", ret_error))
+        (name_packing(wish->url) && !unpack_check(wish->url, ret_error)) || !check_sum(wish->sums[0], SHA256_DIGITS, "sha256", ret_error) ||
+        !check_sum(wish->sums[1], SHA512_DIGITS, "sha512", ret_error))
         return false;
-    if (!wish->sums[0] && !wish->sums[1])
+    if (!wish->sums[0] && !wish->sums[1] && wish->keyring < 0)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, wish->url, "Its makers publish one; give it as sha256 or sha512", "no checksum is given");
+    if (wish->keyring >= 0 && !check_lists(wish, ret_error))
+        return false;
     if (wish->max_size == 0 || wish->max_size > INT64_MAX)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, "max-size", NULL, "it cannot be meant");
     if (!check_new(pool, &volume, &format, ret_error))
         return false;
+    fd_cleanup int keyring = wish->keyring >= 0 ? fcntl(wish->keyring, F_DUPFD_CLOEXEC, 3) : -1;
+    if (wish->keyring >= 0 && keyring < 0)
+        return error_set_errno(ret_error, errno, "keyring", "its descriptor cannot be copied");
     VolumeWork *work = work_of_wish(pool, &volume, &pull_kind, format);
     work->url = g_strdup(wish->url);
     work->proxy = g_strdup(wish->proxy);
     work->files->packed = name_packing(wish->url);
+    work->files->keyring_fd = keyring;
+    keyring = -1;
+    work->list = wish->keyring >= 0 ? g_strdup(wish->list) : NULL;
+    work->signature = g_strdup(wish->signature);
     work->max_size = wish->max_size;
     for (size_t i = 0; i < G_N_ELEMENTS(wish->sums); i++)
         work->files->sums[i] = g_strdup(wish->sums[i]);

@@ -40,6 +40,9 @@ typedef struct PullWish {
     const char *proxy; /* NULL: none */
     const char *sums[2]; /* SHA-256, SHA-512, in hexadecimal; NULL: not known */
     uint64_t max_size;
+    /* Or it is known from a list that is signed by a key of a keyring, a file that the caller has opened, which is copied; -1: none. */
+    int keyring;
+    const char *list, *signature; /* URLs */
 } PullWish;
 
 bool volume_pull(Pool *pool, const PullWish *wish, const char **ret_job_path, Error **ret_error);

@@ -187,10 +187,11 @@ static bool may_retry(Download *download, unsigned code)
     return passes && download->futile <= RETRIES && (uint64_t) g_get_monotonic_time() - download->begun < TOTAL_USEC;
 }
 
+/* Where there is no end to it there are no numbers. */
 static bool disk_is_full(int fd)
 {
     struct statvfs st;
-    return fstatvfs(fd, &st) == 0 && (uint64_t) st.f_bavail * st.f_frsize < FULL;
+    return fstatvfs(fd, &st) == 0 && st.f_blocks > 0 && (uint64_t) st.f_bavail * st.f_frsize < FULL;
 }
 
 static Error *why(const Download *download, unsigned code, const char *words)

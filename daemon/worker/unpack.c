@@ -104,7 +104,7 @@ static Error *why(const Unpack *unpack)
     if (!*valid || strstr(valid, g_strerror(EFBIG)) || (fstat(unpack->to, &st) >= 0 && (uint64_t) st.st_size >= unpack->max_size))
         error_set(&error, ERROR_LIMIT_REACHED, unpack->name, "Say how large it may be (max-size)", "unpacked it is larger than %" G_GUINT64_FORMAT " bytes",
             unpack->max_size);
-    else if (fstatvfs(unpack->to, &vfs) == 0 && (uint64_t) vfs.f_bavail * vfs.f_frsize < FULL)
+    else if (fstatvfs(unpack->to, &vfs) == 0 && vfs.f_blocks > 0 && (uint64_t) vfs.f_bavail * vfs.f_frsize < FULL)
         error_set(&error, ERROR_NO_SPACE, unpack->name, NULL, "there is no room for it");
     else
         error_set(&error, ERROR_FAILED, unpack->name, NULL, "it cannot be unpacked: %.300s", valid);
