@@ -2,7 +2,8 @@
 #pragma once
 
 /* Backups of a VM: what its disks hold at one moment, all of it or what has changed since an earlier one, while the guest goes on
- * writing. QEMU writes it to files of the caller's (push), or offers it over NBD on a socket of the caller's (pull).
+ * writing. QEMU writes it to files of the caller's (push), or to files without a name, which a Worker then offers over NBD on a socket
+ * of the caller's (pull): no stranger talks to the QEMU of a guest, which has nothing to do with it by then any more.
  *
  * Of a VM that runs, the moment is fixed by a filter before each disk, which copies what the guest is about to overwrite into a
  * scratch file: so the guest waits neither for the caller's files nor for their file system, and where the scratch file cannot be
@@ -46,7 +47,7 @@ typedef struct BackupDisk {
     bool checkpoint;  /* it can be one */
 } BackupDisk;
 
-/* Once: when the moment is fixed, and of a pull, when it is offered; or an error. */
+/* Once: when the moment is fixed, or, of a pull, when it is offered; or an error. */
 typedef void (*BackupBegun)(const char *job_path, bool quiesced, const BackupDisk *disks, size_t n, const Error *error, void *userdata);
 
 GArray *backup_targets_new(void);
@@ -57,7 +58,7 @@ bool vm_backup(VM *vm, const BackupWish *wish, BackupBegun begun, void *userdata
 /* A pull has ended; `keep`: the caller has all of it, so the checkpoint counts. */
 bool vm_backup_end(VM *vm, bool keep, VMDone done, void *userdata, Error **ret_error);
 
-/* Busy while there is one. */
+/* Busy while there is one, until it is only offered. */
 bool vm_check_unbacked(const VM *vm, Error **ret_error);
 /* Whether it has just stopped the guest for a moment. */
 bool backup_holds_guest(const BackupWork *work);

@@ -30,7 +30,7 @@ GArray *backup_targets_new(void)
 }
 
 static const BackupStep push_steps[] = {backup_open, backup_look, backup_record, backup_fix, backup_copy, backup_commit, backup_undo, NULL};
-static const BackupStep pull_steps[] = {backup_open, backup_look, backup_record, backup_fix, backup_offer, backup_commit, backup_undo, NULL};
+static const BackupStep pull_steps[] = {backup_open, backup_look, backup_record, backup_fix, backup_copy, backup_commit, backup_undo, backup_serve};
 
 /* ---- what the caller hands over ---- */
 
@@ -135,8 +135,8 @@ static void stop_work(BackupWork *work, Error *error)
     if (work->undoing || work->error)
         return error_free(error);
     work->error = error;
-    Script *script = work->live ? work->script : work->worker ? worker_script(work->worker) : NULL;
-    if (work->offered || !script)
+    Script *script = work->serving ? NULL : work->live ? work->script : work->worker ? worker_script(work->worker) : NULL;
+    if (!script)
         return backup_fail(work, NULL);
     script_cancel(script);
 }
@@ -217,14 +217,12 @@ bool vm_backup_end(VM *vm, bool keep, VMDone done, void *userdata, Error **ret_e
 {
     BackupWork *work = vm->backup;
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
-    if (!work || !work->pull || !work->offered || work->ended || work->undoing)
+    if (!work || !work->offered)
         return error_set(ret_error, ERROR_NO_SUCH_JOB, thing, NULL, "no backup of it is offered");
-    work->offered = false;
     work->ended = done;
     work->ended_userdata = userdata;
-    if (keep)
-        backup_next(work);
-    else
-        backup_undo(work);
+    if (!keep)
+        backup_take_back(work);
+    backup_finish(work);
     return true;
 }

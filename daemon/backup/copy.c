@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A push: the disks are copied into the caller's files, one after the other. */
+/* The disks are copied into the targets, one after the other. */
 
 #include "cleanup.h"
 #include "work.h"
@@ -15,7 +15,7 @@ static void add_target(BackupWork *work, Script *script, const Disk *disk)
     unsigned set = backup_set(work, disk, 1);
     g_autofree char *filename = g_strdup_printf("/dev/fdset/%u", set);
     json_t *options = json_pack("{ss ss sI}", "driver", "qcow2", "file", file, "size", (json_int_t) disk->size);
-    bool over = disk->since && *disk->backing;
+    bool over = disk->since && disk->backing && *disk->backing;
     script_add_fds(script, set, &disk->target_fd, 1);
     script_add_call(script, "blockdev-add", json_pack("{ss ss ss}", "driver", "file", "node-name", file, "filename", filename));
     if (over)
@@ -37,6 +37,13 @@ static void add_copy(const BackupWork *work, Script *script, const Disk *disk)
     if (work->bandwidth > 0)
         (void) json_object_set_new(arguments, "speed", json_integer((json_int_t) work->bandwidth));
     script_add_job(script, "blockdev-backup", arguments);
+    /* What has changed is told to who pulls, and stored with the rest. */
+    if (work->pull && disk->since) {
+        json_t *source = json_pack("{ss ss}", "node", point, "name", BITMAP_COPY);
+        script_add_call(script, "block-dirty-bitmap-add", json_pack("{ss ss sb sb si}", "node", copy, "name", BITMAP_COPY, "persistent", 1, "disabled", 1,
+            "granularity", BITMAP_GRANULARITY));
+        script_add_call(script, "block-dirty-bitmap-merge", json_pack("{ss ss s[o]}", "node", copy, "target", BITMAP_COPY, "bitmaps", source));
+    }
     /* Closed, so that all of it is in the file. */
     script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", copy));
 }
@@ -63,7 +70,7 @@ static void copy_next(BackupWork *work)
     backup_run(work, copied);
 }
 
-static void tell_begun(BackupWork *work)
+void backup_tell(BackupWork *work)
 {
     g_autofree BackupDisk *disks = g_new0(BackupDisk, work->disks->len);
     for (guint i = 0; i < work->disks->len; i++) {
@@ -77,31 +84,7 @@ static void tell_begun(BackupWork *work)
 
 void backup_copy(BackupWork *work)
 {
-    tell_begun(work);
+    if (!work->pull)
+        backup_tell(work);
     copy_next(work);
-}
-
-/* ---- a pull ---- */
-
-static void offered(BackupWork *work)
-{
-    work->offered = true;
-    tell_begun(work);
-}
-
-/* Each disk by its name; what has changed as the dirty bitmap "vmd-copy". */
-void backup_offer(BackupWork *work)
-{
-    Script *script = backup_script(work);
-    script_add_fd(script, "getfd", json_pack("{ss}", "fdname", BACKUP_SOCKET), work->socket);
-    script_add_call(script, "nbd-server-start", json_pack("{s{ss s{ss}}}", "addr", "type", "fd", "data", "str", BACKUP_SOCKET));
-    for (guint i = 0; i < work->disks->len; i++) {
-        const Disk *disk = work->disks->pdata[i];
-        g_autofree char *id = backup_node(disk, "export"), *node = work->live ? backup_node(disk, NODE_POINT) : g_strdup(disk->node);
-        json_t *arguments = json_pack("{ss ss ss ss}", "type", "nbd", "id", id, "node-name", node, "name", disk->name);
-        if (disk->since)
-            (void) json_object_set_new(arguments, "bitmaps", json_pack("[s]", BITMAP_COPY));
-        script_add_call(script, "block-export-add", arguments);
-    }
-    backup_run(work, offered);
 }

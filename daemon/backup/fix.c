@@ -62,8 +62,6 @@ static void add_filter(const BackupWork *work, Script *script, const Disk *disk)
     script_add_call(script, "qom-set", json_pack("{ss ss ss}", "path", device, "property", "drive", "value", filter));
 }
 
-/* ---- after it ---- */
-
 static void add_point(Script *script, const Disk *disk)
 {
     g_autofree char *filter = backup_node(disk, NODE_FILTER), *point = backup_node(disk, NODE_POINT);
@@ -75,37 +73,31 @@ static void add_point(Script *script, const Disk *disk)
     script_add_call(script, "block-dirty-bitmap-merge", json_pack("{ss ss s[o]}", "node", point, "target", BITMAP_COPY, "bitmaps", bitmap_of(disk, BITMAP_COPY)));
 }
 
-static void fixed(BackupWork *work)
-{
-    backup_next(work);
-}
-
 static void let_go(BackupWork *work)
 {
     work->holding = false;
     vm_quiesce_end(g_steal_pointer(&work->quiescing));
-    if (!work->live)
-        return fixed(work);
-    Script *script = backup_script(work);
-    for (guint i = 0; i < work->disks->len; i++)
-        add_point(script, work->disks->pdata[i]);
-    backup_run(work, fixed);
+    backup_next(work);
 }
 
+/* While the guest stands still its disks belong to QEMU's main thread: nodes that are put over one whose iothread is at work make QEMU 7.2
+ * abort. */
 static void hold(BackupWork *work)
 {
     Script *script = backup_script(work);
     work->holding = work->live;
-    work->was_running = work->vm->state == VM_RUNNING;
-    if (work->live && work->was_running)
+    bool runs = work->live && work->vm->state == VM_RUNNING;
+    if (runs)
         script_add_call(script, "stop", NULL);
     for (guint i = 0; i < work->disks->len; i++) {
         const Disk *disk = work->disks->pdata[i];
         add_bitmaps(script, disk);
-        if (work->live)
-            add_filter(work, script, disk);
+        if (!work->live)
+            continue;
+        add_filter(work, script, disk);
+        add_point(script, disk);
     }
-    if (work->live && work->was_running)
+    if (runs)
         script_add_call(script, "cont", NULL);
     backup_run(work, let_go);
 }

@@ -86,7 +86,7 @@ static bool sort_bitmaps(const BackupWork *work, Disk *disk, const json_t *bitma
     }
     if (since && !disk->since)
         return error_set(ret_error, ERROR_NO_SUCH_CHECKPOINT, since, "Make a full backup", spoilt ?
-            "QEMU was killed while it noted what changes on [%s]" : "[%s] knows of no such checkpoint, or was changed by something else since", disk->section);
+            "QEMU was killed while it noted what changes on [%s]" : "[%s] does not know what has changed since: QEMU was killed, or something else has changed the disk", disk->section);
     g_array_sort(good, compare_times);
     for (guint j = 0; work->checkpoint && j + CHECKPOINTS_MAX <= good->len; j++)
         g_ptr_array_add(disk->stale, g_strdup(g_array_index(good, Found, j).bitmap));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Files: of a VM that runs a scratch file for each disk, beside it, without a name, so that nothing is left whatever happens; of one that
- * does not the disks themselves. Both in threads, with the rights of the VM's owner. */
+/* Files: of a VM that does not run its disks; of one that does a scratch file for each of them; and what a pull is copied to. The latter two are
+ * beside the disk and without a name, so that nothing is left whatever happens. In threads, with the rights of the VM's owner. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,13 +12,16 @@
 #include "identity.h"
 #include "work.h"
 
+#define FILES_OF_DISK 2U
 #define OPEN_USEC (60 * G_USEC_PER_SEC)
 
-/* ---- scratch files ---- */
+static void open_next(BackupWork *work);
+
+/* ---- files without a name ---- */
 
 typedef struct ScratchFile {
     char *dir;
-    bool volume;
+    bool wanted, volume;
     int fd;
 } ScratchFile;
 
@@ -56,18 +59,20 @@ static int make_file(const char *dir)
 static void make_scratch(void *userdata)
 {
     Scratch *scratch = userdata;
+    /* It counts for the owner, whoever makes it. */
+    (void) identity_make_for(scratch->owner);
     for (guint i = 0; i < scratch->files->len; i++) {
         ScratchFile *file = &g_array_index(scratch->files, ScratchFile, i);
-        if (file->volume)
+        if (file->wanted && file->volume)
             file->fd = make_file(file->dir);
-        if (file->fd < 0)
+        if (file->wanted && file->fd < 0)
             file->fd = make_file(scratch->fallback);
     }
     if (scratch->owner != geteuid() && identity_assume(scratch->owner) < 0)
         return;
     for (guint i = 0; i < scratch->files->len; i++) {
         ScratchFile *file = &g_array_index(scratch->files, ScratchFile, i);
-        fd_cleanup int fd = file->volume ? -1 : make_file(file->dir);
+        fd_cleanup int fd = file->volume || !file->wanted ? -1 : make_file(file->dir);
         if (fd >= 0) {
             close_fd(&file->fd);
             file->fd = steal_fd(&fd);
@@ -84,16 +89,21 @@ static void on_scratch(void *data, void *userdata)
     if (!scratch)
         error_set(&error, ERROR_TIMED_OUT, work->vm->name, "Look at the file systems that its disks are on", "no scratch file could be made in time");
     for (guint i = 0; scratch && i < scratch->files->len; i++) {
-        Disk *disk = work->disks->pdata[i];
-        disk->scratch_fd = steal_fd(&g_array_index(scratch->files, ScratchFile, i).fd);
-        if (disk->scratch_fd < 0)
-            error_set_errno(&error, disk->scratch_fd, disk->path, "no scratch file can be made beside it");
+        Disk *disk = work->disks->pdata[i / FILES_OF_DISK];
+        ScratchFile *file = &g_array_index(scratch->files, ScratchFile, i);
+        if (file->fd < 0 && file->wanted)
+            error_set_errno(&error, file->fd, disk->path, "no scratch file can be made beside it");
+        else if (file->wanted)
+            *(i % FILES_OF_DISK == 0 ? &disk->scratch_fd : &disk->target_fd) = steal_fd(&file->fd);
     }
     if (scratch)
         scratch_free(scratch);
     if (error)
         return backup_fail(work, error);
-    backup_next(work);
+    if (work->live)
+        backup_next(work);
+    else
+        open_next(work);
 }
 
 static void open_scratch(BackupWork *work)
@@ -107,8 +117,11 @@ static void open_scratch(BackupWork *work)
     g_array_set_clear_func(scratch->files, scratch_file_clear);
     for (guint i = 0; i < work->disks->len; i++) {
         const Disk *disk = work->disks->pdata[i];
-        const ScratchFile file = {.dir = g_path_get_dirname(disk->path), .volume = disk->volume, .fd = -1};
-        g_array_append_val(scratch->files, file);
+        const bool wanted[FILES_OF_DISK] = {work->live, work->pull};
+        for (unsigned j = 0; j < FILES_OF_DISK; j++) {
+            const ScratchFile file = {.dir = g_path_get_dirname(disk->path), .wanted = wanted[j], .volume = disk->volume, .fd = -1};
+            g_array_append_val(scratch->files, file);
+        }
     }
     int r = task_new(work->vm->manager->event, &spec, scratch, work, &work->task);
     if (r >= 0)
@@ -119,8 +132,6 @@ static void open_scratch(BackupWork *work)
 }
 
 /* ---- the disks of a VM that does not run ---- */
-
-static void open_next(BackupWork *work);
 
 static void on_disk(void *data, void *userdata)
 {
@@ -153,7 +164,7 @@ static void open_next(BackupWork *work)
 
 void backup_open(BackupWork *work)
 {
-    if (work->live)
+    if (work->live || work->pull)
         open_scratch(work);
     else
         open_next(work);

@@ -4,7 +4,8 @@
  * file of the instance's folder, `backup`, before QEMU is told anything:
  *
  *     [Backup]              [Disk root]
- *     Running=yes           Node=root-node0 */
+ *     Running=yes           Node=root-node0
+ *     Sets=1049600 */
 
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ void backup_record(BackupWork *work)
         return backup_next(work);
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_key_file_set_boolean(file, "Backup", "Running", work->vm->state == VM_RUNNING);
+    g_key_file_set_uint64(file, "Backup", "Sets", work->sets);
     for (guint i = 0; i < work->disks->len; i++) {
         const Disk *disk = work->disks->pdata[i];
         g_key_file_set_string(file, disk->section, "Node", disk->node);
@@ -97,10 +99,10 @@ void backup_recover(VM *vm)
         Disk *disk = backup_add_disk(work, *group);
         disk->node = g_key_file_get_string(file, *group, "Node", NULL);
     }
-    work->pull = true; /* perhaps */
     work->in_qemu = true;
+    work->sets = (unsigned) g_key_file_get_uint64(file, "Backup", "Sets", NULL);
     /* It may have been killed while the guest stood still. */
-    work->was_running = work->holding = g_key_file_get_boolean(file, "Backup", "Running", NULL);
+    work->was_running = g_key_file_get_boolean(file, "Backup", "Running", NULL);
     (void) qmp_call(vm->instance->qmp, "job-cancel", json_pack("{ss}", "id", BACKUP_JOB), -1, 0, NULL, NULL);
     end_job(work);
 }

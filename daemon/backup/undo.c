@@ -31,8 +31,6 @@ static void undo_live(const BackupWork *work, Qmp *qmp, const Disk *disk)
     delete_node(qmp, disk, NODE_SCRATCH);
     remove_bitmap(qmp, disk, BITMAP_COPY);
     remove_bitmap(qmp, disk, BITMAP_NEW);
-    for (unsigned i = 0; i < SETS_OF_DISK; i++)
-        call(qmp, "remove-fd", json_pack("{si}", "fdset-id", (int) backup_set(work, disk, i)));
 }
 
 /* The image is closed, and stores its bitmaps. */
@@ -52,7 +50,12 @@ static void on_undone(Qmp *qmp, const json_t *result, const Error *error, void *
     BackupWork *work = userdata;
     if (work->live)
         backup_forget_record(work->vm);
-    backup_finish(work);
+    work->undoing = work->in_qemu = work->holding = false;
+    g_clear_pointer(&work->worker, worker_free);
+    if (work->error)
+        backup_finish(work);
+    else
+        backup_next(work);
 }
 
 void backup_undo(BackupWork *work)
@@ -62,23 +65,40 @@ void backup_undo(BackupWork *work)
     vm_quiesce_end(g_steal_pointer(&work->quiescing));
     if (!qmp)
         return backup_finish(work);
-    if (work->pull)
-        call(qmp, "nbd-server-stop", NULL);
     for (guint i = 0; i < work->disks->len; i++) {
         const Disk *disk = work->disks->pdata[i];
-        if (!disk->node)
-            continue;
         delete_node(qmp, disk, NODE_COPY);
         delete_node(qmp, disk, NODE_COPY_FILE);
         delete_node(qmp, disk, NODE_NOTHING);
-        if (work->live)
+    }
+    /* As at the moment (fix.c). */
+    bool runs = work->live && (work->was_running || work->vm->state == VM_RUNNING);
+    work->holding = runs && !work->was_running;
+    if (runs)
+        call(qmp, "stop", NULL);
+    for (guint i = 0; i < work->disks->len; i++) {
+        const Disk *disk = work->disks->pdata[i];
+        if (disk->node && work->live)
             undo_live(work, qmp, disk);
-        else
+        else if (disk->node)
             undo_worker(qmp, disk);
     }
-    if (work->live && work->holding && work->was_running)
+    if (runs)
         call(qmp, "cont", NULL);
+    for (guint i = 0; work->live && i < work->disks->len * SETS_OF_DISK; i++)
+        call(qmp, "remove-fd", json_pack("{si}", "fdset-id", (int) (work->sets + i)));
     int r = qmp_call(qmp, "query-status", NULL, -1, BACKUP_QMP_USEC, on_undone, work);
     if (r < 0)
         backup_finish(work);
+}
+
+/* Of a VM that does not run it stays, and goes with the oldest. */
+void backup_take_back(BackupWork *work)
+{
+    Qmp *qmp = work->live ? backup_qmp(work) : NULL;
+    for (guint i = 0; qmp && i < work->disks->len; i++) {
+        const Disk *disk = work->disks->pdata[i];
+        if (disk->checkpoint)
+            remove_bitmap(qmp, disk, disk->checkpoint);
+    }
 }

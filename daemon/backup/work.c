@@ -30,6 +30,7 @@ BackupWork *backup_work_new(VM *vm, const BackupStep *steps)
     work->next = steps;
     work->live = vm->instance != NULL;
     work->socket = -1;
+    work->sets = SET_BASE + (unsigned) (g_get_monotonic_time() / 1000 % SET_BLOCKS) * SET_BLOCK;
     work->disks = g_ptr_array_new_with_free_func(disk_free);
     work->images = g_array_new(FALSE, FALSE, sizeof(ImageIdentity));
     vm->backup = work;
@@ -62,6 +63,7 @@ void backup_free(BackupWork *work)
     sources_abandon(work->opening);
     settings_free(work->settings);
     worker_free(work->worker);
+    worker_free(work->server);
     script_free(work->script);
     g_array_unref(work->images);
     g_ptr_array_unref(work->disks);
@@ -82,7 +84,7 @@ unsigned backup_set(const BackupWork *work, const Disk *disk, unsigned which)
 {
     guint i = 0;
     (void) g_ptr_array_find(work->disks, disk, &i);
-    return SET_BASE + i * SETS_OF_DISK + which;
+    return work->sets + i * SETS_OF_DISK + which;
 }
 
 /* ---- scripts ---- */
@@ -196,6 +198,8 @@ void backup_fail(BackupWork *work, Error *error)
         error_free(error);
     else
         work->error = error;
+    if (work->serving)
+        backup_take_back(work);
     if (work->undoing || !work->in_qemu || !backup_qmp(work))
         return backup_finish(work);
     backup_undo(work);
@@ -214,7 +218,7 @@ void backup_next(BackupWork *work)
 bool vm_check_unbacked(const VM *vm, Error **ret_error)
 {
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
-    return !vm->backup || error_set(ret_error, ERROR_BUSY, thing, "Wait for its job, or cancel it (vmctl jobs)", "it is being backed up");
+    return !vm->backup || vm->backup->serving || error_set(ret_error, ERROR_BUSY, thing, "Wait for its job, or cancel it (vmctl jobs)", "it is being backed up");
 }
 
 bool backup_holds_guest(const BackupWork *work)
@@ -237,7 +241,7 @@ bool backup_event(BackupWork *work, const char *name, const json_t *data)
 void backup_instance_ended(BackupWork *work)
 {
     Error *error = NULL;
-    if (!work->live)
+    if (!work->live || work->serving)
         return;
     g_clear_pointer(&work->script, script_free);
     error_set(&error, ERROR_NOT_RUNNING, work->vm->name, NULL, "the VM has ended meanwhile");

@@ -30,10 +30,12 @@
 #define CHECKPOINTS_MAX 16U     /* on a disk; the oldest goes */
 
 #define BACKUP_JOB "vmd-backup"
-#define BACKUP_SOCKET "vmd-backup"
 #define BACKUP_QMP_USEC (30 * G_USEC_PER_SEC)
-/* Sets of descriptors, beyond those of the start and of snapshots, below those of what is attached. */
+/* Sets of descriptors, beyond those of the start and of snapshots, below those of what is attached. Each backup has others, since QEMU does
+ * not close what is taken out of a set before its guest runs. */
 #define SET_BASE (1U << 20)
+#define SET_BLOCKS 15000U
+#define SET_BLOCK 1024U
 #define SETS_OF_DISK 2U
 
 typedef struct Disk {
@@ -46,7 +48,8 @@ typedef struct Disk {
     char *since;     /* bitmap; NULL: all of it is copied */
     char *checkpoint; /* bitmap that it gets; NULL: none */
     GPtrArray *stale; /* bitmaps that go */
-    int scratch_fd, target_fd;
+    int scratch_fd;
+    int target_fd;   /* the caller's, or without a name */
     char *backing;
     Image *image;    /* of a VM that does not run */
     unsigned depth;  /* of its chain */
@@ -59,6 +62,7 @@ struct BackupWork {
     Job *job;              /* NULL: a recovery's */
     const BackupStep *next;
     GPtrArray *disks;      /* Disk */
+    unsigned sets;         /* the first of its own */
     bool live;             /* in the QEMU of the VM */
     bool pull, compress;
     int socket;
@@ -79,12 +83,16 @@ struct BackupWork {
     GArray *images;        /* ImageIdentity */
     Quiesce *quiescing;    /* the guest's file systems are at rest */
     Worker *worker;
+    Worker *server;        /* of a pull */
     Script *script;        /* of the VM's QEMU */
     BackupStep scripted;
     uint64_t copied;       /* bytes of disks that are done */
     const Disk *copying;
-    bool holding, was_running;
-    bool quiesced, offered, undoing, in_qemu;
+    bool holding;          /* the guest, for a moment */
+    bool was_running;      /* of a recovery: before that */
+    bool quiesced, undoing, in_qemu;
+    bool serving;          /* QEMU has nothing of it any more */
+    bool offered;
     Error *error;          /* why it is being undone */
 };
 
@@ -107,14 +115,19 @@ char *backup_node(const Disk *disk, const char *what); /* a new string */
 unsigned backup_set(const BackupWork *work, const Disk *disk, unsigned which);
 
 /* Steps. */
-void backup_open(BackupWork *work);     /* open.c: scratch files, or the disks */
+void backup_open(BackupWork *work);     /* open.c: files without a name, and the disks of a VM that does not run */
 void backup_look(BackupWork *work);     /* look.c: nodes and bitmaps */
 void backup_record(BackupWork *work);   /* recover.c: so that the next vmd can undo it */
 void backup_fix(BackupWork *work);      /* fix.c: the moment */
-void backup_copy(BackupWork *work);     /* copy.c: push */
-void backup_offer(BackupWork *work);    /* copy.c: pull; goes on at vm_backup_end() */
+void backup_copy(BackupWork *work);     /* copy.c */
 void backup_commit(BackupWork *work);   /* fix.c: it is a checkpoint */
-void backup_undo(BackupWork *work);     /* undo.c */
+void backup_undo(BackupWork *work);     /* undo.c; goes on where there was no error */
+void backup_serve(BackupWork *work);    /* serve.c: a pull; it ends with vm_backup_end() */
+
+/* undo.c: it was not wanted after all. */
+void backup_take_back(BackupWork *work);
+/* copy.c: the caller is answered. */
+void backup_tell(BackupWork *work);
 
 /* recover.c */
 void backup_forget_record(const VM *vm);
