@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* VolumeFiles: the files of a piece of work on volumes, and what threads do with them. Used by volume.c only.
+/* VolumeFiles: the files of a piece of work on volumes, and what threads do with them. Used by the other volume*.c only.
  *
  * Reference-counted, since a thread whose file system hangs outlives the work. While a thread runs, all but `copy` is that thread's. */
 
@@ -40,6 +40,9 @@ typedef struct VolumeFiles {
 #define UPLOAD_SUFFIX ".upload"
 #define UPLOAD_SECONDS (7 * 24 * 3600)
 char *upload_name(const char *name, uid_t owner);
+
+#define SHA256_DIGITS 64
+#define SHA512_DIGITS 128
 
 VolumeFiles *volume_files_new(void);
 VolumeFiles *volume_files_ref(VolumeFiles *files);

@@ -6,7 +6,7 @@
  * What is made has a name that begins with "." until it is whole and on disk, and goes when the work fails, is cancelled, or vmd ends. Files are
  * opened by threads, with rights of the volume's owner; bytes are copied by a thread; what an image says is read by a Worker only.
  *
- * volume.c has what all work has in common, and the list of kinds; files.h what threads do. Called by pool-dbus.c. */
+ * volume-work.h has what all work has in common, volume-files.h what threads do. Called by pool-dbus.c. */
 
 #include "pool.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Resize: a disk of a VM that runs gets another size, and its guest sees it. Called by pool/volume.c, which has asked whether that may be. */
+/* Resize: a disk of a VM that runs gets another size, and its guest sees it. Called by pool/volume-work.c, which has asked whether that may be. */
 
 #include "vm.h"
 

@@ -59,7 +59,8 @@ static char *sum_of_line(const char *line, const char *name)
     return g_str_equal(rest, name) ? g_strndup(sum, length) : NULL;
 }
 
-char *signed_sums_find(const char *list, const char *name)
+/* A new string, or NULL: there is none, or several that differ. */
+static char *find_sum(const char *list, const char *name)
 {
     g_auto(GStrv) lines = g_strsplit(list, "\n", -1);
     g_autofree char *found = NULL;
@@ -87,7 +88,7 @@ static void on_checked(Signature *check, const Error *error, void *userdata)
     if (error)
         return fail(sums, error);
     ssize_t n = pread(sums->list_fd, list, LIST_SIZE_MAX, 0);
-    g_autofree char *sum = n > 0 ? signed_sums_find(list, sums->name) : NULL;
+    g_autofree char *sum = n > 0 ? find_sum(list, sums->name) : NULL;
     if (!sum) {
         error_set(&none, ERROR_FAILED, sums->list, "Look at what stands in it", "there is no one checksum of \"%.200s\" in it", sums->name);
         return fail(sums, none);

@@ -27,7 +27,3 @@ SignedSums *signed_sums_start(sd_event *event, Scopes *scopes, bool user, const 
 
 /* Ends it, done or not. NULL is fine. */
 void signed_sums_free(SignedSums *sums);
-
-/* The checksum of `name` in a list as sha256sum, sha512sum or their like with --tag write it: a new string, or NULL: there is none, or several that
- * differ. For tests, too. */
-char *signed_sums_find(const char *list, const char *name);
