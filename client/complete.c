@@ -273,6 +273,29 @@ static const Verb *scan(Client *client, char **words, size_t n, const char **ret
     return verb;
 }
 
+/* The VM of "snapshot VERB VM NAME...", where it stands there already. */
+static const char *find_snapshot_vm(char **words, size_t n)
+{
+    unsigned seen = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(words[i], "-H") == 0 || strcmp(words[i], "-M") == 0 || strcmp(words[i], "--host") == 0 || strcmp(words[i], "--machine") == 0)
+            i++;
+        else if (words[i][0] != '-' && ++seen == 3)
+            return words[i];
+    }
+    return NULL;
+}
+
+static void offer_snapshots(Client *client, const char *vm, const char *current)
+{
+    g_autofree char *path = kind_object(&kind_vm, vm);
+    g_autoptr(json_t) rows = get_rows(client, path, VM_INTERFACE, "ListSnapshots");
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+        offer(current, "", json_string_value(json_array_get(row, 0)), "", json_string_value(json_array_get(row, 6)));
+}
+
 int verb_complete(Client *client)
 {
     size_t n = client->n_arguments;
@@ -303,7 +326,10 @@ int verb_complete(Client *client)
         puts(":files");
     } else if (strcmp(verb->name, "cancel") == 0)
         offer_jobs(client, current);
-    else if (verb->flags & VERB_VOLUMES)
+    else if (g_str_has_prefix(verb->name, "snapshot ") && find_snapshot_vm(client->arguments, n - 1)) {
+        if (strcmp(verb->name, "snapshot create") != 0)
+            offer_snapshots(client, find_snapshot_vm(client->arguments, n - 1), current);
+    } else if (verb->flags & VERB_VOLUMES)
         offer_volumes(client, current, "", true);
     else if (verb->flags & VERB_NAMES)
         offer_names(client, verb_kind(verb), current, "");
