@@ -127,9 +127,16 @@ bool machine_disk_is_device(const char *qdev, const char *name)
 /* A node's name begins with a letter and has 31 bytes, some of which are for "-s123-node0". */
 #define STEM_MAX 16
 
+/* "root-s1" is what an overlay of "root" is called (snapshot/work.h). */
+static bool is_overlay_stem(const char *name)
+{
+    const char *end = strrchr(name, '-');
+    return end && end[1] == 's' && g_ascii_isdigit(end[2]) && strspn(end + 2, "0123456789") == strlen(end + 2);
+}
+
 char *machine_disk_stem(const char *name)
 {
-    if (strlen(name) <= STEM_MAX && g_ascii_isalpha(*name))
+    if (strlen(name) <= STEM_MAX && g_ascii_isalpha(*name) && !is_overlay_stem(name))
         return g_strdup(name);
     g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, name, -1);
     return g_strdup_printf("x%.*s", STEM_MAX - 1, sum);

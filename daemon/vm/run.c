@@ -53,7 +53,7 @@ static char *find_disk(const VM *vm, const char *node)
     for (size_t i = 0; sections && sections[i]; i++) {
         g_autofree char *stem = machine_disk_stem(sections[i] + strlen("Disk "));
         size_t length = strlen(stem);
-        /* "root-s1" is none of "root" where there is a disk of that name. */
+        /* "root-b-node0" is none of "root" where there is a disk "root-b". */
         bool longer = !found || strlen(sections[i]) > strlen(found);
         if (strncmp(node, stem, length) == 0 && node[length] == '-' && longer)
             found = sections[i];
