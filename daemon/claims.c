@@ -15,13 +15,15 @@ static bool has(const GArray *images, const ImageIdentity *wanted)
     return false;
 }
 
-static const VM *find_vm(const Manager *manager, const ImageIdentity *wanted)
+static const VM *find_vm(const Manager *manager, const VM *but, const ImageIdentity *wanted)
 {
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init(&iter, manager->vms);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const VM *vm = value;
+        if (vm == but)
+            continue;
         if ((vm->instance && has(vm->instance->images, wanted)) || (vm->backup && has(backup_images(vm->backup), wanted)))
             return vm;
     }
@@ -42,7 +44,7 @@ bool claim_images(const Manager *manager, const void *holder, GArray *images, co
 {
     for (; image; image = image->backing) {
         ImageIdentity identity = {.dev = image->dev, .inode = image->inode, .read_only = image->read_only};
-        const VM *vm = find_vm(manager, &identity);
+        const VM *vm = find_vm(manager, NULL, &identity);
         const VolumeWork *work = find_work(manager, &identity);
         if (has(images, &identity))
             return error_set(ret_error, ERROR_INVALID_SETTINGS, image->path, NULL, "two disks of this VM use it, and one of them writes");
@@ -114,10 +116,10 @@ VM *claim_find_disk(const Manager *manager, const Image *image, const char **ret
     return NULL;
 }
 
-char *claim_holder(const Manager *manager, uint64_t dev, uint64_t inode)
+char *claim_holder(const Manager *manager, const VM *but, uint64_t dev, uint64_t inode)
 {
     const ImageIdentity wanted = {.dev = dev, .inode = inode};
-    const VM *vm = find_vm(manager, &wanted);
+    const VM *vm = find_vm(manager, but, &wanted);
     if (vm)
         return g_strdup_printf("VM \"%s\"", vm->name);
     return find_work(manager, &wanted) ? g_strdup("a job") : NULL;

@@ -21,5 +21,5 @@ void claim_reset_disk(VM *vm, const char *name, const GArray *images);
 /* The VM that writes the image, and *ret_disk: as what, borrowed; NULL: none. */
 VM *claim_find_disk(const Manager *manager, const Image *image, const char **ret_disk);
 
-/* Who has the file open, "VM \"web\"", for writing or at all; a new string, or NULL. */
-char *claim_holder(const Manager *manager, uint64_t dev, uint64_t inode);
+/* Who has the file open, "VM \"web\"", for writing or at all, other than `but` (NULL: anybody); a new string, or NULL. */
+char *claim_holder(const Manager *manager, const VM *but, uint64_t dev, uint64_t inode);

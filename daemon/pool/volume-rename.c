@@ -111,7 +111,7 @@ static char *find_vm(const Manager *manager, const char *source, const char *pat
 char *volume_user(const Pool *pool, const Volume *volume, bool *ret_running)
 {
     g_autofree char *path = g_build_filename(pool->path, volume->name, NULL), *source = g_strdup_printf("%s/%s", pool->name, volume->name);
-    char *user = claim_holder(pool->manager, volume->dev, volume->inode);
+    char *user = claim_holder(pool->manager, NULL, volume->dev, volume->inode);
     *ret_running = user != NULL;
     if (!user)
         user = find_vm(pool->manager, source, path);

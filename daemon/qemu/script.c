@@ -16,6 +16,7 @@ typedef struct Step {
     int fd; /* goes along; -1: none */
     bool job;
     ScriptAnswer answer; /* NULL: it does not matter */
+    ScriptReady ready;   /* NULL: it is completed */
     void *userdata;
 } Step;
 
@@ -98,6 +99,14 @@ void script_add_job(Script *script, const char *command, json_t *arguments)
 void script_add_fd(Script *script, const char *command, json_t *arguments, int fd)
 {
     add_step(script, command, arguments, fcntl(fd, F_DUPFD_CLOEXEC, 3), false);
+}
+
+void script_add_job_with(Script *script, const char *command, json_t *arguments, ScriptReady ready, void *userdata)
+{
+    script_add_job(script, command, arguments);
+    Step *step = script->steps->pdata[script->steps->len - 1];
+    step->ready = ready;
+    step->userdata = userdata;
 }
 
 void script_add_fds(Script *script, unsigned set, const int *fds, size_t n)
@@ -252,7 +261,9 @@ bool script_event(Script *script, const char *name, const json_t *data)
     const char *id = json_string_value(json_object_get(data, "id")), *status = json_string_value(json_object_get(data, "status"));
     if (!g_str_equal(name, "JOB_STATUS_CHANGE") || !runs_job(script) || g_strcmp0(id, script->job_id) != 0 || !status)
         return false;
-    if (g_str_equal(status, "ready")) {
+    if (g_str_equal(status, "ready") && current_step(script)->ready)
+        current_step(script)->ready(current_step(script)->userdata);
+    else if (g_str_equal(status, "ready")) {
         /* A mirror would go on for ever, and is whole when it is stopped now; a commit is to take the place of what it came from. */
         bool mirror = g_str_equal(current_step(script)->command, "blockdev-mirror");
         (void) qmp_call(script->qmp, mirror ? "block-job-cancel" : "job-complete", json_pack("{ss}", mirror ? "device" : "id", script->job_id), -1,

@@ -32,6 +32,10 @@ void script_add_job(Script *script, const char *command, json_t *arguments);
 /* The same with a descriptor, which is duplicated. */
 void script_add_fd(Script *script, const char *command, json_t *arguments, int fd);
 
+/* One that becomes ready, such as a commit of what is written to, is otherwise told to complete then. `ready` may come more than once. */
+typedef void (*ScriptReady)(void *userdata);
+void script_add_job_with(Script *script, const char *command, json_t *arguments, ScriptReady ready, void *userdata);
+
 /* Puts copies of the descriptors into a set, for /dev/fdset/SET; those that are -1 are left out. */
 void script_add_fds(Script *script, unsigned set, const int *fds, size_t n);
 

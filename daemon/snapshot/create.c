@@ -55,17 +55,10 @@ static unsigned overlay_set(const SnapshotWork *work, unsigned i)
     return SET_BASE + (work->snapshot->id % 1000) * DISKS_MAX + i;
 }
 
-static void go_on(SnapshotWork *work)
-{
-    if (work->paused && work->vm->instance && work->vm->instance->qmp)
-        (void) qmp_call(work->vm->instance->qmp, "cont", NULL, -1, 0, NULL, NULL);
-}
-
 /* As soon as its memory is written; that it is on disk is for the record. */
 static void step_go_on(SnapshotWork *work)
 {
-    go_on(work);
-    work->paused = false;
+    work_go_on(work);
     work_next(work);
 }
 
@@ -85,6 +78,7 @@ static void hide(SnapshotWork *work, Error *error)
 static void remove_nodes(SnapshotWork *work)
 {
     Qmp *qmp = work->noded && work->vm->instance ? work->vm->instance->qmp : NULL;
+    work->noded = false;
     for (guint i = 0; qmp && i < work->layers->files->len; i++) {
         g_autofree char *name = work_overlay_name(work->snapshot, work->snapshot->layers->pdata[i]);
         g_autofree char *node = blockdev_node_name(name, 0), *file = blockdev_file_name(name, 0);
@@ -92,13 +86,12 @@ static void remove_nodes(SnapshotWork *work)
         (void) qmp_call(qmp, "blockdev-del", json_pack("{ss}", "node-name", file), -1, 0, NULL, NULL);
         (void) qmp_call(qmp, "remove-fd", json_pack("{si}", "fdset-id", (int) overlay_set(work, i)), -1, 0, NULL, NULL);
     }
-    work->noded = false;
 }
 
 static void undo(SnapshotWork *work, Error *error)
 {
     vm_quiesce_end(g_steal_pointer(&work->quiesce));
-    go_on(work);
+    work_go_on(work);
     work->undo = NULL;
     if (work->frozen)
         return hide(work, error);
@@ -255,6 +248,9 @@ static void on_added(const Error *error, void *userdata)
 static void step_add(SnapshotWork *work)
 {
     work->live = new_script(work);
+    work->noded = true;
+    /* Of one of this number that was merged by a vmd that was killed then. */
+    remove_nodes(work);
     work->noded = true;
     for (guint i = 0; i < work->layers->files->len; i++) {
         g_autofree char *name = work_overlay_name(work->snapshot, work->snapshot->layers->pdata[i]);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A snapshot is deleted: it is hidden at once, and what it holds is merged with what is made from it as soon as that is one thing only
- * and the VM does not run. To merge is to write the child's data into the snapshot's file, which then takes the child's name:
- * so nothing that names a file has to be changed. */
+/* A snapshot is deleted: it is hidden at once, and what it holds is merged with what is made from it as soon as that is one thing only.
+ * To merge is to write the child's data into the snapshot's file, which then takes the child's name: so nothing that names a file
+ * has to be changed. What a VM that runs has open its QEMU merges (merge-live.c), all else a Worker. */
 
 #include <string.h>
 #include <unistd.h>
 
+#include "claims.h"
 #include "work.h"
 
 static void merge_next(SnapshotWork *work);
@@ -39,6 +40,21 @@ static void on_files_done(SnapshotWork *work)
     merge_next(work);
 }
 
+static void fail_cancelled(SnapshotWork *work)
+{
+    Error *error = NULL;
+    error_set(&error, ERROR_CANCELLED, work->vm->name, NULL, "what was deleted is merged another time");
+    work->tree->act = SNAPSHOT_NOTHING;
+    (void) snapshot_tree_write(work->tree, NULL);
+    work_fail(work, error);
+}
+
+static void on_progress(Worker *worker, double progress, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    job_set_progress(work->job, progress);
+}
+
 static void on_committed(Worker *worker, const Error *error, void *userdata)
 {
     SnapshotWork *work = userdata;
@@ -61,21 +77,94 @@ static void add_commit(Worker *worker, LayerFile *lower, LayerFile *upper, unsig
     script_add_call(worker_script(worker), "blockdev-del", json_pack("{ss}", "node-name", base));
 }
 
-/* work->layers: the lower ones, then as many upper ones. */
-static void on_opened(SnapshotWork *work)
+/* Those of a Worker's; work->layers: the lower ones, then as many upper ones. */
+static void merge_rest(SnapshotWork *work)
 {
     Manager *manager = work->vm->manager;
     Error *error = NULL;
-    if (!work_check_unused(work))
-        return;
-    g_autofree char *binary = qemu_default_binary(&error), *unit = worker_unit();
     guint n = work->layers->files->len / 2;
+    if (n == 0)
+        return on_files_done(work);
+    g_autofree char *binary = qemu_default_binary(&error), *unit = worker_unit();
     work->worker = worker_new(manager->event, manager->scopes, manager->user);
     for (guint i = 0; i < n; i++)
         add_commit(work->worker, work->layers->files->pdata[i], work->layers->files->pdata[n + i], i);
     g_ptr_array_set_size(work->layers->files, (gint) n);
-    if (!binary || !worker_start(work->worker, binary, unit, on_committed, NULL, work, &error))
+    if (!binary || !worker_start(work->worker, binary, unit, on_committed, on_progress, work, &error))
         work_fail(work, error);
+}
+
+static bool is_open(const SnapshotWork *work, const LayerFile *file)
+{
+    const GArray *images = work->vm->instance ? work->vm->instance->images : NULL;
+    for (guint i = 0; images && i < images->len; i++) {
+        const ImageIdentity *image = &g_array_index(images, ImageIdentity, i);
+        if (image->dev == file->image->dev && image->inode == file->image->inode)
+            return true;
+    }
+    return false;
+}
+
+/* The next one that the VM's own QEMU has open; those that it has merged are taken out. */
+static void merge_open(SnapshotWork *work)
+{
+    GPtrArray *files = work->layers->files;
+    guint n = files->len / 2;
+    if (work->merged) {
+        guint i;
+        if (g_ptr_array_find(files, work->merged, &i)) {
+            g_ptr_array_remove_index(files, n + i);
+            g_ptr_array_remove_index(files, i);
+        }
+        work->merged = NULL;
+        return work->cancelled ? fail_cancelled(work) : merge_open(work);
+    }
+    for (guint i = 0; i < n; i++)
+        if (is_open(work, files->pdata[i])) {
+            work->merged = files->pdata[i];
+            return work_merge_live(work, files->pdata[i], files->pdata[n + i], merge_open);
+        }
+    merge_rest(work);
+}
+
+/* QEMU closes and reopens descriptors only while the guest runs, or is to go on. */
+static bool can_merge_now(const SnapshotWork *work)
+{
+    const VM *vm = work->vm;
+    guint n = work->layers->files->len / 2;
+    for (guint i = 0; i < n; i++) {
+        bool lower = is_open(work, work->layers->files->pdata[i]), upper = is_open(work, work->layers->files->pdata[n + i]);
+        /* It has had another disk of this name since its start. */
+        if (lower != upper || (lower && (vm->instance->hotplug || !(vm->state == VM_RUNNING || work->paused))))
+            return false;
+    }
+    return true;
+}
+
+static bool check_others(SnapshotWork *work)
+{
+    const VM *own = work->vm->instance ? work->vm : NULL;
+    Error *error = NULL;
+    for (guint i = 0; i < work->layers->files->len; i++) {
+        const LayerFile *file = work->layers->files->pdata[i];
+        g_autofree char *holder = claim_holder(work->vm->manager, own, file->image->dev, file->image->inode);
+        if (!holder)
+            continue;
+        error_set(&error, ERROR_IN_USE, file->open, NULL, "%s uses it", holder);
+        work_fail(work, error);
+        return false;
+    }
+    return true;
+}
+
+static void on_opened(SnapshotWork *work)
+{
+    if (!work_check_unused(work) || !check_others(work))
+        return;
+    if (can_merge_now(work))
+        return merge_open(work);
+    work->snapshot->passed_by = true;
+    merge_next(work);
 }
 
 static void fresh_layers(SnapshotWork *work)
@@ -117,8 +206,11 @@ static void add_pair(SnapshotWork *work, const Layer *layer, const Snapshot *chi
 {
     const char *upper = upper_path(child, layer);
     /* A merge that was interrupted has settled this one already. */
-    if (access(layer->frozen, F_OK) < 0)
+    if (access(layer->frozen, F_OK) < 0) {
+        if (work->vm->instance && layer->top)
+            work_claim_merged(work, layer, upper, !child);
         return;
+    }
     LayerFile *file = layers_add(work->layers, upper, layer->frozen, layer->volume);
     file->open = g_strdup(layer->frozen);
     file->format = g_strdup(layer->format);
@@ -149,13 +241,31 @@ static void begin_merge(SnapshotWork *work, Snapshot *snapshot, Snapshot *child)
         work_act(work, layer_open, on_opened);
 }
 
+/* Where the last one was passed by. */
+static bool forget_act(SnapshotWork *work)
+{
+    Error *error = NULL;
+    work_go_on(work);
+    if (work->tree->act != SNAPSHOT_MERGE || work->tree->all->len == 0)
+        return true;
+    work->tree->act = SNAPSHOT_NOTHING;
+    work->tree->paused = false;
+    if (snapshot_tree_write(work->tree, &error))
+        return true;
+    work_fail(work, error);
+    return false;
+}
+
 static void merge_next(SnapshotWork *work)
 {
     unsigned child_id, n;
     g_clear_pointer(&work->worker, worker_free);
-    for (guint i = 0; i < work->tree->all->len && !work->vm->instance; i++) {
+    work->merged = NULL;
+    if (work->cancelled)
+        return fail_cancelled(work);
+    for (guint i = 0; i < work->tree->all->len; i++) {
         Snapshot *snapshot = work->tree->all->pdata[i];
-        if (!snapshot->hidden)
+        if (!snapshot->hidden || snapshot->passed_by)
             continue;
         n = snapshot_count_children(work->tree, snapshot, &child_id);
         Snapshot *child = child_id > 0 ? snapshot_find_id(work->tree, child_id) : NULL;
@@ -168,14 +278,31 @@ static void merge_next(SnapshotWork *work)
             begin_merge(work, snapshot, child);
         return;
     }
+    if (!forget_act(work))
+        return;
     work->snapshot = work->kept;
+    work->on_end = NULL;
     work_next(work);
+}
+
+static void on_cancel(Job *job, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    work->cancelled = true;
+    if (work->worker)
+        script_cancel(worker_script(work->worker));
+    else
+        (void) work_cancel_merge(work);
 }
 
 void work_merge(SnapshotWork *work)
 {
     work->undo = NULL;
     work->kept = work->snapshot;
+    work->on_end = work_merge_ended;
+    /* Going back to one is not done before it is all done. */
+    if (work->job->type == JOB_DELETE_SNAPSHOT)
+        work->job->cancel = on_cancel;
     merge_next(work);
 }
 

@@ -212,7 +212,7 @@ void layers_run(void *userdata)
     }
     for (guint i = 0; i < layers->files->len && !layers->error; i++) {
         LayerFile *file = layers->files->pdata[i];
-        if (file->volume == layers->volumes)
+        if (file->volume == layers->volumes && (!layers->only || file == layers->only))
             layers->act(layers, file, &layers->error);
     }
 }

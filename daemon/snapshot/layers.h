@@ -33,6 +33,7 @@ typedef struct Layers {
     GPtrArray *files; /* LayerFile */
     bool write;       /* what is opened is written to */
     bool volumes;     /* the half that the thread is to do */
+    const LayerFile *only; /* of the files; NULL: all */
     void (*act)(struct Layers *layers, LayerFile *file, Error **ret_error);
     Error *error;
 } Layers;

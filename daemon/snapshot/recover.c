@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* What a vmd that was killed had begun. The making of a snapshot is undone, unless all disks are frozen already; going back to one and
- * merging are gone on with. Of a VM that runs only the making can have been under way; QEMU says whether it writes into the overlays. */
+ * merging are gone on with. Of a VM that runs QEMU says whether it writes into the overlays, and what it has merged. */
 
 #include <errno.h>
 #include <string.h>
@@ -49,6 +49,7 @@ static void step_keep(SnapshotWork *work)
 static const SnapshotStep undo_steps[] = {step_undo, NULL};
 static const SnapshotStep keep_steps[] = {step_keep, NULL};
 static const SnapshotStep merge_steps[] = {work_merge, NULL};
+static const SnapshotStep live_merge_steps[] = {work_end_live_merge, work_merge, NULL};
 
 static bool has_node(const json_t *blocks, const char *wanted)
 {
@@ -113,8 +114,8 @@ static void recover_vm(VM *vm)
         recover_making(vm, tree, subject);
     else if (subject && tree->act == SNAPSHOT_REVERT && !vm->instance)
         work_next(snapshot_begin_revert(vm, tree, subject));
-    else if (subject && tree->act == SNAPSHOT_MERGE && !vm->instance)
-        work_next(work_new(vm, JOB_DELETE_SNAPSHOT, tree, merge_steps));
+    else if (subject && tree->act == SNAPSHOT_MERGE)
+        work_next(work_new(vm, JOB_DELETE_SNAPSHOT, tree, vm->instance ? live_merge_steps : merge_steps));
     else
         snapshot_tree_free(tree);
 }

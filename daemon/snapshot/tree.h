@@ -29,6 +29,10 @@ typedef struct Layer {
     char *format;  /* of that: "raw", "qcow2" */
     uint64_t dev, inode; /* of the overlay, while it is made: who has which name by then */
     bool volume;   /* in a pool: files there are vmd's to make; else its owner's */
+    /* While it is merged by the QEMU of a VM that runs: its block nodes of what is over it and of itself, else NULL; and which file the
+     * former is. */
+    char *top, *base;
+    uint64_t top_dev, top_inode;
 } Layer;
 
 typedef struct Snapshot {
@@ -42,6 +46,7 @@ typedef struct Snapshot {
     bool quiesced;    /* the guest's file systems were frozen */
     char *unquiesced; /* why they were not; NULL: nobody wanted it */
     bool hidden;      /* deleted, and only kept for others */
+    bool passed_by;   /* cannot be merged now; not on disk */
     GPtrArray *layers; /* Layer */
 } Snapshot;
 
@@ -54,6 +59,7 @@ typedef struct SnapshotTree {
     unsigned last;     /* id */
     SnapshotAct act;   /* under way, or was when vmd ended */
     unsigned subject;  /* its snapshot */
+    bool paused;       /* for that, by vmd: the VM is to go on */
 } SnapshotTree;
 
 /* Reads it; a VM without snapshots has an empty one. NULL and an Error where it cannot be read. */

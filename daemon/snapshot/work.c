@@ -31,6 +31,7 @@ void snapshot_work_free(SnapshotWork *work)
     task_abandon(work->task);
     worker_free(work->worker);
     script_free(work->live);
+    live_merge_free(work->merge);
     vm_quiesce_end(work->quiesce);
     layers_unref(work->layers);
     snapshot_tree_free(work->tree);
@@ -38,6 +39,13 @@ void snapshot_work_free(SnapshotWork *work)
     error_free(work->error);
     close_fd(&work->memory_fd);
     g_free(work);
+}
+
+void work_go_on(SnapshotWork *work)
+{
+    if (work->paused && work->vm->instance && work->vm->instance->qmp)
+        (void) qmp_call(work->vm->instance->qmp, "cont", NULL, -1, 0, NULL, NULL);
+    work->paused = false;
 }
 
 void work_finish(SnapshotWork *work, const Error *error)
@@ -94,6 +102,8 @@ static void on_half(void *data, void *userdata)
     bool volumes = work->layers->volumes;
     work->task = NULL;
     layers_unref(layers);
+    if (work->ended)
+        return snapshot_instance_ended(work);
     if (work->layers->error)
         return work_fail(work, g_steal_pointer(&work->layers->error));
     if (!volumes)
@@ -142,7 +152,7 @@ bool work_check_unused(SnapshotWork *work)
     Error *error = NULL;
     for (guint i = 0; i < work->layers->files->len && !work->vm->instance; i++) {
         const LayerFile *file = work->layers->files->pdata[i];
-        g_autofree char *holder = claim_holder(work->vm->manager, file->disk_dev, file->disk_inode);
+        g_autofree char *holder = claim_holder(work->vm->manager, NULL, file->disk_dev, file->disk_inode);
         if (!holder)
             continue;
         error_set(&error, ERROR_IN_USE, file->path, NULL, "%s uses it", holder);
@@ -332,6 +342,10 @@ void snapshot_instance_ending(SnapshotWork *work)
 void snapshot_instance_ended(SnapshotWork *work)
 {
     Error *error = NULL;
+    /* Two threads at the same files would undo each other's. */
+    work->ended = work->task != NULL;
+    if (work->ended)
+        return;
     if (work->on_end)
         return work->on_end(work);
     error_set(&error, ERROR_NOT_RUNNING, work->vm->name, NULL, "the VM has ended meanwhile");

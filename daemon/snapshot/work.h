@@ -33,10 +33,14 @@ struct SnapshotWork {
     void (*tasked)(SnapshotWork *work);
     Worker *worker;
     Script *live;           /* steps of the VM's own QEMU */
+    struct LiveMerge *merge; /* merge-live.c */
+    LayerFile *merged;       /* its lower one */
     char **nodes;           /* top nodes of the disks, as layers->files */
     VMState before;
     Error *error;           /* why it is being undone */
     bool paused;            /* by this work */
+    bool cancelled;
+    bool ended;             /* the instance has, while a thread runs */
     SnapshotQuiesce wish;
     Quiesce *quiesce;       /* the guest's file systems are frozen, or are to be */
     bool noded;             /* QEMU has nodes of the overlays, or some */
@@ -77,5 +81,21 @@ bool work_add_disks(SnapshotWork *work, const Settings *settings, Error **ret_er
 /* revert.c: not begun yet. */
 SnapshotWork *snapshot_begin_revert(VM *vm, SnapshotTree *tree, Snapshot *snapshot);
 
+/* The guest goes on, where this work has paused it. */
+void work_go_on(SnapshotWork *work);
+
 /* delete.c: merges what nobody needs any more, step by step; a step of its own. */
 void work_merge(SnapshotWork *work);
+
+/* merge-live.c: the QEMU of the VM that runs writes what is in `upper` into `lower`, which takes its place, in the record too; both
+ * have been opened for writing. Then `done`; or the work fails, and all is as it was. */
+void work_merge_live(SnapshotWork *work, LayerFile *lower, LayerFile *upper, void (*done)(SnapshotWork *work));
+/* What a vmd that was killed has merged into what is now at `path`: what the instance has open. */
+void work_claim_merged(SnapshotWork *work, const Layer *layer, const char *path, bool active);
+/* The VM has ended meanwhile: the work ends, and the rest is merged another time. */
+void work_merge_ended(SnapshotWork *work);
+/* Ends that: false where it cannot be ended any more. */
+bool work_cancel_merge(SnapshotWork *work);
+/* What a vmd that was killed had told QEMU is ended; a step of its own. */
+void work_end_live_merge(SnapshotWork *work);
+void live_merge_free(struct LiveMerge *merge);
