@@ -124,12 +124,17 @@ static void on_nodes(Qmp *qmp, const json_t *result, const Error *failed, void *
     if (failed)
         return work_fail(work, error_copy(failed));
     work->nodes = g_new0(char *, layers->len + 1);
+    work->bitmaps = json_array();
+    for (guint j = 0; j < layers->len; j++)
+        json_array_append_new(work->bitmaps, json_null());
     json_array_foreach((json_t *) result, i, block) {
-        const char *qdev = json_string_value(json_object_get(block, "qdev"));
-        const char *node = json_string_value(json_object_get(json_object_get(block, "inserted"), "node-name"));
+        const json_t *inserted = json_object_get(block, "inserted");
+        const char *qdev = json_string_value(json_object_get(block, "qdev")), *node = json_string_value(json_object_get(inserted, "node-name"));
         for (guint j = 0; qdev && node && j < layers->len; j++)
-            if (!work->nodes[j] && machine_disk_is_device(qdev, ((const Layer *) layers->pdata[j])->section + strlen("Disk ")))
+            if (!work->nodes[j] && machine_disk_is_device(qdev, ((const Layer *) layers->pdata[j])->section + strlen("Disk "))) {
                 work->nodes[j] = g_strdup(node);
+                json_array_set_new(work->bitmaps, j, bitmaps_of(inserted));
+            }
     }
     for (guint j = 0; j < layers->len; j++)
         if (!work->nodes[j]) {
@@ -298,6 +303,7 @@ static void step_freeze(SnapshotWork *work)
     for (guint i = 0; i < work->layers->files->len; i++) {
         g_autofree char *node = work_overlay_node(work->snapshot, work->snapshot->layers->pdata[i]);
         json_array_append_new(actions, json_pack("{ss s{ss ss}}", "type", "blockdev-snapshot", "data", "node", work->nodes[i], "overlay", node));
+        bitmaps_copy(actions, json_array_get(work->bitmaps, i), work->nodes[i], node);
     }
     script_add_call(work->live, "transaction", json_pack("{so}", "actions", actions));
     script_run(work->live, work->vm->instance->qmp, on_frozen, NULL, work);
@@ -455,6 +461,7 @@ bool vm_snapshot_create(VM *vm, const SnapshotWish *wish, const char **ret_job_p
     work->snapshot->description = g_strdup(wish->description);
     work->snapshot->memory = wish->memory;
     work->wish = wish->quiesce;
+    work->keeps_bitmaps = true;
     work->snapshot->machine = wish->memory ? g_strdup(vm->instance->machine) : NULL;
     g_steal_pointer(&tree);
     Error *error = NULL;

@@ -65,16 +65,41 @@ static void on_committed(Worker *worker, const Error *error, void *userdata)
 }
 
 /* Two images over each other: the lower one is written to. */
-static void add_commit(Worker *worker, LayerFile *lower, LayerFile *upper, unsigned i)
+static void add_pair_nodes(Worker *worker, LayerFile *lower, LayerFile *upper, unsigned i)
 {
-    g_autofree char *name = g_strdup_printf("disk%u", i), *top = blockdev_node_name(name, 0), *base = blockdev_node_name(name, 1);
+    g_autofree char *name = g_strdup_printf("disk%u", i);
     g_clear_pointer(&upper->image->backing, image_free);
     upper->image->backing = g_steal_pointer(&lower->image);
     worker_add_image(worker, upper->image, name);
-    script_add_job(worker_script(worker), "block-commit", json_pack("{ss ss ss}", "device", top, "top-node", top, "base-node", base));
+}
+
+static void add_commit(SnapshotWork *work, const json_t *nodes, unsigned i)
+{
+    g_autofree char *name = g_strdup_printf("disk%u", i), *top = blockdev_node_name(name, 0), *base = blockdev_node_name(name, 1);
+    const json_t *upper = work_find_node(nodes, top), *lower = work_find_node(nodes, base);
+    Script *script = worker_script(work->worker);
+    /* What the VM writes to. */
+    bool active = work->tree->current == work->snapshot->id;
+    json_t *bitmaps = active && bitmaps_fit(upper, lower) ? bitmaps_of(upper) : json_array(), *actions = json_array();
+    if (active)
+        bitmaps_remove(script, lower);
+    script_add_job(script, "block-commit", json_pack("{ss ss ss}", "device", top, "top-node", top, "base-node", base));
+    bitmaps_copy(actions, bitmaps, top, base);
+    if (json_array_size(actions) > 0)
+        script_add_call(script, "transaction", json_pack("{sO}", "actions", actions));
     /* Closed, so that all of it is in the files. */
-    script_add_call(worker_script(worker), "blockdev-del", json_pack("{ss}", "node-name", top));
-    script_add_call(worker_script(worker), "blockdev-del", json_pack("{ss}", "node-name", base));
+    script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", top));
+    script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", base));
+    json_decref(actions);
+    json_decref(bitmaps);
+}
+
+static bool on_nodes(const json_t *result, void *userdata, Error **ret_error)
+{
+    SnapshotWork *work = userdata;
+    for (guint i = 0; i < work->layers->files->len; i++)
+        add_commit(work, result, i);
+    return true;
 }
 
 /* Those of a Worker's; work->layers: the lower ones, then as many upper ones. */
@@ -88,7 +113,8 @@ static void merge_rest(SnapshotWork *work)
     g_autofree char *binary = qemu_default_binary(&error), *unit = worker_unit();
     work->worker = worker_new(manager->event, manager->scopes, manager->user);
     for (guint i = 0; i < n; i++)
-        add_commit(work->worker, work->layers->files->pdata[i], work->layers->files->pdata[n + i], i);
+        add_pair_nodes(work->worker, work->layers->files->pdata[i], work->layers->files->pdata[n + i], i);
+    script_add_question(worker_script(work->worker), "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_nodes, work);
     g_ptr_array_set_size(work->layers->files, (gint) n);
     if (!binary || !worker_start(work->worker, binary, unit, on_committed, on_progress, work, &error))
         work_fail(work, error);

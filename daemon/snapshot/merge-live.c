@@ -41,6 +41,8 @@ typedef struct LiveMerge {
     bool pivoted;    /* it is done, and the name is still to be put right */
     bool completing; /* and there is no way back */
     unsigned again;
+    json_t *lower_node; /* what QEMU says of it, where the guest is to write to it */
+    json_t *bitmaps;    /* that it gets then (bitmaps.h) */
 } LiveMerge;
 
 void live_merge_free(LiveMerge *merge)
@@ -51,6 +53,8 @@ void live_merge_free(LiveMerge *merge)
     g_free(merge->root);
     g_free(merge->below);
     g_free(merge->base_file);
+    json_decref(merge->lower_node);
+    json_decref(merge->bitmaps);
     g_free(merge);
 }
 
@@ -163,19 +167,11 @@ static char *file_of(const char *node)
     return end ? g_strdup_printf("%.*s-file%s", (int) (end - node), node, end + strlen("-node")) : g_strdup("");
 }
 
-static unsigned set_of(const json_t *nodes, const char *name, const json_t **ret_node)
+static unsigned set_of(const json_t *node)
 {
     unsigned set = 0;
-    size_t i;
-    json_t *node;
-    *ret_node = NULL;
-    json_array_foreach((json_t *) nodes, i, node)
-        if (g_strcmp0(json_string_value(json_object_get(node, "node-name")), name) == 0)
-            *ret_node = node;
-    const char *file = json_string_value(json_object_get(*ret_node, "file"));
-    if (file && sscanf(file, "/dev/fdset/%u", &set) != 1)
-        set = 0;
-    return set;
+    const char *file = json_string_value(json_object_get(node, "file"));
+    return file && sscanf(file, "/dev/fdset/%u", &set) == 1 ? set : 0;
 }
 
 static bool on_old_nodes(const json_t *result, void *userdata, Error **ret_error)
@@ -183,8 +179,7 @@ static bool on_old_nodes(const json_t *result, void *userdata, Error **ret_error
     SnapshotWork *work = userdata;
     const char *top = work->merge->top;
     g_autofree char *file = file_of(top);
-    const json_t *node;
-    unsigned set = set_of(result, file, &node);
+    unsigned set = set_of(work_find_node(result, file));
     script_add_call(work->live, "blockdev-del", json_pack("{ss}", "node-name", top));
     script_add_call(work->live, "blockdev-del", json_pack("{ss}", "node-name", file));
     if (set > 0)
@@ -258,15 +253,26 @@ static void complete(SnapshotWork *work)
     (void) qmp_call(work->vm->instance->qmp, "job-complete", json_pack("{ss}", "id", JOB_ID), -1, QMP_USEC, on_completing, work);
 }
 
+/* All of them or none: then the next backup is a full one. */
+static void copy_bitmaps(SnapshotWork *work)
+{
+    const LiveMerge *merge = work->merge;
+    json_t *actions = json_array();
+    bitmaps_copy(actions, merge->bitmaps, merge->layer->top, merge->layer->base);
+    if (json_array_size(actions) > 0)
+        (void) qmp_call(work->vm->instance->qmp, "transaction", json_pack("{sO}", "actions", actions), -1, QMP_USEC, NULL, NULL);
+    json_decref(actions);
+}
+
 static void on_paused(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
 {
     SnapshotWork *work = userdata;
     if (!work->live)
         return;
     if (error)
-        script_cancel(work->live);
-    else
-        complete(work);
+        return script_cancel(work->live);
+    copy_bitmaps(work);
+    complete(work);
 }
 
 /* All is in the lower one but for what the guest writes now. */
@@ -326,6 +332,8 @@ static void add_commit(SnapshotWork *work)
     g_autofree char *name = g_path_get_basename(merge->lower->path);
     if (merge->base_read_only)
         add_reopen(work, false);
+    if (merge->lower_node)
+        bitmaps_remove(work->live, merge->lower_node);
     /* What is above names the file whose name the lower one gets. */
     if (!is_active(work))
         json_object_set_new(arguments, "backing-file", json_string(name));
@@ -356,15 +364,19 @@ static bool on_nodes(const json_t *result, void *userdata, Error **ret_error)
 {
     SnapshotWork *work = userdata;
     LiveMerge *merge = work->merge;
-    const json_t *file, *base;
-    merge->set = set_of(result, merge->base_file, &file);
-    (void) set_of(result, merge->layer->base, &base);
-    if (!file || !base || merge->set == 0)
+    const json_t *file = work_find_node(result, merge->base_file), *base = work_find_node(result, merge->layer->base);
+    const json_t *top = work_find_node(result, merge->layer->top);
+    merge->set = set_of(file);
+    if (!file || !base || !top || merge->set == 0)
         return error_set(ret_error, ERROR_QEMU_FAILED, merge->layer->section, NULL, "its block nodes are not what they were");
     const json_t *cache = json_object_get(base, "cache");
     merge->direct = json_is_true(json_object_get(cache, "direct"));
     merge->no_flush = json_is_true(json_object_get(cache, "no-flush"));
     merge->base_read_only = json_is_true(json_object_get(base, "ro"));
+    if (is_active(work)) {
+        merge->bitmaps = bitmaps_fit(top, base) ? bitmaps_of(top) : NULL;
+        merge->lower_node = json_incref((json_t *) base);
+    }
     if (json_is_true(json_object_get(file, "ro")))
         script_add_question(work->live, "query-fdsets", NULL, on_sets, work);
     else

@@ -36,6 +36,7 @@ void snapshot_work_free(SnapshotWork *work)
     layers_unref(work->layers);
     snapshot_tree_free(work->tree);
     g_strfreev(work->nodes);
+    json_decref(work->bitmaps);
     error_free(work->error);
     close_fd(&work->memory_fd);
     g_free(work);
@@ -190,6 +191,58 @@ static void on_overlays(Worker *worker, const Error *error, void *userdata)
         work_next(work);
 }
 
+const json_t *work_find_node(const json_t *nodes, const char *name)
+{
+    size_t i;
+    json_t *node;
+    json_array_foreach((json_t *) nodes, i, node)
+        if (g_strcmp0(json_string_value(json_object_get(node, "node-name")), name) == 0)
+            return node;
+    return NULL;
+}
+
+static void add_bitmaps(Script *script, const json_t *disk, unsigned i)
+{
+    g_autofree char *file = g_strdup_printf("overlay%u", i), *over = g_strdup_printf("over%u", i);
+    json_t *bitmaps = bitmaps_of(disk), *actions = json_array();
+    bitmaps_copy(actions, bitmaps, json_string_value(json_object_get(disk, "node-name")), over);
+    if (json_array_size(bitmaps) > 0) {
+        script_add_call(script, "blockdev-add", json_pack("{ss ss ss sn}", "driver", "qcow2", "node-name", over, "file", file, "backing"));
+        script_add_call(script, "transaction", json_pack("{sO}", "actions", actions));
+        script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", over));
+    }
+    json_decref(actions);
+    json_decref(bitmaps);
+}
+
+static bool on_overlay_nodes(const json_t *result, void *userdata, Error **ret_error)
+{
+    SnapshotWork *work = userdata;
+    for (guint i = 0; i < work->layers->files->len; i++) {
+        g_autofree char *name = g_strdup_printf("disk%u", i), *node = blockdev_node_name(name, 0);
+        const json_t *disk = work_find_node(result, node);
+        if (disk)
+            add_bitmaps(worker_script(work->worker), disk, i);
+    }
+    return true;
+}
+
+/* Of a VM that runs its QEMU does it (create.c). */
+static void keep_bitmaps(SnapshotWork *work)
+{
+    bool any = false;
+    for (guint i = 0; work->keeps_bitmaps && !work->vm->instance && i < work->layers->files->len; i++) {
+        const LayerFile *file = work->layers->files->pdata[i];
+        g_autofree char *name = g_strdup_printf("disk%u", i);
+        if (file->image->format != IMAGE_QCOW2)
+            continue;
+        worker_add_image(work->worker, file->image, name);
+        any = true;
+    }
+    if (any)
+        script_add_question(worker_script(work->worker), "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_overlay_nodes, work);
+}
+
 /* Each is over the file's frozen name, in the same folder: what has that name when the work is done is what it was made for. */
 static void add_overlay(Worker *worker, const LayerFile *file, unsigned i)
 {
@@ -211,6 +264,7 @@ void work_overlays(SnapshotWork *work)
     work->worker = worker_new(manager->event, manager->scopes, manager->user);
     for (guint i = 0; i < work->layers->files->len; i++)
         add_overlay(work->worker, work->layers->files->pdata[i], i);
+    keep_bitmaps(work);
     if (!binary || !worker_start(work->worker, binary, unit, on_overlays, NULL, work, &error))
         work_fail(work, error);
 }

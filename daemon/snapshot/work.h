@@ -4,6 +4,7 @@
 /* SnapshotWork: what create.c, revert.c and delete.c have in common: a list of steps, each of which goes on to the next when it is
  * done, by itself or on an answer. Nobody outside of daemon/snapshot includes this. */
 
+#include "bitmaps.h"
 #include "instance.h"
 #include "steps.h"
 #include "layers.h"
@@ -36,6 +37,8 @@ struct SnapshotWork {
     struct LiveMerge *merge; /* merge-live.c */
     LayerFile *merged;       /* its lower one */
     char **nodes;           /* top nodes of the disks, as layers->files */
+    json_t *bitmaps;        /* of each of these, those that go along (bitmaps.h); NULL: none do */
+    bool keeps_bitmaps;     /* what is made for the disks has those of what it is over */
     VMState before;
     Error *error;           /* why it is being undone */
     bool paused;            /* by this work */
@@ -62,6 +65,9 @@ bool work_check_unused(SnapshotWork *work);
 void work_open(SnapshotWork *work);     /* layers->files[].open */
 void work_make(SnapshotWork *work);     /* empty files */
 void work_overlays(SnapshotWork *work); /* qcow2 images in them */
+
+/* Of what query-named-block-nodes has said; borrowed, NULL: no such node. */
+const json_t *work_find_node(const json_t *nodes, const char *name);
 
 /* A thread does `act` with all files; then `done`. */
 void work_act(SnapshotWork *work, void (*act)(Layers *layers, LayerFile *file, Error **ret_error), void (*done)(SnapshotWork *work));
