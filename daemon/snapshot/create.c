@@ -65,11 +65,13 @@ static void step_go_on(SnapshotWork *work)
 /* It is there, but not what was wanted. */
 static void hide(SnapshotWork *work, Error *error)
 {
-    work->snapshot->hidden = true;
-    work->tree->current = work->snapshot->id;
-    work->tree->act = SNAPSHOT_NOTHING;
-    (void) snapshot_write(work->tree, work->snapshot, NULL);
-    (void) snapshot_tree_write(work->tree, NULL);
+    g_autofree char *memory = snapshot_file(work->tree, work->snapshot, "memory");
+    g_autoptr(Error) failed = NULL;
+    (void) unlink(memory);
+    if (!snapshot_hide_prepared(work->tree, work->snapshot, &failed)) {
+        g_autofree char *message = error_message(failed);
+        g_warning("VM %s: snapshot \"%s\" is not whole: %s", work->vm->name, work->snapshot->name, message);
+    }
     work_finish(work, error);
     error_free(error);
 }
@@ -187,7 +189,8 @@ static void step_record(SnapshotWork *work)
         g_free(layer->format);
         layer->format = g_strdup(image_format_to_string(file->image->format));
     }
-    if (!write_record(work, &error) || (work->snapshot->memory && !copy_settings(work, &error)))
+    if (!write_record(work, &error) || (work->snapshot->memory && !copy_settings(work, &error)) ||
+        !snapshot_prepare_hidden(work->tree, work->snapshot, &error))
         return work_fail(work, error);
     work_next(work);
 }
@@ -342,7 +345,7 @@ static bool on_memory_event(SnapshotWork *work, const json_t *data)
     if (g_str_equal(status, "completed"))
         work_next(work);
     else if (g_str_equal(status, "failed") || g_str_equal(status, "cancelled")) {
-        error_set(&error, ERROR_QEMU_FAILED, work->vm->name, "Look at the free space of the disk", "QEMU could not write its memory (%s)", status);
+        sync_explain(work->memory_fd, work->vm->name, "its memory", status, &error);
         work_fail(work, error);
     }
     return true;
@@ -407,6 +410,7 @@ static void step_commit(SnapshotWork *work)
     work->tree->act = SNAPSHOT_NOTHING;
     if (!write_record(work, &error))
         return work_fail(work, error);
+    snapshot_forget_prepared(work->tree, work->snapshot);
     work_next(work);
 }
 

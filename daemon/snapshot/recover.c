@@ -41,8 +41,11 @@ static void step_keep(SnapshotWork *work)
     Error *error = NULL;
     work->snapshot->hidden |= work->snapshot->memory;
     work->tree->current = work->snapshot->id;
-    if (!snapshot_write(work->tree, work->snapshot, &error))
+    if (!snapshot_write(work->tree, work->snapshot, &error)) {
+        (void) snapshot_hide_prepared(work->tree, work->snapshot, NULL);
         return work_fail(work, error);
+    }
+    snapshot_forget_prepared(work->tree, work->snapshot);
     forget_act(work);
 }
 

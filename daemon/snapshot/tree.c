@@ -2,6 +2,7 @@
 #include "tree.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +10,10 @@
 
 #define GROUP "Snapshot"
 #define TREE_GROUP "Tree"
+
+#define TREE "tree"
+#define TREE_PREPARED "tree.prepared"
+#define PREPARED "prepared"
 
 static const char *const acts[_SNAPSHOT_ACT_MAX] = {
     [SNAPSHOT_NOTHING] = "nothing",
@@ -101,14 +106,15 @@ static bool write_key_file(GKeyFile *file, const char *path, Error **ret_error)
     g_autoptr(GError) error = NULL;
     g_autofree char *text = g_key_file_to_data(file, NULL, NULL);
     if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, &error))
-        return error_set(ret_error, ERROR_FAILED, path, NULL, "it cannot be written: %s", error->message);
+        return error_set(ret_error, g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC) ? ERROR_NO_SPACE : ERROR_FAILED, path, NULL,
+            "it cannot be written: %s", error->message);
     return true;
 }
 
-bool snapshot_tree_write(const SnapshotTree *tree, Error **ret_error)
+static bool write_tree(const SnapshotTree *tree, const char *name, Error **ret_error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autofree char *path = g_build_filename(tree->dir, "tree", NULL);
+    g_autofree char *path = g_build_filename(tree->dir, name, NULL);
     if (g_mkdir_with_parents(tree->dir, 0700) < 0)
         return error_set_errno(ret_error, errno, tree->dir, "the folder cannot be made");
     g_key_file_set_uint64(file, TREE_GROUP, "Current", tree->current);
@@ -119,10 +125,15 @@ bool snapshot_tree_write(const SnapshotTree *tree, Error **ret_error)
     return write_key_file(file, path, ret_error);
 }
 
-bool snapshot_write(const SnapshotTree *tree, const Snapshot *snapshot, Error **ret_error)
+bool snapshot_tree_write(const SnapshotTree *tree, Error **ret_error)
+{
+    return write_tree(tree, TREE, ret_error);
+}
+
+static bool write_snapshot(const SnapshotTree *tree, const Snapshot *snapshot, const char *suffix, Error **ret_error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autofree char *path = snapshot_file(tree, snapshot, "snapshot");
+    g_autofree char *path = snapshot_file(tree, snapshot, suffix);
     g_key_file_set_string(file, GROUP, "Name", snapshot->name);
     g_key_file_set_uint64(file, GROUP, "Parent", snapshot->parent);
     g_key_file_set_uint64(file, GROUP, "Created", snapshot->created);
@@ -153,10 +164,43 @@ bool snapshot_write(const SnapshotTree *tree, const Snapshot *snapshot, Error **
     return write_key_file(file, path, ret_error);
 }
 
+bool snapshot_write(const SnapshotTree *tree, const Snapshot *snapshot, Error **ret_error)
+{
+    return write_snapshot(tree, snapshot, "snapshot", ret_error);
+}
+
+bool snapshot_prepare_hidden(const SnapshotTree *tree, const Snapshot *snapshot, Error **ret_error)
+{
+    SnapshotTree then = *tree;
+    Snapshot hidden = *snapshot;
+    then.current = snapshot->id;
+    then.act = SNAPSHOT_NOTHING;
+    hidden.hidden = true;
+    return write_tree(&then, TREE_PREPARED, ret_error) && write_snapshot(&then, &hidden, PREPARED, ret_error);
+}
+
+/* The record first: with that alone the next vmd does the rest. */
+bool snapshot_hide_prepared(const SnapshotTree *tree, const Snapshot *snapshot, Error **ret_error)
+{
+    g_autofree char *from = snapshot_file(tree, snapshot, PREPARED), *to = snapshot_file(tree, snapshot, "snapshot");
+    g_autofree char *from_tree = g_build_filename(tree->dir, TREE_PREPARED, NULL), *to_tree = g_build_filename(tree->dir, TREE, NULL);
+    if (rename(from, to) < 0 || rename(from_tree, to_tree) < 0)
+        return error_set_errno(ret_error, errno, to, "it cannot be put in place");
+    return true;
+}
+
+void snapshot_forget_prepared(const SnapshotTree *tree, const Snapshot *snapshot)
+{
+    g_autofree char *path = snapshot_file(tree, snapshot, PREPARED), *path_tree = g_build_filename(tree->dir, TREE_PREPARED, NULL);
+    (void) unlink(path);
+    (void) unlink(path_tree);
+}
+
 void snapshot_remove(SnapshotTree *tree, Snapshot *snapshot)
 {
     /* The record last: what is left without the rest can still be deleted. */
     static const char *const suffixes[] = {"memory", "settings", "snapshot"};
+    snapshot_forget_prepared(tree, snapshot);
     for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++) {
         g_autofree char *path = snapshot_file(tree, snapshot, suffixes[i]);
         (void) unlink(path);
@@ -164,7 +208,7 @@ void snapshot_remove(SnapshotTree *tree, Snapshot *snapshot)
     g_ptr_array_remove(tree->all, snapshot);
     if (tree->all->len > 0)
         return;
-    g_autofree char *path = g_build_filename(tree->dir, "tree", NULL);
+    g_autofree char *path = g_build_filename(tree->dir, TREE, NULL);
     (void) unlink(path);
     (void) rmdir(tree->dir);
 }
@@ -215,7 +259,7 @@ static bool read_one(SnapshotTree *tree, const char *name, Error **ret_error)
 static void read_tree(SnapshotTree *tree)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autofree char *path = g_build_filename(tree->dir, "tree", NULL);
+    g_autofree char *path = g_build_filename(tree->dir, TREE, NULL);
     if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL))
         return;
     g_autofree char *act = g_key_file_get_string(file, TREE_GROUP, "Act", NULL);

@@ -70,6 +70,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SnapshotTree, snapshot_tree_free)
 /* Writes `current`, `last` and what is under way. */
 bool snapshot_tree_write(const SnapshotTree *tree, Error **ret_error);
 bool snapshot_write(const SnapshotTree *tree, const Snapshot *snapshot, Error **ret_error);
+
+/* Before the disks are frozen: what would be to be written if all else failed after that, when there may be no room for it. Then either
+ * puts it in place, the snapshot hidden and the disks made from it, or removes it. */
+bool snapshot_prepare_hidden(const SnapshotTree *tree, const Snapshot *snapshot, Error **ret_error);
+bool snapshot_hide_prepared(const SnapshotTree *tree, const Snapshot *snapshot, Error **ret_error);
+void snapshot_forget_prepared(const SnapshotTree *tree, const Snapshot *snapshot);
+
 /* Takes it out of the tree, and removes what it has in the tree's folder; its layers stay. */
 void snapshot_remove(SnapshotTree *tree, Snapshot *snapshot);
 

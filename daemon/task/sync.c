@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -43,4 +44,16 @@ int sync_begin(sd_event *event, int fd, SyncDone done, void *userdata, Task **re
     if (r < 0)
         sync_free(sync);
     return r;
+}
+
+#define ROOM_MIN (UINT64_C(1) << 20)
+
+void sync_explain(int fd, const char *thing, const char *what, const char *status, Error **ret_error)
+{
+    struct statvfs fs;
+    bool full = fstatvfs(fd, &fs) == 0 && (uint64_t) fs.f_bavail * fs.f_frsize < ROOM_MIN;
+    if (full)
+        error_set(ret_error, ERROR_NO_SPACE, thing, "Make room there", "no space is left where %s is written", what);
+    else
+        error_set(ret_error, ERROR_QEMU_FAILED, thing, "See 'vmctl log'", "QEMU could not write %s (%s)", what, status);
 }

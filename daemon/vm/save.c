@@ -110,7 +110,7 @@ static void on_failed(Save *save, const char *status)
     if (save->job->state == JOB_CANCELLING)
         error_set(&error, ERROR_CANCELLED, thing, NULL, "the save was cancelled");
     else
-        error_set(&error, ERROR_QEMU_FAILED, thing, "Look at the free space of the disk", "QEMU could not write its state (%s)", status);
+        sync_explain(save->fd, thing, "its state", status, &error);
     save_fail(save, error);
 }
 
