@@ -57,13 +57,18 @@ static void show(const Transfer *transfer, const Thread *thread, Bar *bar)
 static void wait_for_end(const Transfer *transfer, Thread *thread, int signals)
 {
     struct pollfd fds[] = {{.fd = thread->ended, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+    struct signalfd_siginfo info;
     Bar bar;
     bar_init(&bar, transfer->size > 0 ? (double) transfer->done / (double) transfer->size : 0);
     while (poll(fds, G_N_ELEMENTS(fds), (int) (BAR_EVERY / 1000)) >= 0 || errno == EINTR) {
         if (fds[0].revents)
             break;
-        if (fds[1].revents) {
-            fds[1].fd = -1;
+        if (fds[1].revents && read(signals, &info, sizeof info) == sizeof info) {
+            /* A server that is dead keeps the thread; who asks twice has no time for that. */
+            if (atomic_load(&thread->copy.cancelled)) {
+                bar_clear(&bar);
+                _exit(EXIT_INTERRUPTED);
+            }
             atomic_store(&thread->copy.cancelled, true);
         }
         if (atomic_load(&thread->copy.cancelled))
