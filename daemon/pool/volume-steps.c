@@ -95,11 +95,39 @@ static void add_import_steps(VolumeWork *work)
     script_add_question(worker_script(work->worker), "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_import_opened, work);
 }
 
+static void add_resize(VolumeWork *work)
+{
+    script_add_call(worker_script(work->worker), "block_resize", json_pack("{ss sI}", "node-name", "volume-node0", "size", (json_int_t) work->size));
+    script_add_call(worker_script(work->worker), "blockdev-del", json_pack("{ss}", "node-name", "volume-node0"));
+}
+
+/* What was cut off is zero when it is there again, and bitmaps that were cut off with it do not know: so they go, and with them the checkpoints of
+ * backups. */
+static bool on_shrink(const json_t *result, void *userdata, Error **ret_error)
+{
+    VolumeWork *work = userdata;
+    size_t i, j;
+    json_t *node, *bitmap;
+    json_array_foreach((json_t *) result, i, node) {
+        if (g_strcmp0(json_string_value(json_object_get(node, "node-name")), "volume-node0") != 0)
+            continue;
+        json_array_foreach(json_object_get(node, "dirty-bitmaps"), j, bitmap) {
+            json_t *name = json_object_get(bitmap, "name");
+            if (name)
+                script_add_call(worker_script(work->worker), "block-dirty-bitmap-remove", json_pack("{ss sO}", "node", "volume-node0", "name", name));
+        }
+    }
+    add_resize(work);
+    return true;
+}
+
 static void add_resize_steps(VolumeWork *work)
 {
     worker_add_image(work->worker, work->files->image, "volume");
-    script_add_call(worker_script(work->worker), "block_resize", json_pack("{ss sI}", "node-name", "volume-node0", "size", (json_int_t) work->size));
-    script_add_call(worker_script(work->worker), "blockdev-del", json_pack("{ss}", "node-name", "volume-node0"));
+    if (work->size < work->files->image->size)
+        script_add_question(worker_script(work->worker), "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_shrink, work);
+    else
+        add_resize(work);
 }
 
 /* After it was overwritten: an image of the same size with nothing in it. */
