@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "work.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -97,10 +98,21 @@ Qmp *backup_qmp(const BackupWork *work)
     return instance && instance->monitor_ready ? instance->qmp : NULL;
 }
 
+/* What the filter gives to read when it could not keep it (fix.c) is EACCES. */
+static Error *explain(const BackupWork *work, const Error *error)
+{
+    Error *explained = NULL;
+    if (!work->live || !work->copying || !strstr(error->cause, g_strerror(EACCES)))
+        return error_copy(error);
+    error_set(&explained, ERROR_NO_SPACE, work->copying->section, "Make room beside its image, and try again",
+        "what the guest has overwritten meanwhile could not be kept: its scratch file had no room, or did not answer");
+    return explained;
+}
+
 static void scripted(BackupWork *work, const Error *error)
 {
     if (error)
-        return backup_fail(work, error_copy(error));
+        return backup_fail(work, explain(work, error));
     work->scripted(work);
 }
 
