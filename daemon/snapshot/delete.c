@@ -267,6 +267,44 @@ static void begin_merge(SnapshotWork *work, Snapshot *snapshot, Snapshot *child)
         work_act(work, layer_open, on_opened);
 }
 
+/* A disk that the VM did not have at a snapshot stays as it is when that is gone back to, over what is no more in the line of those that
+ * the other disks come from; and so what a snapshot's files are needed for is asked of the files. */
+static void on_users(SnapshotWork *work)
+{
+    unsigned child_id;
+    Snapshot *snapshot = work->snapshot;
+    for (guint i = 0; i < work->layers->files->len; i++)
+        snapshot->passed_by |= ((const LayerFile *) work->layers->files->pdata[i])->shared;
+    if (snapshot->passed_by)
+        return merge_next(work);
+    if (snapshot_count_children(work->tree, snapshot, &child_id) == 0)
+        begin_removal(work, snapshot);
+    else
+        begin_merge(work, snapshot, child_id > 0 ? snapshot_find_id(work->tree, child_id) : NULL);
+}
+
+static void begin_look(SnapshotWork *work, const Snapshot *snapshot, bool alone, const Snapshot *child)
+{
+    fresh_layers(work);
+    for (guint i = 0; i < snapshot->layers->len; i++) {
+        const Layer *layer = snapshot->layers->pdata[i];
+        const char *upper = alone ? NULL : upper_path(child, layer);
+        LayerFile *file = layers_add(work->layers, layer->path, layer->frozen, layer->volume);
+        file->others = g_ptr_array_new_with_free_func(g_free);
+        if (!upper || !g_str_equal(upper, layer->path))
+            g_ptr_array_add(file->others, g_strdup(layer->path));
+        for (guint j = 0; j < work->tree->all->len; j++) {
+            const Snapshot *other = work->tree->all->pdata[j];
+            for (guint k = 0; other != snapshot && k < other->layers->len; k++) {
+                const Layer *one = other->layers->pdata[k];
+                if (g_str_equal(one->path, layer->path) && (!upper || !g_str_equal(upper, one->frozen)))
+                    g_ptr_array_add(file->others, g_strdup(one->frozen));
+            }
+        }
+    }
+    work_act(work, layer_find_users, on_users);
+}
+
 /* Where the last one was passed by. */
 static bool forget_act(SnapshotWork *work)
 {
@@ -298,11 +336,7 @@ static void merge_next(SnapshotWork *work)
         if (n > 1 || (n == 1 && !can_merge(snapshot, child)))
             continue;
         work->snapshot = snapshot;
-        if (n == 0)
-            begin_removal(work, snapshot);
-        else
-            begin_merge(work, snapshot, child);
-        return;
+        return begin_look(work, snapshot, n == 0, child);
     }
     if (!forget_act(work))
         return;

@@ -23,6 +23,8 @@ static void file_free(void *userdata)
     g_free(file->made);
     g_free(file->open);
     g_free(file->format);
+    if (file->others)
+        g_ptr_array_unref(file->others);
     g_free(file);
 }
 
@@ -198,6 +200,30 @@ void layer_remove(Layers *layers, LayerFile *file, Error **ret_error)
 {
     if (open_dir(file, ret_error) && unlinkat(file->dir_fd, base(file->frozen), 0) < 0 && errno != ENOENT)
         (void) error_set_errno(ret_error, errno, file->frozen, "it cannot be deleted");
+}
+
+/* One that cannot be read may be anything. */
+static bool is_over(const char *path, const struct stat *below)
+{
+    char magic[4];
+    const ImageSpec spec = {.path = path, .format = "qcow2", .read_only = true};
+    fd_cleanup int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return errno != ENOENT;
+    if (pread(fd, magic, sizeof magic, 0) == sizeof magic && memcmp(magic, "QFI\xfb", sizeof magic) != 0)
+        return false;
+    g_autoptr(Error) error = NULL;
+    g_autoptr(Image) image = image_open(&spec, &error);
+    return !image || (image->backing && image->backing->dev == below->st_dev && image->backing->inode == below->st_ino);
+}
+
+void layer_find_users(Layers *layers, LayerFile *file, Error **ret_error)
+{
+    struct stat st;
+    if (!file->others || !open_dir(file, ret_error) || fstatat(file->dir_fd, base(file->frozen), &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    for (guint i = 0; i < file->others->len && !file->shared; i++)
+        file->shared = is_over(file->others->pdata[i], &st);
 }
 
 void layers_run(void *userdata)

@@ -24,6 +24,8 @@ typedef struct LayerFile {
     int dir_fd, fd, read_fd; /* of the overlay */
     uint64_t dev, inode;     /* the same */
     uint64_t disk_dev, disk_inode; /* what has the disk's name when it is opened */
+    GPtrArray *others; /* char *: files that could be over the frozen one, beside the one that is known to be; NULL: none */
+    bool shared;       /* one of them is */
     mode_t mode;
     uid_t uid;
 } LayerFile;
@@ -51,6 +53,8 @@ void layer_undo(Layers *layers, LayerFile *file, Error **ret_error);     /* the 
 void layer_replace(Layers *layers, LayerFile *file, Error **ret_error);  /* `made` takes the place of path */
 void layer_settle(Layers *layers, LayerFile *file, Error **ret_error);   /* frozen takes the place of path */
 void layer_remove(Layers *layers, LayerFile *file, Error **ret_error);   /* frozen goes */
+
+void layer_find_users(Layers *layers, LayerFile *file, Error **ret_error); /* `shared` */
 
 /* In a thread: act, on volumes or on all others; stops at the first error. */
 void layers_run(void *layers);

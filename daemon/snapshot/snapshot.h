@@ -39,8 +39,8 @@ bool vm_check_unsnapped(const VM *vm, Error **ret_error);
 /* Of a VM that is to be deleted: what is left of snapshots that were deleted; its disks stay whole. ERROR_IN_USE: it has others. */
 bool vm_forget_snapshots(VM *vm, Error **ret_error);
 
-/* Whether a snapshot says that the file at `path`, which [SECTION] leads to, is a qcow2 image over it, whatever its name. */
-bool vm_disk_is_overlay(const SnapshotTree *tree, const char *section, const char *path);
+/* Whether a snapshot says that the disk at `path` is a qcow2 image over it, whatever its name. */
+bool vm_disk_is_overlay(const SnapshotTree *tree, const char *path);
 
 /* QEMU's events; true when it was for this work alone. */
 bool snapshot_event(SnapshotWork *work, const char *name, const json_t *data);

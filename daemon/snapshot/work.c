@@ -322,8 +322,7 @@ bool work_add_disks(SnapshotWork *work, const Settings *settings, Error **ret_er
         g_autofree char *path = manager_find_source(vm->manager, source, &volume, ret_error);
         if (!path)
             return false;
-        const Snapshot *current = snapshot_find_id(work->tree, work->tree->current);
-        bool overlay = current && vm_disk_is_overlay(work->tree, sections[i], path);
+        bool overlay = vm_disk_is_overlay(work->tree, path);
         const char *format = overlay ? "qcow2" : settings_get_string(settings, sections[i], "Format");
         const Layer *layer = snapshot_add_layer(work->snapshot, sections[i], path, format ?: g_str_has_suffix(path, ".qcow2") ? "qcow2" : "raw", volume);
         LayerFile *file = layers_add(work->layers, path, layer->frozen, volume);
@@ -372,12 +371,15 @@ SnapshotTree *vm_snapshots(const VM *vm, Error **ret_error)
     return snapshot_tree_load(dir, ret_error);
 }
 
-bool vm_disk_is_overlay(const SnapshotTree *tree, const char *section, const char *path)
+/* Whichever of them: the name of what was frozen is an overlay's from then on, also where the snapshot is none of those that the other disks
+ * come from. */
+bool vm_disk_is_overlay(const SnapshotTree *tree, const char *path)
 {
-    for (const Snapshot *s = snapshot_find_id(tree, tree->current); s; s = snapshot_find_id(tree, s->parent)) {
-        const Layer *layer = snapshot_find_layer(s, section);
-        if (layer)
-            return g_str_equal(layer->path, path);
+    for (guint i = 0; i < tree->all->len; i++) {
+        const Snapshot *snapshot = tree->all->pdata[i];
+        for (guint j = 0; j < snapshot->layers->len; j++)
+            if (g_str_equal(((const Layer *) snapshot->layers->pdata[j])->path, path))
+                return true;
     }
     return false;
 }

@@ -17,7 +17,6 @@
 
 typedef struct DiskSource {
     MachineDisk *disk; /* in parts.disks */
-    char *section;
     char *pool;        /* that has it; NULL: none. Then `path` is only its name until the pool runs */
     char *path, *format;
     ImageSpec spec;
@@ -38,7 +37,6 @@ typedef struct Sources {
 static void disk_source_free(void *userdata)
 {
     DiskSource *source = userdata;
-    g_free(source->section);
     g_free(source->pool);
     g_free(source->path);
     g_free(source->format);
@@ -175,7 +173,6 @@ static bool add_disk(Sources *sources, const Settings *settings, const char *sec
     DiskSource *source = g_new0(DiskSource, 1);
     g_ptr_array_add(sources->disks, source);
     source->disk = disk;
-    source->section = g_strdup(section);
     if (!name_split_source(text, &source->pool, &source->path))
         source->path = g_strdup(text);
     source->format = g_strdup(settings_get_string(settings, section, "Format"));
@@ -276,7 +273,7 @@ static void mark_overlays(SourcesOpening *opening)
 {
     for (guint i = 0; opening->snapshots && i < opening->sources->disks->len; i++) {
         DiskSource *source = opening->sources->disks->pdata[i];
-        if (vm_disk_is_overlay(opening->snapshots, source->section, source->path))
+        if (vm_disk_is_overlay(opening->snapshots, source->path))
             source->spec.format = "qcow2";
     }
 }
