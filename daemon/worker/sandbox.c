@@ -2,7 +2,6 @@
 #include "sandbox.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <systemd/sd-login.h>
 
@@ -30,8 +29,6 @@ ScopeJob *sandbox_start(Scopes *scopes, const SandboxSpec *spec, ScopeDone done,
         {"SystemCallFilter", 'F', .number = 1, .words = calls},
         {"SystemCallErrorNumber", 'i', .number = EPERM},
         {"TimeoutStopUSec", 't', .number = G_USEC_PER_SEC},
-        /* What it was writing is worth nothing to anybody, and a QEMU that is to quit in good order in the midst of a job may abort. */
-        {"KillSignal", 'i', .number = SIGKILL},
         {"OOMScoreAdjust", 'i', .number = 500},
     };
     const ServiceProperty system_only[] = {
