@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import socket
 import statistics
 import subprocess
 import time
@@ -169,3 +170,67 @@ def write_template(pid, path):
     recipes = [f"{fd}={recipe}" for fd, recipe in fd_recipes(words).items()]
     with open(path, "w") as file:
         file.write("\0".join([*recipes, "", *words]) + "\0")
+
+
+def words_of(name):
+    with open(f"/proc/{vm_property(name, 'QEMUProcess')}/cmdline") as file:
+        return file.read().rstrip("\0").split("\0")
+
+
+def by_hand(name, replace=lambda word: word):
+    """The command line of a VM that runs, for a QEMU that is started by hand: with names in place of descriptors, its monitor at
+    monitor_of(name) and nothing at other sockets. `replace` is asked first, of each word, and gives None for one that is to go, with the
+    option before it."""
+    words, pid, plain = words_of(name), vm_property(name, "QEMUProcess"), []
+    for word in map(replace, words):
+        if word is None:
+            plain.pop()
+            continue
+        word = re.sub(r"^/proc/self/fd/(\d+)$", lambda match: os.readlink(f"/proc/{pid}/fd/{match[1]}"), word)
+        word = re.sub(r"^socket,id=monitor,fd=\d+", f"socket,id=monitor,path={monitor_of(name)}", word)
+        plain.append(re.sub(r"^socket,id=([\w-]+),fd=.*", r"null,id=\1", word))
+    left = [word for word in plain if re.search(r"\bfd=\d|/proc/self/fd/|/dev/fdset/", word)]
+    if left:
+        raise RuntimeError(f"the bench cannot make these words of vmd's again: {left}")
+    return plain
+
+
+def monitor_of(name):
+    return f"/run/{name}.monitor"
+
+
+def connect(path):
+    """To a unix socket whose owner may not be there yet, or not listen."""
+    deadline = time.monotonic() + 60
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(60)
+        try:
+            connection.connect(path)
+            return connection
+        except OSError:
+            connection.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def let_go(name):
+    """Lets a QEMU go on that was started stopped, as vmd's are."""
+    path = monitor_of(name)
+    with connect(path) as monitor:
+        monitor.sendall(b'{"execute":"qmp_capabilities"}\n{"execute":"cont","id":"cont"}\n')
+        # Whoever hangs up before QEMU listens has said nothing.
+        if not any('"id": "cont"' in line for line in monitor.makefile()):
+            raise RuntimeError(f"the QEMU of {path} does not go on")
+
+
+def finish(samples, rows, about, as_text, as_markdown):
+    """What a bench prints, and leaves where its script looks."""
+    calm = f"{WAITS['calm']} of {sum(WAITS.values())} waits before samples found the processors idle"
+    about = f"{os.cpu_count()} processors, {about}; {calm}"
+    print(about, "", as_text(rows), sep="\n")
+    with open("/lab/share/samples.json", "w") as file:
+        file.write(samples.to_json() + "\n")
+    with open("/lab/share/table.md", "w") as file:
+        file.write(f"{about}\n\n{as_markdown(rows)}\n")
