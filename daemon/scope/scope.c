@@ -282,13 +282,14 @@ static int append_properties(sd_bus_message *m, const ScopeSpec *spec)
     r = sd_bus_message_open_container(m, 'v', "as");
     if (r < 0)
         return r;
-    r = sd_bus_message_append_strv(m, (char **) after);
-    if (r < 0)
-        return r;
-    r = sd_bus_message_close_container(m);
-    if (r < 0)
-        return r;
-    return sd_bus_message_close_container(m);
+    r = sd_bus_message_open_container(m, 'a', "s");
+    for (const char *const *unit = after; r >= 0 && *unit; unit++)
+        r = sd_bus_message_append(m, "s", *unit);
+    for (const char *const *unit = spec->after; r >= 0 && unit && *unit; unit++)
+        r = sd_bus_message_append(m, "s", *unit);
+    for (unsigned i = 0; r >= 0 && i < 3; i++)
+        r = sd_bus_message_close_container(m);
+    return r;
 }
 
 static bool append_property(sd_bus_message *m, const char *key, const char *value, Error **ret_error)

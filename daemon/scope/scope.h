@@ -44,6 +44,7 @@ typedef struct ScopeSpec {
     const Settings *settings; /* [Scope] is passed on, over the defaults */
     bool kvm;                 /* its processes need /dev/kvm */
     unsigned cpus;            /* virtual ones, each of which is a thread */
+    const char *const *after; /* units that it is ordered behind, beside those that all are; ends with NULL. NULL: none */
 } ScopeSpec;
 
 typedef struct ScopeJob ScopeJob;

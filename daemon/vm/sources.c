@@ -397,3 +397,19 @@ bool sources_take(void *data, MachineParts *parts, Error **ret_error)
     parts->credential_fds = g_steal_pointer(&sources->parts.credential_fds);
     return true;
 }
+
+GPtrArray *sources_mounts(Manager *manager, const Settings *settings)
+{
+    GPtrArray *units = g_ptr_array_new_with_free_func(g_free);
+    g_autofree const char **sections = settings_sections(settings, "Disk");
+    for (size_t i = 0; sections && sections[i]; i++) {
+        const char *source = settings_get_string(settings, sections[i], "Source");
+        g_autofree char *name = NULL, *volume = NULL;
+        const Pool *pool = source && name_split_source(source, &name, &volume) ? manager_find_pool(manager, name) : NULL;
+        char *unit = pool ? pool_unit(pool) : NULL;
+        if (unit)
+            g_ptr_array_add(units, unit);
+    }
+    g_ptr_array_add(units, NULL);
+    return units;
+}

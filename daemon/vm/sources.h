@@ -31,3 +31,6 @@ bool sources_take(void *data, MachineParts *parts, Error **ret_error);
 
 /* Closes what sources_take() gave; may be called twice. */
 void sources_close(MachineParts *parts);
+
+/* The mount units of the pools that its disks are in (char *, ends with NULL): at shutdown a VM ends before them. */
+GPtrArray *sources_mounts(Manager *manager, const Settings *settings);

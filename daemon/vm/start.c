@@ -423,6 +423,7 @@ static void make_scope(Start *start)
     Instance *instance = start->instance;
     g_autofree char *unit = vm_scope(vm);
     g_autofree char *description = vm->description ? g_strdup(vm->description) : g_strdup_printf("Virtual machine %s", vm->name);
+    g_autoptr(GPtrArray) mounts = sources_mounts(vm->manager, start->settings);
     Error *error = NULL;
     ScopeSpec spec = {
         .unit = unit,
@@ -433,6 +434,7 @@ static void make_scope(Start *start)
         .settings = start->settings,
         .kvm = instance->kvm,
         .cpus = vm->cpus,
+        .after = (const char *const *) mounts->pdata,
     };
     start->scope_job = scope_start(vm->manager->scopes, &spec, on_scope, start, &error);
     if (!start->scope_job) {
