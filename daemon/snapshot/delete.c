@@ -153,15 +153,34 @@ static void merge_open(SnapshotWork *work)
     merge_rest(work);
 }
 
-/* QEMU closes and reopens descriptors only while the guest runs, or is to go on. */
+static bool is_over(const LayerFile *upper, const LayerFile *lower)
+{
+    const Image *backing = upper->image->backing;
+    return backing && backing->dev == lower->image->dev && backing->inode == lower->image->inode;
+}
+
+/* The VM's disks come from it. */
+static bool in_line(const SnapshotWork *work)
+{
+    const Snapshot *s = snapshot_find_id(work->tree, work->tree->current);
+    while (s && s != work->snapshot)
+        s = snapshot_find_id(work->tree, s->parent);
+    return s != NULL;
+}
+
+/* What the record says is believed of files that are over each other. QEMU closes and reopens descriptors only while the guest runs, or
+ * is to go on. */
 static bool can_merge_now(const SnapshotWork *work)
 {
     const VM *vm = work->vm;
-    guint n = work->layers->files->len / 2;
+    GPtrArray *files = work->layers->files;
+    guint n = files->len / 2;
     for (guint i = 0; i < n; i++) {
-        bool lower = is_open(work, work->layers->files->pdata[i]), upper = is_open(work, work->layers->files->pdata[n + i]);
-        /* It has had another disk of this name since its start. */
-        if (lower != upper || (lower && (vm->instance->hotplug || !(vm->state == VM_RUNNING || work->paused))))
+        bool lower = is_open(work, files->pdata[i]), upper = is_open(work, files->pdata[n + i]);
+        /* Not where it has had another disk of this name since its start. */
+        if (lower != upper || !is_over(files->pdata[n + i], files->pdata[i]))
+            return false;
+        if (lower && (!in_line(work) || vm->instance->hotplug || !(vm->state == VM_RUNNING || work->paused)))
             return false;
     }
     return true;
@@ -210,19 +229,25 @@ static void begin_removal(SnapshotWork *work, const Snapshot *snapshot)
     work_act(work, layer_remove, on_files_done);
 }
 
-/* The file that is over this layer: that of the child, or the disk itself. */
-static const char *upper_path(const Snapshot *child, const Layer *layer)
+/* What the child has over this layer; NULL where it has been over another file, or the disk was not the VM's by then. */
+static const Layer *upper_layer(const Snapshot *child, const Layer *layer)
 {
     const Layer *upper = child ? snapshot_find_layer(child, layer->section) : NULL;
-    return upper ? upper->frozen : child ? NULL : layer->path;
+    return upper && g_str_equal(upper->path, layer->path) ? upper : NULL;
+}
+
+static const char *upper_path(const Snapshot *child, const Layer *layer)
+{
+    const Layer *upper = upper_layer(child, layer);
+    return upper ? upper->frozen : layer->path;
 }
 
 /* Whether a merge would change what others have in their headers: the format of what is behind them. */
 static bool can_merge(const Snapshot *snapshot, const Snapshot *child)
 {
-    for (guint i = 0; child && i < snapshot->layers->len; i++) {
-        const Layer *layer = snapshot->layers->pdata[i], *upper = snapshot_find_layer(child, layer->section);
-        if (!upper || !g_str_equal(layer->format, upper->format))
+    for (guint i = 0; i < snapshot->layers->len; i++) {
+        const Layer *layer = snapshot->layers->pdata[i], *upper = upper_layer(child, layer);
+        if (upper ? !g_str_equal(layer->format, upper->format) : access(layer->path, F_OK) < 0)
             return false;
     }
     return true;
@@ -230,14 +255,14 @@ static bool can_merge(const Snapshot *snapshot, const Snapshot *child)
 
 static void add_pair(SnapshotWork *work, const Layer *layer, const Snapshot *child, GPtrArray *uppers)
 {
-    const char *upper = upper_path(child, layer);
+    const char *path = upper_path(child, layer);
     /* A merge that was interrupted has settled this one already. */
     if (access(layer->frozen, F_OK) < 0) {
-        if (work->vm->instance && layer->top)
-            work_claim_merged(work, layer, upper, !child);
+        if (work->vm->instance)
+            work_claim_merged(work, layer, path);
         return;
     }
-    LayerFile *file = layers_add(work->layers, upper, layer->frozen, layer->volume);
+    LayerFile *file = layers_add(work->layers, path, layer->frozen, layer->volume);
     file->open = g_strdup(layer->frozen);
     file->format = g_strdup(layer->format);
     g_ptr_array_add(uppers, file);
@@ -313,7 +338,6 @@ static bool forget_act(SnapshotWork *work)
     if (work->tree->act != SNAPSHOT_MERGE || work->tree->all->len == 0)
         return true;
     work->tree->act = SNAPSHOT_NOTHING;
-    work->tree->paused = false;
     if (snapshot_tree_write(work->tree, &error))
         return true;
     work_fail(work, error);
@@ -360,6 +384,8 @@ void work_merge(SnapshotWork *work)
     work->undo = NULL;
     work->kept = work->snapshot;
     work->on_end = work_merge_ended;
+    if (work->vm->instance)
+        work_take_up_merge(work);
     /* Going back to one is not done before it is all done. */
     if (work->job->type == JOB_DELETE_SNAPSHOT)
         work->job->cancel = on_cancel;

@@ -21,18 +21,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "merge-record.h"
 #include "work.h"
 
 #define JOB_ID "vmd-merge"
 #define QMP_USEC (30 * G_USEC_PER_SEC)
 #define AGAIN_USEC (20 * 1000)
 #define AGAIN_MAX 500U
+#define FDS_MAX 64U /* of a set; it has two, or four after a merge that failed */
 
 typedef struct LiveMerge {
     LayerFile *lower, *upper;
     Layer *layer;
     void (*done)(SnapshotWork *work);
-    char *top;       /* what is to be closed in the end */
+    MergeRecord record;
     char *root;      /* what the device is on */
     char *below;     /* what the lower one is over; NULL: nothing */
     char *base_file; /* the lower one's file */
@@ -49,7 +51,7 @@ void live_merge_free(LiveMerge *merge)
 {
     if (!merge)
         return;
-    g_free(merge->top);
+    merge_record_clear(&merge->record);
     g_free(merge->root);
     g_free(merge->below);
     g_free(merge->base_file);
@@ -92,30 +94,28 @@ static void claim_lower(SnapshotWork *work, bool writes)
     claim(work, work->merge->layer, image->dev, image->inode, writes);
 }
 
-static void release_upper(SnapshotWork *work, const Layer *layer)
+static void release_upper(SnapshotWork *work, const MergeRecord *record)
 {
-    const ImageIdentity *upper = find_image(work, layer->top_dev, layer->top_inode);
+    const ImageIdentity *upper = find_image(work, record->top_dev, record->top_inode);
     GArray *images = work->vm->instance->images;
     if (upper)
         g_array_remove_index(images, (guint) (upper - &g_array_index(images, ImageIdentity, 0)));
 }
 
-void work_claim_merged(SnapshotWork *work, const Layer *layer, const char *path, bool active)
+void work_claim_merged(SnapshotWork *work, const Layer *layer, const char *path)
 {
+    g_auto(MergeRecord) record;
     struct stat st;
-    release_upper(work, layer);
-    if (path && stat(path, &st) == 0)
-        claim(work, layer, st.st_dev, st.st_ino, active);
+    merge_record_read(work->vm, &record);
+    if (record.snapshot != work->snapshot->id || !g_str_equal(record.section, layer->section))
+        return;
+    release_upper(work, &record);
+    if (stat(path, &st) == 0)
+        claim(work, layer, st.st_dev, st.st_ino, g_str_equal(path, layer->path));
+    merge_record_forget(work->vm);
 }
 
 /* ---- failure ---- */
-
-static void forget_nodes(SnapshotWork *work, Layer *layer)
-{
-    g_clear_pointer(&layer->top, g_free);
-    g_clear_pointer(&layer->base, g_free);
-    (void) snapshot_write(work->tree, work->snapshot, NULL);
-}
 
 /* It stays hidden, to be merged another time. */
 static void undo(SnapshotWork *work, Error *error)
@@ -127,12 +127,10 @@ static void undo(SnapshotWork *work, Error *error)
         vm_set_state(work->vm, VM_PAUSED, REASON_IO_ERROR, message);
     } else if (work->vm->instance) {
         work_go_on(work);
-        if (work->merge->layer) {
+        if (work->merge->layer)
             claim_lower(work, false);
-            forget_nodes(work, work->merge->layer);
-        }
+        merge_record_forget(work->vm);
         work->tree->act = SNAPSHOT_NOTHING;
-        work->tree->paused = false;
         (void) snapshot_tree_write(work->tree, NULL);
     }
     work_finish(work, error);
@@ -177,7 +175,7 @@ static unsigned set_of(const json_t *node)
 static bool on_old_nodes(const json_t *result, void *userdata, Error **ret_error)
 {
     SnapshotWork *work = userdata;
-    const char *top = work->merge->top;
+    const char *top = work->merge->record.top;
     g_autofree char *file = file_of(top);
     unsigned set = set_of(work_find_node(result, file));
     script_add_call(work->live, "blockdev-del", json_pack("{ss}", "node-name", top));
@@ -191,7 +189,6 @@ static bool on_old_nodes(const json_t *result, void *userdata, Error **ret_error
 static void take_out_layer(SnapshotWork *work)
 {
     LiveMerge *merge = work->merge;
-    merge->top = g_steal_pointer(&merge->layer->top);
     g_ptr_array_remove(work->snapshot->layers, merge->layer);
     merge->layer = NULL;
     (void) snapshot_write(work->tree, work->snapshot, NULL);
@@ -203,11 +200,10 @@ static void on_settled(SnapshotWork *work)
     work->layers->only = NULL;
     work->merge->pivoted = false;
     work_go_on(work);
-    release_upper(work, work->merge->layer);
+    release_upper(work, &work->merge->record);
     claim_lower(work, active);
-    work->tree->paused = false;
-    (void) snapshot_tree_write(work->tree, NULL);
     take_out_layer(work);
+    merge_record_forget(work->vm);
     work->live = script_new(work->vm->manager->event, JOB_ID);
     script_add_question(work->live, "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_old_nodes, work);
     script_run(work->live, work->vm->instance->qmp, on_cleaned, NULL, work);
@@ -258,7 +254,7 @@ static void copy_bitmaps(SnapshotWork *work)
 {
     const LiveMerge *merge = work->merge;
     json_t *actions = json_array();
-    bitmaps_copy(actions, merge->bitmaps, merge->layer->top, merge->layer->base);
+    bitmaps_copy(actions, merge->bitmaps, merge->record.top, merge->record.base);
     if (json_array_size(actions) > 0)
         (void) qmp_call(work->vm->instance->qmp, "transaction", json_pack("{sO}", "actions", actions), -1, QMP_USEC, NULL, NULL);
     json_decref(actions);
@@ -283,9 +279,9 @@ static void on_ready(void *userdata)
         return;
     work->merge->completing = true;
     work->paused = work->paused || work->vm->state == VM_RUNNING;
-    work->tree->paused = work->paused;
-    /* On disk before it is so. */
-    if (!snapshot_tree_write(work->tree, NULL) || qmp_call(work->vm->instance->qmp, "stop", NULL, -1, QMP_USEC, on_paused, work) < 0)
+    work->merge->record.paused = work->paused;
+    /* On record before it is so. */
+    if (!merge_record_write(work->vm, &work->merge->record, NULL) || qmp_call(work->vm->instance->qmp, "stop", NULL, -1, QMP_USEC, on_paused, work) < 0)
         script_cancel(work->live);
 }
 
@@ -313,7 +309,7 @@ static json_t *node_options(const SnapshotWork *work, bool file)
         return one;
     }
     json_t *one = blockdev_format(&image, "", 0, &options);
-    json_object_set_new(one, "node-name", json_string(merge->layer->base));
+    json_object_set_new(one, "node-name", json_string(merge->record.base));
     json_object_set_new(one, "file", json_string(merge->base_file));
     if (image.format == IMAGE_QCOW2)
         json_object_set_new(one, "backing", merge->below ? json_string(merge->below) : json_null());
@@ -328,7 +324,7 @@ static void add_reopen(SnapshotWork *work, bool file)
 static void add_commit(SnapshotWork *work)
 {
     const LiveMerge *merge = work->merge;
-    json_t *arguments = json_pack("{ss ss ss}", "device", merge->root, "top-node", merge->layer->top, "base-node", merge->layer->base);
+    json_t *arguments = json_pack("{ss ss ss}", "device", merge->root, "top-node", merge->record.top, "base-node", merge->record.base);
     g_autofree char *name = g_path_get_basename(merge->lower->path);
     if (merge->base_read_only)
         add_reopen(work, false);
@@ -354,7 +350,8 @@ static bool on_sets(const json_t *result, void *userdata, Error **ret_error)
         if (json_integer_value(json_object_get(set, "fdset-id")) != merge->set)
             continue;
         json_array_foreach(json_object_get(set, "fds"), j, one)
-            script_add_call(work->live, "remove-fd", json_pack("{si sI}", "fdset-id", (int) merge->set, "fd", json_integer_value(json_object_get(one, "fd"))));
+            if (j < FDS_MAX)
+                script_add_call(work->live, "remove-fd", json_pack("{si sI}", "fdset-id", (int) merge->set, "fd", json_integer_value(json_object_get(one, "fd"))));
     }
     add_commit(work);
     return true;
@@ -364,8 +361,8 @@ static bool on_nodes(const json_t *result, void *userdata, Error **ret_error)
 {
     SnapshotWork *work = userdata;
     LiveMerge *merge = work->merge;
-    const json_t *file = work_find_node(result, merge->base_file), *base = work_find_node(result, merge->layer->base);
-    const json_t *top = work_find_node(result, merge->layer->top);
+    const json_t *file = work_find_node(result, merge->base_file), *base = work_find_node(result, merge->record.base);
+    const json_t *top = work_find_node(result, merge->record.top);
     merge->set = set_of(file);
     if (!file || !base || !top || merge->set == 0)
         return error_set(ret_error, ERROR_QEMU_FAILED, merge->layer->section, NULL, "its block nodes are not what they were");
@@ -414,9 +411,11 @@ static bool has_node(GPtrArray *chain, const char *name)
 /* How many layers of this disk there are from what the VM's disks come from down to this snapshot. */
 static guint depth_of(const SnapshotWork *work)
 {
+    const Layer *layer = work->merge->layer;
     guint depth = 0;
     for (const Snapshot *s = snapshot_find_id(work->tree, work->tree->current); s; s = snapshot_find_id(work->tree, s->parent)) {
-        depth += snapshot_find_layer(s, work->merge->layer->section) != NULL;
+        const Layer *one = snapshot_find_layer(s, layer->section);
+        depth += one && g_str_equal(one->path, layer->path);
         if (s == work->snapshot)
             return depth;
     }
@@ -427,26 +426,30 @@ static bool on_graph(const json_t *result, void *userdata, Error **ret_error)
 {
     SnapshotWork *work = userdata;
     LiveMerge *merge = work->merge;
-    Layer *layer = merge->layer;
+    MergeRecord *record = &merge->record;
+    const Layer *layer = merge->layer;
     g_autoptr(GPtrArray) chain = find_chain(result, layer->section + strlen("Disk "));
-    /* By the QEMU of before, as far as this. */
-    merge->pivoted = layer->top && has_node(chain, layer->base) && !has_node(chain, layer->top);
+    /* Done already, for a vmd that was killed. */
+    merge->pivoted = record->snapshot > 0 && has_node(chain, record->base) && !has_node(chain, record->top);
     if (merge->pivoted)
         return true;
     work_go_on(work);
     guint depth = depth_of(work);
     if (depth == 0 || depth >= chain->len)
         return error_set(ret_error, ERROR_QEMU_FAILED, layer->section, NULL, "its QEMU has other images than the record says");
-    g_free(layer->top);
-    g_free(layer->base);
-    layer->top = g_strdup(chain->pdata[depth - 1]);
-    layer->base = g_strdup(chain->pdata[depth]);
-    layer->top_dev = merge->upper->image->dev;
-    layer->top_inode = merge->upper->image->inode;
+    merge_record_clear(record);
+    *record = (MergeRecord){
+        .snapshot = work->snapshot->id,
+        .section = g_strdup(layer->section),
+        .top = g_strdup(chain->pdata[depth - 1]),
+        .base = g_strdup(chain->pdata[depth]),
+        .top_dev = merge->upper->image->dev,
+        .top_inode = merge->upper->image->inode,
+    };
     merge->root = g_strdup(chain->pdata[0]);
     merge->below = depth + 1 < chain->len ? g_strdup(chain->pdata[depth + 1]) : NULL;
-    merge->base_file = file_of(layer->base);
-    if (!snapshot_write(work->tree, work->snapshot, ret_error))
+    merge->base_file = file_of(record->base);
+    if (!merge_record_write(work->vm, record, ret_error))
         return false;
     claim_lower(work, true);
     script_add_question(work->live, "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_nodes, work);
@@ -470,6 +473,9 @@ void work_merge_live(SnapshotWork *work, LayerFile *lower, LayerFile *upper, voi
         if (g_str_equal(layer->frozen, lower->frozen))
             merge->layer = layer;
     }
+    merge_record_read(work->vm, &merge->record);
+    if (merge->record.snapshot != work->snapshot->id || !g_str_equal(merge->record.section, merge->layer->section))
+        merge_record_clear(&merge->record);
     work->undo = undo;
     work->event = on_event;
     work->live = script_new(work->vm->manager->event, JOB_ID);
@@ -482,8 +488,6 @@ void work_merge_ended(SnapshotWork *work)
     LiveMerge *merge = work->merge;
     if (merge && merge->layer && access(merge->layer->frozen, F_OK) < 0)
         take_out_layer(work);
-    work->tree->paused = false;
-    (void) snapshot_tree_write(work->tree, NULL);
     work_finish(work, NULL);
 }
 
@@ -531,10 +535,16 @@ static void ask_for_job(SnapshotWork *work)
         cannot_ask(work, r);
 }
 
+void work_take_up_merge(SnapshotWork *work)
+{
+    g_auto(MergeRecord) record;
+    merge_record_read(work->vm, &record);
+    work->paused = record.paused;
+}
+
 void work_end_live_merge(SnapshotWork *work)
 {
     if (!work->vm->instance || !work->vm->instance->qmp)
         return cannot_ask(work, -ENOTCONN);
-    work->paused = work->tree->paused;
     ask_for_job(work);
 }

@@ -29,8 +29,6 @@ static void layer_free(void *userdata)
     g_free(layer->path);
     g_free(layer->frozen);
     g_free(layer->format);
-    g_free(layer->top);
-    g_free(layer->base);
     g_free(layer);
 }
 
@@ -121,7 +119,6 @@ static bool write_tree(const SnapshotTree *tree, const char *name, Error **ret_e
     g_key_file_set_uint64(file, TREE_GROUP, "Last", tree->last);
     g_key_file_set_string(file, TREE_GROUP, "Act", acts[tree->act]);
     g_key_file_set_uint64(file, TREE_GROUP, "Subject", tree->subject);
-    g_key_file_set_boolean(file, TREE_GROUP, "Paused", tree->paused);
     return write_key_file(file, path, ret_error);
 }
 
@@ -154,12 +151,6 @@ static bool write_snapshot(const SnapshotTree *tree, const Snapshot *snapshot, c
         g_key_file_set_boolean(file, layer->section, "Volume", layer->volume);
         g_key_file_set_uint64(file, layer->section, "OverlayDevice", layer->dev);
         g_key_file_set_uint64(file, layer->section, "OverlayInode", layer->inode);
-        if (layer->top && layer->base) {
-            g_key_file_set_string(file, layer->section, "MergeTop", layer->top);
-            g_key_file_set_string(file, layer->section, "MergeBase", layer->base);
-            g_key_file_set_uint64(file, layer->section, "MergeTopDevice", layer->top_dev);
-            g_key_file_set_uint64(file, layer->section, "MergeTopInode", layer->top_inode);
-        }
     }
     return write_key_file(file, path, ret_error);
 }
@@ -224,10 +215,6 @@ static bool read_layer(Snapshot *snapshot, GKeyFile *file, const char *section)
     layer->frozen = g_steal_pointer(&frozen);
     layer->dev = g_key_file_get_uint64(file, section, "OverlayDevice", NULL);
     layer->inode = g_key_file_get_uint64(file, section, "OverlayInode", NULL);
-    layer->top = g_key_file_get_string(file, section, "MergeTop", NULL);
-    layer->base = g_key_file_get_string(file, section, "MergeBase", NULL);
-    layer->top_dev = g_key_file_get_uint64(file, section, "MergeTopDevice", NULL);
-    layer->top_inode = g_key_file_get_uint64(file, section, "MergeTopInode", NULL);
     return true;
 }
 
@@ -266,7 +253,6 @@ static void read_tree(SnapshotTree *tree)
     tree->current = (unsigned) g_key_file_get_uint64(file, TREE_GROUP, "Current", NULL);
     tree->last = (unsigned) g_key_file_get_uint64(file, TREE_GROUP, "Last", NULL);
     tree->subject = (unsigned) g_key_file_get_uint64(file, TREE_GROUP, "Subject", NULL);
-    tree->paused = g_key_file_get_boolean(file, TREE_GROUP, "Paused", NULL);
     for (SnapshotAct a = 0; act && a < _SNAPSHOT_ACT_MAX; a++)
         if (g_str_equal(act, acts[a]))
             tree->act = a;

@@ -29,10 +29,6 @@ typedef struct Layer {
     char *format;  /* of that: "raw", "qcow2" */
     uint64_t dev, inode; /* of the overlay, while it is made: who has which name by then */
     bool volume;   /* in a pool: files there are vmd's to make; else its owner's */
-    /* While it is merged by the QEMU of a VM that runs: its block nodes of what is over it and of itself, else NULL; and which file the
-     * former is. */
-    char *top, *base;
-    uint64_t top_dev, top_inode;
 } Layer;
 
 typedef struct Snapshot {
@@ -59,7 +55,6 @@ typedef struct SnapshotTree {
     unsigned last;     /* id */
     SnapshotAct act;   /* under way, or was when vmd ended */
     unsigned subject;  /* its snapshot */
-    bool paused;       /* for that, by vmd: the VM is to go on */
 } SnapshotTree;
 
 /* Reads it; a VM without snapshots has an empty one. NULL and an Error where it cannot be read. */

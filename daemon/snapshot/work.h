@@ -97,11 +97,13 @@ void work_merge(SnapshotWork *work);
  * have been opened for writing. Then `done`; or the work fails, and all is as it was. */
 void work_merge_live(SnapshotWork *work, LayerFile *lower, LayerFile *upper, void (*done)(SnapshotWork *work));
 /* What a vmd that was killed has merged into what is now at `path`: what the instance has open. */
-void work_claim_merged(SnapshotWork *work, const Layer *layer, const char *path, bool active);
+void work_claim_merged(SnapshotWork *work, const Layer *layer, const char *path);
 /* The VM has ended meanwhile: the work ends, and the rest is merged another time. */
 void work_merge_ended(SnapshotWork *work);
 /* Ends that: false where it cannot be ended any more. */
 bool work_cancel_merge(SnapshotWork *work);
+/* Of a VM that runs: where an earlier one has left the guest paused it goes on after this one. */
+void work_take_up_merge(SnapshotWork *work);
 /* What a vmd that was killed had told QEMU is ended; a step of its own. */
 void work_end_live_merge(SnapshotWork *work);
 void live_merge_free(struct LiveMerge *merge);
