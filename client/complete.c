@@ -321,6 +321,8 @@ int verb_complete(Client *client)
         offer_verbs(current, group);
     else if (strcmp(verb->name, "tap") == 0 && previous[0] != '-' && strcmp(previous, verb->name) != 0)
         offer(current, "", "--", "", "the command comes next");
+    else if ((strcmp(verb->name, "backup") == 0 || strcmp(verb->name, "restore") == 0) && previous[0] != '-' && strcmp(previous, verb->name) != 0)
+        puts(":files"); /* the folder */
     else if (strcmp(verb->name, "insert") == 0 && previous[0] != '-' && strcmp(previous, verb->name) != 0) {
         offer_volumes(client, current, "", false);
         puts(":files");

@@ -47,7 +47,7 @@ const Verb verbs[] = {
 
     { "Their backups" },
     { "backup", 1, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME DIR", "Write what the disks hold to a folder, while the guest goes on", verb_backup },
-    { "backups", 1, 1, 0, "DIR", "List the backups in a folder", verb_backups },
+    { "backups", 1, 1, VERB_FILES, "DIR", "List the backups in a folder", verb_backups },
     { "restore", 2, 2, VERB_ACTS | VERB_NAMES, "NAME DIR", "Make a VM of its newest backup", verb_restore },
 
     { "Their settings" },
