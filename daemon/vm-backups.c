@@ -63,13 +63,12 @@ static bool begin(Manager *manager, sd_bus_message *m, VM *vm, BackupWish *wish,
     const CallOption pull[] = {{"since", 's', &since}, {"checkpoint", 's', &checkpoint}, {"quiesce", 's', &quiesce}, {NULL}};
     if (!call_options_read(m, wish->targets ? push : pull, ret_error))
         return false;
-    if (quiesce && !g_str_equal(quiesce, "auto") && !g_str_equal(quiesce, "yes") && !g_str_equal(quiesce, "no"))
-        return error_set(ret_error, ERROR_INVALID_SETTINGS, "quiesce", NULL, "it is auto, yes or no");
+    if (quiesce && !quiesce_mode_read(quiesce, &wish->quiesce, ret_error))
+        return false;
     if (wish->bandwidth > INT64_MAX)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, "bandwidth", NULL, "it cannot be meant");
     wish->since = since && *since ? since : NULL;
     wish->checkpoint = checkpoint && *checkpoint ? checkpoint : NULL;
-    wish->quiesce = quiesce ?: "auto";
     wish->caller = sd_bus_message_get_sender(m);
     LaterReply *later = reply_later(manager, m);
     if (vm_backup(vm, wish, on_begun, later, ret_error))

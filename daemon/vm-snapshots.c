@@ -24,19 +24,6 @@ static bool read_name(sd_bus_message *m, const char **ret, Error **ret_error)
     return r >= 0 || error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
 }
 
-static bool read_quiesce(const char *word, SnapshotQuiesce *ret, Error **ret_error)
-{
-    static const char *const words[_SNAPSHOT_QUIESCE_MAX] = {
-        [SNAPSHOT_QUIESCE_AUTO] = "auto", [SNAPSHOT_QUIESCE_YES] = "yes", [SNAPSHOT_QUIESCE_NO] = "no",
-    };
-    for (SnapshotQuiesce q = 0; q < _SNAPSHOT_QUIESCE_MAX; q++)
-        if (g_str_equal(word, words[q])) {
-            *ret = q;
-            return true;
-        }
-    return error_set(ret_error, ERROR_INVALID_SETTINGS, "quiesce", NULL, "it is auto, yes or no");
-}
-
 bool method_create_snapshot(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     VM *vm = object;
@@ -47,7 +34,7 @@ bool method_create_snapshot(Manager *manager, sd_bus_message *m, uid_t caller, v
     const char *job;
     if (!read_name(m, &wish.name, ret_error) || !call_options_read(m, options, ret_error))
         return false;
-    if (quiesce && !read_quiesce(quiesce, &wish.quiesce, ret_error))
+    if (quiesce && !quiesce_mode_read(quiesce, &wish.quiesce, ret_error))
         return false;
     if (description && (strlen(description) > DESCRIPTION_MAX || strpbrk(description, "\n\r")))
         return error_set(ret_error, ERROR_INVALID_SETTINGS, "description", NULL, "it is one line of at most %u bytes", DESCRIPTION_MAX);

@@ -18,6 +18,7 @@
 
 #include <jansson.h>
 
+#include "quiesce.h"
 #include "vm.h"
 
 typedef struct BackupWork BackupWork;
@@ -33,7 +34,7 @@ typedef struct BackupWish {
     int socket;             /* pull: a unix socket that listens; duplicated. Else -1 */
     const char *since;      /* a checkpoint; NULL: all of it */
     const char *checkpoint; /* that it becomes one; NULL: none */
-    const char *quiesce;    /* "auto", "yes", "no" */
+    QuiesceMode quiesce;
     const char *caller;     /* unique name on the bus: what it began goes with it */
     bool compress;
     uint64_t bandwidth;     /* bytes a second; 0: no limit */

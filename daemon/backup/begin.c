@@ -200,7 +200,7 @@ bool vm_backup(VM *vm, const BackupWish *wish, BackupBegun begun, void *userdata
     work->bandwidth = wish->bandwidth;
     work->since = g_strdup(wish->since);
     work->checkpoint = g_strdup(wish->checkpoint);
-    work->quiesce = g_strdup(wish->quiesce);
+    work->quiesce = wish->quiesce;
     if (!prepare(work, wish, ret_error)) {
         vm->backup = NULL;
         backup_free(work);

@@ -106,7 +106,7 @@ static void on_quiesced(bool frozen, const Error *why_not, void *userdata)
 {
     BackupWork *work = userdata;
     work->quiesced = frozen;
-    if (!frozen && g_str_equal(work->quiesce, "yes"))
+    if (!frozen && work->quiesce == QUIESCE_YES)
         return backup_fail(work, error_copy(why_not));
     hold(work);
 }
@@ -116,11 +116,11 @@ static void quiesce(BackupWork *work)
 {
     Error *error = NULL;
     bool runs = work->vm->state == VM_RUNNING;
-    if (runs && !g_str_equal(work->quiesce, "no")) {
+    if (runs && work->quiesce != QUIESCE_NO) {
         work->quiescing = vm_quiesce_begin(work->vm, on_quiesced, work);
         return;
     }
-    if (g_str_equal(work->quiesce, "yes")) {
+    if (work->quiesce == QUIESCE_YES) {
         error_set(&error, ERROR_GUEST_UNRESPONSIVE, work->vm->name, "Resume it first", "it is paused, so its agent cannot be asked");
         return backup_fail(work, error);
     }

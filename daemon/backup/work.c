@@ -70,7 +70,6 @@ void backup_free(BackupWork *work)
     g_ptr_array_unref(work->disks);
     g_free(work->since);
     g_free(work->checkpoint);
-    g_free(work->quiesce);
     close_fd(&work->socket);
     error_free(work->error);
     g_free(work);

@@ -8,7 +8,6 @@
 #include "instance.h"
 #include "machine.h"
 #include "manager.h"
-#include "quiesce.h"
 #include "script.h"
 #include "sources.h"
 #include "steps.h"
@@ -67,7 +66,7 @@ struct BackupWork {
     bool pull, compress;
     int socket;
     char *since, *checkpoint;
-    char *quiesce;         /* "auto", "yes", "no" */
+    QuiesceMode quiesce;
     uint64_t bandwidth;
     sd_bus_track *caller;
     BackupBegun begun;     /* NULL: it was told */

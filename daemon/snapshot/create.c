@@ -270,7 +270,7 @@ static void step_add(SnapshotWork *work)
 static void on_quiesced(bool frozen, const Error *why_not, void *userdata)
 {
     SnapshotWork *work = userdata;
-    if (!frozen && work->wish == SNAPSHOT_QUIESCE_YES)
+    if (!frozen && work->wish == QUIESCE_YES)
         return work_fail(work, error_copy(why_not));
     work->snapshot->quiesced = frozen;
     work->snapshot->unquiesced = frozen ? NULL : error_message(why_not);
@@ -282,7 +282,7 @@ static void on_quiesced(bool frozen, const Error *why_not, void *userdata)
 
 static void step_quiesce(SnapshotWork *work)
 {
-    if (work->wish == SNAPSHOT_QUIESCE_NO)
+    if (work->wish == QUIESCE_NO)
         return work_next(work);
     work->quiesce = vm_quiesce_begin(work->vm, on_quiesced, work);
 }
@@ -435,7 +435,7 @@ static bool check(VM *vm, const SnapshotWish *wish, const SnapshotTree *tree, Er
         return error_set(ret_error, ERROR_NOT_RUNNING, vm->name, NULL, "it does not run, so it has no memory to be kept");
     if (wish->memory && !vm_check_memory(vm, ret_error))
         return false;
-    if (wish->quiesce != SNAPSHOT_QUIESCE_YES || !vm->instance)
+    if (wish->quiesce != QUIESCE_YES || !vm->instance)
         return true; /* the file systems of one that does not run are as it left them */
     if (wish->memory)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, "quiesce", "Leave the memory out", "with its memory a guest goes on where it was, so nothing is frozen");

@@ -8,18 +8,16 @@
 
 #include <jansson.h>
 
+#include "quiesce.h"
 #include "tree.h"
 #include "vm.h"
 
 typedef struct SnapshotWork SnapshotWork;
 
-/* Whether the file systems of a guest that runs are frozen at that moment, where its memory is not kept. AUTO: where it can be. */
-typedef enum SnapshotQuiesce { SNAPSHOT_QUIESCE_AUTO, SNAPSHOT_QUIESCE_YES, SNAPSHOT_QUIESCE_NO, _SNAPSHOT_QUIESCE_MAX } SnapshotQuiesce;
-
 typedef struct SnapshotWish {
     const char *name, *description;
     bool memory; /* of a VM that runs: what is in its memory, too */
-    SnapshotQuiesce quiesce;
+    QuiesceMode quiesce; /* where its memory is not kept */
 } SnapshotWish;
 
 /* Each: false and an Error, or the path of a job, borrowed. */

@@ -44,7 +44,7 @@ struct SnapshotWork {
     bool paused;            /* by this work */
     bool cancelled;
     bool ended;             /* the instance has, while a thread runs */
-    SnapshotQuiesce wish;
+    QuiesceMode wish;
     Quiesce *quiesce;       /* the guest's file systems are frozen, or are to be */
     bool noded;             /* QEMU has nodes of the overlays, or some */
     bool frozen;            /* QEMU writes into the overlays */

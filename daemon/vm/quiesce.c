@@ -10,6 +10,19 @@
 #include "guest.h"
 #include "manager.h"
 
+bool quiesce_mode_read(const char *word, QuiesceMode *ret, Error **ret_error)
+{
+    static const char *const words[_QUIESCE_MODE_MAX] = {
+        [QUIESCE_AUTO] = "auto", [QUIESCE_YES] = "yes", [QUIESCE_NO] = "no",
+    };
+    for (QuiesceMode q = 0; q < _QUIESCE_MODE_MAX; q++)
+        if (g_str_equal(word, words[q])) {
+            *ret = q;
+            return true;
+        }
+    return error_set(ret_error, ERROR_INVALID_SETTINGS, "quiesce", NULL, "it is auto, yes or no");
+}
+
 #define STATUS_USEC (3 * G_USEC_PER_SEC)
 #define FREEZE_USEC (10 * G_USEC_PER_SEC) /* the guest writes all that is dirty */
 #define THAW_USEC (10 * G_USEC_PER_SEC)

@@ -12,6 +12,12 @@
 
 #include "instance.h"
 
+/* What callers want: when it can be, or else it is a failure, or not at all. */
+typedef enum QuiesceMode { QUIESCE_AUTO, QUIESCE_YES, QUIESCE_NO, _QUIESCE_MODE_MAX } QuiesceMode;
+
+/* "auto", "yes", "no"; ERROR_INVALID_SETTINGS. */
+bool quiesce_mode_read(const char *word, QuiesceMode *ret, Error **ret_error);
+
 typedef struct Quiesce Quiesce; /* what a holder has */
 
 /* Once, never from within vm_quiesce_begin(), and not at all when the holder has ended it or the instance has ended before. Not
