@@ -194,6 +194,24 @@ int copy_stream(int from, int to, CopyState *state)
     return S_ISREG(out.st_mode) && ftruncate(to, at) < 0 ? -errno : 0;
 }
 
+int copy_dig_holes(int fd, CopyState *state)
+{
+    g_autofree uint8_t *buffer = g_malloc(HOLE);
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    for (off_t at = 0; at < st.st_size; at += HOLE) {
+        if (atomic_load(&state->cancelled))
+            return -ECANCELED;
+        ssize_t n = pread(fd, buffer, HOLE, at);
+        if (n < 0)
+            return -errno;
+        if (is_zero(buffer, (size_t) n) && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, HOLE) < 0)
+            return errno == EOPNOTSUPP ? 0 : -errno;
+    }
+    return 0;
+}
+
 int copy_zeros(int fd, CopyState *state)
 {
     struct stat st;

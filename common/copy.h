@@ -26,5 +26,8 @@ int copy_share(int from, int to);
  * `to` is a file, which must be empty. A signal whose handler does not restart calls makes it look at `cancelled`. */
 int copy_stream(int from, int to, CopyState *state);
 
+/* Makes holes of what is zeros, where the file system can. */
+int copy_dig_holes(int fd, CopyState *state);
+
 /* Writes zeros over all that is there, without making the file larger, and onto the disk. */
 int copy_zeros(int fd, CopyState *state);

@@ -16,6 +16,7 @@
 
 #define VOLUME_MODE 0600
 #define SUM_PIECE (1024 * 1024)
+#define BLOCK 512U /* st_blocks counts these (stat(2)) */
 
 char *upload_name(const char *name, uid_t owner)
 {
@@ -300,10 +301,14 @@ void volume_files_verify(void *userdata)
     (void) (check_sums(files, &files->error) && (files->packed || check_image(files, &files->error)));
 }
 
-void volume_files_image(void *userdata)
+void volume_files_unpacked(void *userdata)
 {
     VolumeFiles *files = userdata;
-    (void) check_image(files, &files->error);
+    struct stat st;
+    /* gzip never does, the others always. */
+    bool full = fstat(files->fd, &st) >= 0 && (uint64_t) st.st_blocks * BLOCK >= (uint64_t) st.st_size;
+    if (check_image(files, &files->error) && full)
+        copied(files, copy_dig_holes(files->fd, &files->copy), "it cannot be read");
 }
 
 void volume_files_check(void *userdata)

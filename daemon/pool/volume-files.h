@@ -56,7 +56,7 @@ void volume_files_size(void *files);  /* of a raw one: sets its size, allocates 
 void volume_files_copy(void *files);  /* source into part, byte for byte */
 void volume_files_share(void *files); /* a raw source becomes the part at once, where their file system can */
 void volume_files_verify(void *files); /* the sums of what came; and of the part, unless that is yet to be unpacked, that it needs no other file */
-void volume_files_image(void *files);  /* the latter alone */
+void volume_files_unpacked(void *files); /* the latter alone; and what unpacked it may have left no holes */
 void volume_files_check(void *files); /* what was uploaded: that it is what its name says, and needs no other file */
 void volume_files_wipe(void *files);
 void volume_files_commit(void *files);

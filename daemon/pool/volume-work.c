@@ -181,7 +181,7 @@ static void on_unpacked(Unpack *unpack, const Error *error, void *userdata)
     if (error)
         fail(work, error_copy(error));
     else
-        begin_task(work, volume_files_image, on_looked_at, false);
+        begin_task(work, volume_files_unpacked, on_looked_at, false);
 }
 
 static void on_unpack_progress(Unpack *unpack, double progress, void *userdata)
