@@ -20,6 +20,21 @@ static int fail_room(int r, const char *what)
     return r == -ENOSPC || r == -EDQUOT ? report("%s: there is no room for all of it", what) : report_errno(r, "%s: it cannot be copied", what);
 }
 
+/* The descriptor that METHOD gives of a volume; the caller closes it. */
+static int call_for_file(Client *client, const char *pool, const char *volume, const char *method, int *ret_fd)
+{
+    g_autoptr(sd_bus_message) reply = NULL;
+    int fd;
+    int r = client_call(client, pool, POOL_INTERFACE, method, &reply, "s", volume);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_message_read(reply, "h", &fd);
+    if (r < 0)
+        return report_errno(r, "vmd: cannot read its answer");
+    *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return *ret_fd < 0 ? report_errno(errno, "Volume \"%s/%s\": its file cannot be had", pool, volume) : EXIT_DONE;
+}
+
 /* Since it was `before`. */
 static bool has_changed(int fd, const struct stat *before)
 {
@@ -51,18 +66,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(JobCall, job_call_clear)
 
 static int open_volume(Client *client, Download *download)
 {
-    g_autoptr(sd_bus_message) reply = NULL;
-    int fd;
-    int r = client_call(client, download->pool, POOL_INTERFACE, "OpenVolume", &reply, "s", download->volume);
-    if (r != EXIT_DONE)
-        return r;
-    r = sd_bus_message_read(reply, "h", &fd);
-    if (r < 0)
-        return report_errno(r, "vmd: cannot read its answer");
-    download->from = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (download->from < 0 || fstat(download->from, &download->source) < 0)
+    int r = call_for_file(client, download->pool, download->volume, "OpenVolume", &download->from);
+    if (r == EXIT_DONE && fstat(download->from, &download->source) < 0)
         return report_errno(errno, "Volume \"%s/%s\": its file cannot be read", download->pool, download->volume);
-    return EXIT_DONE;
+    return r;
 }
 
 /* Before vmd is asked for anything. */
@@ -250,20 +257,6 @@ static int name_volume(const Client *client, Upload *upload)
     return volume_split(word ? word : base, VOLUME_DEFAULT_POOL, &upload->pool, &upload->volume);
 }
 
-static int open_upload(Client *client, Upload *upload)
-{
-    g_autoptr(sd_bus_message) reply = NULL;
-    int fd;
-    int r = client_call(client, upload->pool, POOL_INTERFACE, "UploadVolume", &reply, "s", upload->volume);
-    if (r != EXIT_DONE)
-        return r;
-    r = sd_bus_message_read(reply, "h", &fd);
-    if (r < 0)
-        return report_errno(r, "vmd: cannot read its answer");
-    upload->to = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    return upload->to < 0 ? report_errno(errno, "Volume \"%s/%s\": its file cannot be written", upload->pool, upload->volume) : EXIT_DONE;
-}
-
 static void discard(Client *client, Upload *upload)
 {
     g_autofree char *path = kind_object(&kind_pool, upload->pool);
@@ -337,7 +330,7 @@ int verb_volume_upload(Client *client)
     if (r == EXIT_DONE && S_ISREG(upload.source.st_mode))
         r = check_format(&upload);
     if (r == EXIT_DONE)
-        r = open_upload(client, &upload);
+        r = call_for_file(client, upload.pool, upload.volume, "UploadVolume", &upload.to);
     if (r != EXIT_DONE)
         return r;
     upload.label = g_strdup_printf("%s/%s: uploading", upload.pool, upload.volume);
