@@ -250,6 +250,7 @@ static void on_new_gone(const Error *error, void *userdata)
     if (error) {
         g_autofree char *message = error_message(error);
         g_warning("VM %s: what was meant for [%s] stays open until the VM ends: %s", hotplug->vm->name, hotplug->section, message);
+        g_array_append_vals(own->before, own->now->data, own->now->len);
     }
     hotplug_removed(hotplug);
 }

@@ -146,7 +146,7 @@ static void on_medium(const Error *error, void *userdata)
 static void change_medium(VM *vm, const Settings *settings, const Settings *running)
 {
     g_autofree const char **sections = settings_sections(settings, "Disk");
-    for (size_t i = 0; sections && sections[i] && !vm->instance->hotplug; i++) {
+    for (size_t i = 0; sections && sections[i] && vm->instance->monitor_ready && !vm->instance->hotplug; i++) {
         if (!settings_section_origin(running, sections[i]) || !machine_disk_is_cdrom(running, sections[i]) || !machine_disk_is_cdrom(settings, sections[i]))
             continue;
         if (g_strcmp0(settings_get_string(settings, sections[i], "Source"), settings_get_string(running, sections[i], "Source")) == 0)

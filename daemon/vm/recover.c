@@ -156,4 +156,7 @@ void recover_monitor_ready(VM *vm)
     guest_find(vm->instance);
     backup_recover(vm);
     trays_find(vm->instance);
+    /* What was written into its file while vmd was away. */
+    if (vm->needs_restart)
+        vm_read_settings(vm);
 }

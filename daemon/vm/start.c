@@ -37,6 +37,7 @@
 #include "sources.h"
 #include "spawn.h"
 #include "steps.h"
+#include "trays.h"
 #include "value.h"
 
 /* systemd unloads the scope of an earlier run within milliseconds of its end; a start that follows waits that long. */
@@ -207,6 +208,8 @@ static void on_cont(Qmp *qmp, const json_t *result, const Error *error, void *us
     Start *start = userdata;
     if (error)
         return start_fail(start, error_copy(error));
+    if (start->restoring)
+        trays_find(start->instance);
     running(start);
 }
 
