@@ -120,12 +120,13 @@ void work_claim_merged(SnapshotWork *work, const Layer *layer, const char *path)
 /* It stays hidden, to be merged another time. */
 static void undo(SnapshotWork *work, Error *error)
 {
+    bool unknown = work->merge->completing && work->vm->instance && !work->vm->instance->monitor_ready;
     work->undo = NULL;
     if (work->vm->instance && work->merge->pivoted) {
         /* The record stays as it is: the next one tries again to put the name right, and then the guest goes on. */
         g_autofree char *message = error_message(error);
         vm_set_state(work->vm, VM_PAUSED, REASON_IO_ERROR, message);
-    } else if (work->vm->instance) {
+    } else if (work->vm->instance && !unknown) { /* else the next vmd asks its QEMU */
         work_go_on(work);
         if (work->merge->layer)
             claim_lower(work, false);
@@ -278,7 +279,8 @@ static void on_ready(void *userdata)
     if (work->merge->completing)
         return;
     work->merge->completing = true;
-    work->paused = work->paused || work->vm->state == VM_RUNNING;
+    /* It may be about to stop. */
+    work->paused = work->paused || work->vm->state != VM_PAUSED;
     work->merge->record.paused = work->paused;
     /* On record before it is so. */
     if (!merge_record_write(work->vm, &work->merge->record, NULL) || qmp_call(work->vm->instance->qmp, "stop", NULL, -1, QMP_USEC, on_paused, work) < 0)

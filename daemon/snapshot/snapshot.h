@@ -42,6 +42,8 @@ bool vm_disk_is_overlay(const SnapshotTree *tree, const char *path);
 
 /* QEMU's events; true when it was for this work alone. */
 bool snapshot_event(SnapshotWork *work, const char *name, const json_t *data);
+/* Whether nothing is lost by the VM's end. */
+bool snapshot_may_end(const SnapshotWork *work);
 /* The instance ends: what is asked of its QEMU has no answer any more. */
 void snapshot_instance_ending(SnapshotWork *work);
 /* The instance has ended, by this work's own doing or not. */

@@ -389,6 +389,11 @@ bool snapshot_event(SnapshotWork *work, const char *name, const json_t *data)
     return (work->live && script_event(work->live, name, data)) || (work->event && work->event(work, name, data));
 }
 
+bool snapshot_may_end(const SnapshotWork *work)
+{
+    return work->job->type == JOB_DELETE_SNAPSHOT;
+}
+
 void snapshot_instance_ending(SnapshotWork *work)
 {
     g_clear_pointer(&work->live, script_free);

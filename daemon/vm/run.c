@@ -163,16 +163,29 @@ bool vm_check_unworked(const VM *vm, Error **ret_error)
     return vm_check_unsnapping(vm, ret_error) && vm_check_unbacked(vm, ret_error);
 }
 
-bool vm_check_idle(VM *vm, Error **ret_error)
+/* Leaving out what is done to its snapshots. */
+static bool check_otherwise_idle(VM *vm, Error **ret_error)
 {
-    if (!vm_check_monitor(vm, ret_error) || !vm_check_unsnapping(vm, ret_error))
-        return false;
     if (vm->backup && backup_holds_guest(vm->backup))
         return vm_check_unbacked(vm, ret_error);
     if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
         return true;
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
     return error_set(ret_error, ERROR_BUSY, thing, "Wait for its job, or cancel it", "it is %s", vm_state_to_string(vm->state));
+}
+
+bool vm_check_idle(VM *vm, Error **ret_error)
+{
+    return vm_check_monitor(vm, ret_error) && vm_check_unsnapping(vm, ret_error) && check_otherwise_idle(vm, ret_error);
+}
+
+bool vm_check_stoppable(VM *vm, Error **ret_error)
+{
+    if (!vm_check_monitor(vm, ret_error))
+        return false;
+    if (!(vm->snapshot_work && snapshot_may_end(vm->snapshot_work)) && !vm_check_unsnapping(vm, ret_error))
+        return false;
+    return check_otherwise_idle(vm, ret_error);
 }
 
 bool vm_check_memory(const VM *vm, Error **ret_error)

@@ -114,7 +114,7 @@ static Stop *stop_new(VM *vm, bool reboot)
 
 bool vm_stop(VM *vm, const char **ret_job_path, Error **ret_error)
 {
-    if (!vm_check_idle(vm, ret_error))
+    if (!vm_check_stoppable(vm, ret_error))
         return false;
     Stop *stop = stop_new(vm, false);
     *ret_job_path = stop->job->path;
