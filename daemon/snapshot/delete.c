@@ -168,6 +168,15 @@ static bool in_line(const SnapshotWork *work)
     return s != NULL;
 }
 
+/* What is over the two gets another name of what is behind it, for which QEMU 7.2 must be able to write to it: where it cannot it crashes. So
+ * that must be the disk itself, or nothing. */
+static bool is_near(const SnapshotWork *work)
+{
+    unsigned child_id;
+    (void) snapshot_count_children(work->tree, work->snapshot, &child_id);
+    return child_id == 0 || child_id == work->tree->current;
+}
+
 /* What the record says is believed of files that are over each other. QEMU closes and reopens descriptors only while the guest runs, or
  * is to go on. */
 static bool can_merge_now(const SnapshotWork *work)
@@ -180,7 +189,7 @@ static bool can_merge_now(const SnapshotWork *work)
         /* Not where it has had another disk of this name since its start. */
         if (lower != upper || !is_over(files->pdata[n + i], files->pdata[i]))
             return false;
-        if (lower && (!in_line(work) || vm->instance->hotplug || !(vm->state == VM_RUNNING || work->paused)))
+        if (lower && (!in_line(work) || !is_near(work) || vm->instance->hotplug || !(vm->state == VM_RUNNING || work->paused)))
             return false;
     }
     return true;
