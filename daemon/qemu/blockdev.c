@@ -23,11 +23,18 @@ static const char *discard(const Image *image, const BlockdevOptions *options)
     return options->discard && !image->read_only ? "unmap" : "ignore";
 }
 
+/* QEMU 7.2 was seen to wait for ever for the end of a request while it opened an image with bitmaps, which it writes to then, in its main
+ * thread; and once for a CD, whose requests are that thread's, too. */
+static const char *aio(const Image *image, const BlockdevOptions *options)
+{
+    return options->io_uring && !image->has_bitmaps ? "io_uring" : "threads";
+}
+
 json_t *blockdev_file(const Image *image, const char *name, unsigned depth, unsigned set, const BlockdevOptions *options)
 {
     g_autofree char *node = blockdev_file_name(name, depth), *file = g_strdup_printf("/dev/fdset/%u", set);
     return json_pack("{ss ss ss ss ss sb so}", "driver", image->block_device ? "host_device" : "file", "node-name", node,
-        "filename", file, "aio", options->io_uring ? "io_uring" : "threads", "discard", discard(image, options), "read-only",
+        "filename", file, "aio", aio(image, options), "discard", discard(image, options), "read-only",
         image->read_only, "cache", cache(image, options));
 }
 

@@ -20,10 +20,12 @@
 #define QCOW2_VERSION 4
 #define QCOW2_SIZE 24
 #define QCOW2_INCOMPATIBLE 72
+#define QCOW2_AUTOCLEAR 88
 #define QCOW2_HEADER_LENGTH 100
 #define QCOW2_EXTENSION_END 0x00000000U
 #define QCOW2_EXTENSION_BACKING_FORMAT 0xe2792acaU
 #define QCOW2_INCOMPATIBLE_DATA_FILE (UINT64_C(1) << 2)
+#define QCOW2_AUTOCLEAR_BITMAPS UINT64_C(1)
 #define QCOW2_BACKING_NAME_MAX 1023
 #define HEAD_SIZE 65536
 #define HEAD_ALIGN 4096 /* for O_DIRECT */
@@ -221,6 +223,7 @@ static Image *open_chain(const ImageSpec *spec, unsigned depth, Error **ret_erro
         return NULL;
     if (image->format == IMAGE_QCOW2) {
         image->size = be64(head + QCOW2_SIZE);
+        image->has_bitmaps = be32(head + QCOW2_VERSION) >= 3 && n >= QCOW2_HEADER_LENGTH && (be64(head + QCOW2_AUTOCLEAR) & QCOW2_AUTOCLEAR_BITMAPS);
         g_autofree char *name = NULL, *format = NULL;
         if (!read_backing(image, head, (size_t) n, &name, &format, ret_error))
             return NULL;

@@ -35,6 +35,7 @@ typedef struct Image {
     int fd;        /* as QEMU writes or, when read_only, reads it */
     int read_fd;   /* the same file, O_RDONLY: QEMU reads the header of a writable image that way first; -1 when read_only */
     dev_t dev;
+    bool has_bitmaps; /* says the image: dirty bitmaps are stored in it */
     uint64_t size; /* what a guest sees, as the image says; may be a lie */
     ino_t inode;   /* identity, for "two VMs never write one image"; for a block device dev is st_rdev and inode 0 */
     struct Image *backing; /* read-only; NULL at the end of the chain */
