@@ -26,7 +26,9 @@ static void undo_live(const BackupWork *work, Qmp *qmp, const Disk *disk)
 {
     g_autofree char *id = machine_disk_id(disk->name), *device = g_strdup_printf("/machine/peripheral/%s", id);
     delete_node(qmp, disk, NODE_POINT);
-    call(qmp, "qom-set", json_pack("{ss ss ss}", "path", device, "property", "drive", "value", disk->node));
+    /* QEMU 7.2 aborts where it is told to do what is done. */
+    if (disk->filtered)
+        call(qmp, "qom-set", json_pack("{ss ss ss}", "path", device, "property", "drive", "value", disk->node));
     delete_node(qmp, disk, NODE_FILTER);
     delete_node(qmp, disk, NODE_SCRATCH);
     remove_bitmap(qmp, disk, BITMAP_COPY);
@@ -58,13 +60,8 @@ static void on_undone(Qmp *qmp, const json_t *result, const Error *error, void *
         backup_next(work);
 }
 
-void backup_undo(BackupWork *work)
+static void undo(BackupWork *work, Qmp *qmp)
 {
-    Qmp *qmp = backup_qmp(work);
-    work->undoing = true;
-    vm_quiesce_end(g_steal_pointer(&work->quiescing));
-    if (!qmp)
-        return backup_finish(work);
     for (guint i = 0; i < work->disks->len; i++) {
         const Disk *disk = work->disks->pdata[i];
         delete_node(qmp, disk, NODE_COPY);
@@ -88,6 +85,39 @@ void backup_undo(BackupWork *work)
     for (guint i = 0; work->live && i < work->disks->len * SETS_OF_DISK; i++)
         call(qmp, "remove-fd", json_pack("{si}", "fdset-id", (int) (work->sets + i)));
     int r = qmp_call(qmp, "query-status", NULL, -1, BACKUP_QMP_USEC, on_undone, work);
+    if (r < 0)
+        backup_finish(work);
+}
+
+static void on_blocks(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+{
+    BackupWork *work = userdata;
+    size_t i;
+    json_t *block;
+    json_array_foreach((json_t *) result, i, block) {
+        const char *node = json_string_value(json_object_get(json_object_get(block, "inserted"), "node-name"));
+        for (guint j = 0; node && j < work->disks->len; j++) {
+            Disk *disk = work->disks->pdata[j];
+            g_autofree char *filter = backup_node(disk, NODE_FILTER);
+            disk->filtered |= g_str_equal(node, filter);
+        }
+    }
+    if (backup_qmp(work))
+        undo(work, qmp);
+    else
+        backup_finish(work);
+}
+
+void backup_undo(BackupWork *work)
+{
+    Qmp *qmp = backup_qmp(work);
+    work->undoing = true;
+    vm_quiesce_end(g_steal_pointer(&work->quiescing));
+    if (!qmp)
+        return backup_finish(work);
+    if (!work->live)
+        return undo(work, qmp);
+    int r = qmp_call(qmp, "query-block", NULL, -1, BACKUP_QMP_USEC, on_blocks, work);
     if (r < 0)
         backup_finish(work);
 }

@@ -44,6 +44,7 @@ typedef struct Disk {
     char *node;      /* what the guest writes to */
     uint64_t size;
     bool has_bitmaps;
+    bool filtered;   /* the device is on the filter, as QEMU says when it is to be undone */
     char *since;     /* bitmap; NULL: all of it is copied */
     char *checkpoint; /* bitmap that it gets; NULL: none */
     GPtrArray *stale; /* bitmaps that go */

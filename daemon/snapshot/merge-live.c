@@ -39,6 +39,7 @@ typedef struct LiveMerge {
     char *below;     /* what the lower one is over; NULL: nothing */
     char *base_file; /* the lower one's file */
     bool direct, no_flush, base_read_only, file_read_only;
+    bool threads;    /* the lower one does not use io_uring, which QEMU does not tell (blockdev.c) */
     unsigned set;    /* of the lower one's descriptors */
     bool pivoted;    /* it is done, and the name is still to be put right */
     bool completing; /* and there is no way back */
@@ -210,11 +211,15 @@ static void on_settled(SnapshotWork *work)
     script_run(work->live, work->vm->instance->qmp, on_cleaned, NULL, work);
 }
 
+static void with_threads(SnapshotWork *work);
+
 static void on_committed(const Error *error, void *userdata)
 {
     SnapshotWork *work = userdata;
     g_clear_pointer(&work->live, script_free);
     work->soon = sd_event_source_disable_unref(work->soon);
+    if (error && !work->merge->threads && strstr(error->cause, "option 'aio'"))
+        return with_threads(work);
     if (error)
         return work_fail(work, error_copy(error));
     work->merge->pivoted = true;
@@ -301,7 +306,7 @@ static json_t *node_options(const SnapshotWork *work, bool file)
     g_autoptr(Settings) settings = settings_load(&vm_schema, running, NULL);
     const Image image = {.format = g_str_equal(merge->layer->format, "qcow2") ? IMAGE_QCOW2 : IMAGE_RAW, .direct = merge->direct};
     const BlockdevOptions options = {
-        .io_uring = work->vm->manager->io_uring,
+        .io_uring = work->vm->manager->io_uring && !merge->threads,
         .discard = !settings || settings_get_bool(settings, merge->layer->section, "Discard"),
         .no_flush = merge->no_flush,
     };
@@ -462,6 +467,18 @@ static void on_progress(double progress, void *userdata)
 {
     SnapshotWork *work = userdata;
     job_set_progress(work->job, progress);
+}
+
+/* Once more: nothing was changed by what was refused. */
+static void with_threads(SnapshotWork *work)
+{
+    LiveMerge *merge = work->merge;
+    merge->threads = true;
+    g_clear_pointer(&merge->bitmaps, json_decref);
+    g_clear_pointer(&merge->lower_node, json_decref);
+    work->live = script_new(work->vm->manager->event, JOB_ID);
+    script_add_question(work->live, "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_nodes, work);
+    script_run(work->live, work->vm->instance->qmp, on_committed, on_progress, work);
 }
 
 void work_merge_live(SnapshotWork *work, LayerFile *lower, LayerFile *upper, void (*done)(SnapshotWork *work))
