@@ -23,16 +23,20 @@ pool_fails() {
     [[ $output == *"org.vmd1.Error.$error: "* ]] || fail "$*: expected the error $error, got: $output"
 }
 
-job_ended() { grep -qE "JobRemoved \(uint32 $1, " "$work/signals"; }
+# A vmd that has just come counts from 1 again: what was said before the job began is not about it.
+job_mark=0
+since_mark() { tail -n "+$((job_mark + 1))" "$work/signals"; }
+job_ended() { since_mark | grep -E "JobRemoved \(uint32 $1, " > /dev/null; }
 
 # ended_as JOB: "'done', ''", or what else JobRemoved said of it.
 ended_as() {
     eventually 60 job_ended "$1"
-    sed -nE "s/.*JobRemoved \(uint32 $1, objectpath '[^']*', (.*)\)$/\1/p" "$work/signals"
+    since_mark | sed -nE "s/.*JobRemoved \(uint32 $1, objectpath '[^']*', (.*)\)$/\1/p"
 }
 
 # begin_job POOL METHOD ARGUMENT...: its number in $job.
 begin_job() {
+    job_mark=$(wc -l < "$work/signals")
     job=$(pool_call "$@") || fail "$*: no job"
     job=${job#*/job/}
     job=${job%%[!0-9]*}
@@ -59,3 +63,5 @@ no_part_files() { ! compgen -G "$pool/.*.part" > /dev/null; }
 no_workers() { [[ -z $(systemctl list-units --all --no-legend 'vmd-job-*') ]]; }
 
 call ListPools > /dev/null # vmd makes the folders when it starts
+default_runs() { [[ $(busctl --json=short get-property org.vmd1 /org/vmd1/pool/default org.vmd1.Pool State 2> /dev/null | jq -r .data) == running ]]; }
+eventually 10 default_runs
