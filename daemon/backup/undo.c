@@ -70,7 +70,7 @@ static void undo(BackupWork *work, Qmp *qmp)
     }
     /* As at the moment (fix.c). */
     bool runs = work->live && (work->was_running || work->vm->state == VM_RUNNING);
-    work->holding = runs && !work->was_running;
+    work->holding = runs && work->vm->state == VM_RUNNING;
     if (runs)
         call(qmp, "stop", NULL);
     for (guint i = 0; i < work->disks->len; i++) {
