@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Guard's arguments: what vmd-guard is executed with (guard/guard.h), for a start. Called by start.c only. */
+/* Guard's arguments: what vmd-guard is executed with (guard/guard.h), for a start. Called by launch.c only. */
 
 #include "command.h"
 #include "open.h"

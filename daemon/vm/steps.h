@@ -10,7 +10,7 @@ typedef struct Stop Stop;
 typedef struct Save Save;
 typedef struct Hotplug Hotplug;
 
-/* start.c */
+/* start.c, launch.c */
 void start_monitor_ready(Start *start);
 void start_monitor_closed(Start *start, const Error *error);
 void start_event(Start *start, const char *name, const json_t *data);
