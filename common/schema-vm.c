@@ -38,6 +38,11 @@ static const SettingKey keys[] = {
                 .summary = "The guest's memory."},
         {"VM", "Machine", SETTING_STRING, .max = 256, .option = "machine-type", .metavar = "TYPE",
                 .summary = "QEMU's machine type; unset, q35 on x86 and virt on ARM."},
+        {"VM", "Firmware", SETTING_ENUM, .words = "bios|uefi", .option = "firmware", .metavar = "NAME",
+                .summary = "What the machine boots by; unset, bios on x86, and elsewhere uefi where the host has it and Kernel= is "
+                           "not set."},
+        {"VM", "SecureBoot", SETTING_BOOL, "no", .option = "secure-boot", .metavar = "BOOL",
+                .summary = "Whether UEFI boots only what is signed by a key that it knows."},
         {"VM", "CPU", SETTING_STRING, .max = 1024, .option = "cpu", .metavar = "MODEL",
                 .summary = "QEMU's CPU model; unset, host under KVM and max under TCG."},
         {"VM", "Accelerator", SETTING_ENUM, "auto", "auto|kvm|tcg", .option = "accelerator",

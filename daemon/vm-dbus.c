@@ -18,6 +18,7 @@
 #include "instance.h"
 #include "method.h"
 #include "name.h"
+#include "nvram.h"
 #include "preview.h"
 #include "settings-dbus.h"
 #include "snapshot.h"
@@ -103,6 +104,7 @@ static bool delete_files(VM *vm, Error **ret_error)
     if (!settings_delete(path, ret_error))
         return false;
     vm_delete_saved(vm);
+    vm_delete_nvram(vm);
     /* Or it would be missed at each boot. */
     g_autofree char *service = name_to_service(vm->name);
     if (!vm->transient)

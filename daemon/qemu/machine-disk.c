@@ -7,6 +7,7 @@
 
 #include "blockdev.h"
 #include "machine-internal.h"
+#include "name.h"
 
 /* QEMU's own limit. */
 #define DISK_BANDWIDTH_MAX UINT64_C(1000000000000000)
@@ -54,7 +55,7 @@ static bool cache_is(const Settings *settings, const MachineDisk *disk, const ch
     return set && g_str_equal(set, mode);
 }
 
-static void add_node(Command *command, const char *from, json_t *node)
+void machine_add_node(Command *command, const char *from, json_t *node)
 {
     g_autofree char *text = json_dumps(node, JSON_COMPACT);
     json_decref(node);
@@ -62,17 +63,15 @@ static void add_node(Command *command, const char *from, json_t *node)
 }
 
 /* The last file of the chain first, since each names the next. */
-static void add_chain(Command *command, const MachineParts *parts, const MachineDisk *disk, const Image *image, unsigned depth,
-    const BlockdevOptions *options, unsigned *set)
+void machine_add_image(Command *command, const char *from, const char *stem, const Image *image, unsigned depth, const BlockdevOptions *options,
+    unsigned *set)
 {
-    const char *from = machine_origin(parts, disk->section, "Source");
-    g_autofree char *stem = machine_disk_stem(disk->name);
     if (image->backing)
-        add_chain(command, parts, disk, image->backing, depth + 1, options, set);
+        machine_add_image(command, from, stem, image->backing, depth + 1, options, set);
     unsigned mine = (*set)++;
     add_image_fds(command, from, image, mine);
-    add_node(command, from, blockdev_file(image, stem, depth, mine, options));
-    add_node(command, from, blockdev_format(image, stem, depth, options));
+    machine_add_node(command, from, blockdev_file(image, stem, depth, mine, options));
+    machine_add_node(command, from, blockdev_format(image, stem, depth, options));
 }
 
 /* Firmware and guest find all three on every machine: virtio for speed, sata because any installer has it. */
@@ -116,9 +115,12 @@ json_t *machine_disk_limits(const Settings *settings, const MachineDisk *disk, b
         "iops", (json_int_t) operations, "bps", (json_int_t) MIN(bytes, DISK_BANDWIDTH_MAX), "iops_rd", 0, "iops_wr", 0, "bps_rd", 0, "bps_wr", 0);
 }
 
-/* "disk-root", or "/machine/peripheral/disk-root/virtio-backend". */
+/* "disk-root", or "/machine/peripheral/disk-root/virtio-backend"; the NVRAM's is the second flash chip of the machine,
+ * "/machine/system.flash1". */
 bool machine_disk_is_device(const char *qdev, const char *name)
 {
+    if (g_str_equal(name, NVRAM_DISK))
+        return g_str_has_suffix(qdev, ".flash1");
     g_auto(GStrv) parts = g_strsplit(qdev, "/", -1);
     g_autofree char *id = machine_disk_id(name);
     return g_strv_contains((const char *const *) parts, id);
@@ -179,7 +181,6 @@ json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, D
 }
 
 typedef struct DiskSlots {
-    unsigned set;      /* next fdset */
     unsigned sata;     /* next port */
     unsigned ports;    /* of PCI Express, that disks have */
     bool scsi, iothread;
@@ -253,14 +254,16 @@ static bool add_disk_device(Command *command, const MachineParts *parts, const M
     return ok;
 }
 
-bool machine_add_disks(Command *command, const MachineParts *parts, Error **ret_error)
+bool machine_add_disks(Command *command, const MachineParts *parts, unsigned *set, Error **ret_error)
 {
-    DiskSlots slots = {.set = 1};
+    DiskSlots slots = {0};
     for (guint i = 0; i < parts->disks->len; i++) {
         const MachineDisk *disk = parts->disks->pdata[i];
         const BlockdevOptions options = machine_disk_options(parts->settings, disk, parts->io_uring);
+        const char *from = machine_origin(parts, disk->section, "Source");
+        g_autofree char *stem = machine_disk_stem(disk->name);
         if (disk->image)
-            add_chain(command, parts, disk, disk->image, 0, &options, &slots.set);
+            machine_add_image(command, from, stem, disk->image, 0, &options, set);
         if (!add_disk_device(command, parts, disk, &slots, ret_error))
             return false;
     }

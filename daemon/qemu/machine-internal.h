@@ -15,6 +15,12 @@ const char *machine_origin(const MachineParts *parts, const char *section, const
 /* The same of a machine that is to be, and that this QEMU has such ports. */
 bool machine_is_pcie(const MachineParts *parts);
 
-/* machine-disk.c, machine-interface.c */
-bool machine_add_disks(Command *command, const MachineParts *parts, Error **ret_error);
+/* An image and what is behind it as block nodes "STEM-node0" and so on, and their descriptors in sets from *set on. */
+void machine_add_image(Command *command, const char *from, const char *stem, const Image *image, unsigned depth, const BlockdevOptions *options,
+    unsigned *set);
+void machine_add_node(Command *command, const char *from, json_t *node);
+
+/* machine-firmware.c, machine-disk.c, machine-interface.c; *set: the next set of descriptors */
+void machine_add_firmware(Command *command, const MachineParts *parts, unsigned *set);
+bool machine_add_disks(Command *command, const MachineParts *parts, unsigned *set, Error **ret_error);
 bool machine_add_interfaces(Command *command, const MachineParts *parts, Error **ret_error);

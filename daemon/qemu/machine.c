@@ -191,6 +191,7 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
 {
     g_autoptr(Command) command = command_new();
     const Settings *s = parts->settings;
+    unsigned set = 1;
 
     command_add(command, machine_origin(parts, "QEMU", "Binary"), qemu_build_path(parts->build), NULL);
     add_identity(command, parts);
@@ -205,7 +206,8 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     add_kernel(command, parts);
     if (!add_credentials(command, parts, ret_error))
         return NULL;
-    if (!machine_add_disks(command, parts, ret_error) || !machine_add_interfaces(command, parts, ret_error))
+    machine_add_firmware(command, parts, &set);
+    if (!machine_add_disks(command, parts, &set, ret_error) || !machine_add_interfaces(command, parts, ret_error))
         return NULL;
     if (parts->incoming)
         command_add(command, "saved state", "-incoming", "defer", NULL);

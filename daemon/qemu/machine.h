@@ -59,6 +59,9 @@ typedef struct MachineParts {
     int kernel_fd, initrd_fd;
     bool incoming;    /* waits for a saved state, which comes over the monitor */
     GPtrArray *disks; /* MachineDisk */
+    Image *code;        /* UEFI's, with smm; NULL: the machine's own firmware */
+    bool smm;
+    MachineDisk *nvram; /* what UEFI keeps; not among the disks */
     GPtrArray *interfaces; /* MachineInterface; may be NULL */
     GArray *credential_fds; /* int: a string for the guest each; may be NULL */
 } MachineParts;
@@ -68,6 +71,10 @@ Command *machine_command(const MachineParts *parts, Error **ret_error);
 /* The full name of the machine type that the settings ask for ("pc-q35-7.2"); static or the build's. NULL
  * and an Error where this QEMU has none such. */
 const char *machine_type(const Settings *settings, const QemuBuild *build, Error **ret_error);
+
+/* What the machine boots by, of the settings Firmware= and SecureBoot=; the last one: by UEFI if the host has it. */
+typedef enum FirmwareKind { FIRMWARE_BIOS, FIRMWARE_UEFI, FIRMWARE_UEFI_IF_THERE } FirmwareKind;
+FirmwareKind machine_firmware(const Settings *settings, const QemuBuild *build);
 
 /* Whether its devices are on PCI Express, where only what is behind a port comes and goes. `type`: the full name. */
 bool machine_type_is_pcie(const char *type);
@@ -83,7 +90,7 @@ DiskBus machine_disk_bus(const Settings *settings, const MachineDisk *disk, bool
 BlockdevOptions machine_disk_options(const Settings *settings, const MachineDisk *disk, bool io_uring);
 json_t *machine_disk_device(const Settings *settings, const MachineDisk *disk, DiskBus bus, Error **ret_error);
 char *machine_disk_id(const char *name); /* "disk-root"; the caller frees */
-/* Whether what query-block has as "qdev", a device's id or the path of what is in it, is the disk's. */
+/* Whether what query-block has as "qdev", a device's id or the path of what is in it, is the disk's, or the NVRAM's (NVRAM_DISK). */
 bool machine_disk_is_device(const char *qdev, const char *name);
 /* What its block nodes are named after: its name where QEMU can have a node of that name, else one made from it. The caller frees. */
 char *machine_disk_stem(const char *name);

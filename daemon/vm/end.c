@@ -9,6 +9,7 @@
 #include "backup.h"
 #include "instance.h"
 #include "manager.h"
+#include "nvram.h"
 #include "snapshot.h"
 #include "steps.h"
 
@@ -62,6 +63,7 @@ void vm_settle(VM *vm)
     if (vm->transient && vm->state != VM_SAVED) {
         g_autofree char *path = vm_settings_path(vm);
         (void) unlink(path);
+        vm_delete_nvram(vm);
         vm->defined = false;
     } else if (vm->defined)
         vm_read_settings(vm);

@@ -12,6 +12,7 @@
 #include "claims.h"
 #include "cleanup.h"
 #include "manager.h"
+#include "nvram.h"
 #include "sources.h"
 
 void opened_init(Opened *opened)
@@ -39,6 +40,7 @@ void opened_close(Opened *opened)
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
         close_fd(fds[i]);
     sources_close(&opened->parts);
+    nvram_close(&opened->parts);
     g_clear_pointer(&opened->parts.interfaces, g_ptr_array_unref);
 }
 

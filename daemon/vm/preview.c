@@ -3,6 +3,7 @@
 
 #include "interfaces.h"
 #include "manager.h"
+#include "nvram.h"
 #include "questions.h"
 #include "sources.h"
 
@@ -15,6 +16,7 @@ typedef struct Preview {
     sd_id128_t uuid;
     Settings *settings;
     Questions *questions;
+    NvramOpening *nvram;
     const Answers *answers; /* the questions' */
     PreviewDone done;
     void *userdata;
@@ -25,6 +27,7 @@ static void finish(Preview *preview, Command *command, const Error *error)
     preview->done(command, error, preview->userdata);
     settings_free(preview->settings);
     questions_free(preview->questions);
+    nvram_free(preview->nvram);
     g_free(preview->name);
     g_free(preview);
 }
@@ -55,26 +58,50 @@ static void on_sources(void *data, void *userdata)
     g_autoptr(Command) command = NULL;
     char uuid[SD_ID128_UUID_STRING_MAX];
     if (sources_take(data, &parts, &error) &&
-        interfaces_preview(sd_id128_to_uuid_string(preview->uuid, uuid), preview->settings, &parts, &error))
+        interfaces_preview(sd_id128_to_uuid_string(preview->uuid, uuid), preview->settings, &parts, &error)) {
+        if (preview->nvram)
+            nvram_take(preview->nvram, &parts);
         command = make_command(preview, &parts, &error);
+    }
     sources_close(&parts);
+    nvram_close(&parts);
     g_clear_pointer(&parts.interfaces, g_ptr_array_unref);
     finish(preview, command, error);
+}
+
+static VM *find_vm(const Preview *preview, Error **ret_error)
+{
+    VM *vm = manager_find_vm(preview->manager, preview->name);
+    if (!vm)
+        error_set(ret_error, ERROR_NO_SUCH_VM, preview->name, NULL, "it has been deleted");
+    return vm;
+}
+
+static void on_nvram(const Error *error, void *userdata)
+{
+    Preview *preview = userdata;
+    g_autoptr(Error) failed = NULL;
+    SourcesOpening *opening;
+    if (error)
+        return finish(preview, NULL, error);
+    const VM *vm = find_vm(preview, &failed);
+    if (!vm || !sources_open(vm, preview->settings, (uid_t) -1, SOURCES_USEC, on_sources, preview, &opening, &failed))
+        finish(preview, NULL, failed);
 }
 
 static void on_answers(const Answers *answers, const Error *error, void *userdata)
 {
     Preview *preview = userdata;
     g_autoptr(Error) failed = NULL;
-    VM *vm = manager_find_vm(preview->manager, preview->name);
-    SourcesOpening *opening;
     if (error)
         return finish(preview, NULL, error);
     preview->answers = answers;
-    if (!vm)
-        error_set(&failed, ERROR_NO_SUCH_VM, preview->name, NULL, "it has been deleted");
-    if (!vm || !sources_open(vm, preview->settings, (uid_t) -1, SOURCES_USEC, on_sources, preview, &opening, &failed))
-        finish(preview, NULL, failed);
+    const VM *vm = find_vm(preview, &failed);
+    const char *machine = vm ? machine_type(preview->settings, answers->build, &failed) : NULL;
+    if (!machine || !nvram_open(vm, preview->settings, answers->build, machine, false, on_nvram, preview, &preview->nvram, &failed))
+        return finish(preview, NULL, failed);
+    if (!preview->nvram)
+        on_nvram(NULL, preview);
 }
 
 bool vm_preview(VM *vm, PreviewDone done, void *userdata, Error **ret_error)

@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "interfaces.h"
+#include "nvram.h"
 #include "open.h"
 #include "questions.h"
 #include "scope.h"
@@ -21,6 +22,8 @@ struct Start {
     SourcesOpening *sources; /* while they are being opened */
     Interfaces *interfaces; /* NULL: none */
     bool interfaces_open;
+    NvramOpening *nvram; /* NULL: no UEFI */
+    bool nvram_open;
     Error *error;      /* why it fails; set once */
     VMDone done;
     void *userdata;

@@ -5,7 +5,8 @@
  *     vm_start    check the settings, make the run-time folder     no waiting
  *     questions   what can this QEMU do, does KVM run a guest      waits only the first time
  *     on_answers  images and kernel, as the owner: descriptors     in a thread
- *                 interfaces: ports on networks, their taps        both at once
+ *                 interfaces: ports on networks, their taps        all at once
+ *                 UEFI: firmware and NVRAM, made at the first      in threads, once a Worker
  *     open_rest   sockets, the command line                        no waiting
  *                 and on in launch.c:
  *     launch      make the cgroup, have the guard born             vmd-spawn answers at once
@@ -22,10 +23,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "claims.h"
 #include "cleanup.h"
 #include "guard.h"
 #include "machine.h"
 #include "manager.h"
+#include "name.h"
 #include "spawn.h"
 #include "start-internal.h"
 
@@ -45,6 +48,7 @@ void start_free(Start *start)
     questions_free(start->questions);
     sources_abandon(start->sources);
     interfaces_free(start->interfaces);
+    nvram_free(start->nvram);
     scope_job_forget(start->scope_job);
     sd_event_source_disable_unref(start->timer);
     sd_event_source_disable_unref(start->cancel);
@@ -174,7 +178,7 @@ static void open_rest(Start *start)
 {
     Instance *instance = start->instance;
     Error *error = NULL;
-    if (start->sources || (start->interfaces && !start->interfaces_open) || start->error)
+    if (start->sources || (start->interfaces && !start->interfaces_open) || (start->nvram && !start->nvram_open) || start->error)
         return;
     if (start->interfaces)
         interfaces_take(start->interfaces, &start->opened.parts);
@@ -210,6 +214,20 @@ static void on_interfaces(const Error *error, void *userdata)
     open_rest(start);
 }
 
+static void on_nvram(const Error *failed, void *userdata)
+{
+    Start *start = userdata;
+    MachineParts *parts = &start->opened.parts;
+    Error *error = NULL;
+    if (failed)
+        return start_fail(start, error_copy(failed));
+    nvram_take(start->nvram, parts);
+    if (parts->nvram && !claim_disk(start->vm, NVRAM_DISK, parts->nvram->image, &error))
+        return start_fail(start, error);
+    start->nvram_open = true;
+    open_rest(start);
+}
+
 static void on_answers(const Answers *answers, const Error *unanswered, void *userdata)
 {
     Start *start = userdata;
@@ -224,7 +242,9 @@ static void on_answers(const Answers *answers, const Error *unanswered, void *us
     instance->version = g_strdup(qemu_build_version(start->build));
 
     uint64_t limit = settings_get_number(start->settings, "VM", "StartTimeout");
-    if (!sources_open(start->vm, start->settings, instance->uid, limit, on_sources, start, &start->sources, &error) ||
+    const char *machine = start->saved_machine ?: machine_type(start->settings, start->build, &error);
+    if (!machine || !nvram_open(start->vm, start->settings, start->build, machine, true, on_nvram, start, &start->nvram, &error) ||
+        !sources_open(start->vm, start->settings, instance->uid, limit, on_sources, start, &start->sources, &error) ||
         !interfaces_open(start->vm, start->settings, on_interfaces, start, &start->interfaces, &error))
         start_fail(start, error);
 }

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "firmware.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+#define DESCRIPTOR_MAX (1024U * 1024U)
+#define DESCRIPTORS_MAX 256U
+
+void firmware_free(Firmware *firmware)
+{
+    if (!firmware)
+        return;
+    g_free(firmware->descriptor);
+    g_free(firmware->code);
+    g_free(firmware->code_format);
+    g_free(firmware->template);
+    g_free(firmware->template_format);
+    g_free(firmware);
+}
+
+char **firmware_folders(bool user)
+{
+    GStrvBuilder *folders = g_strv_builder_new();
+    g_strv_builder_add_many(folders, "/usr/share/qemu/firmware", "/etc/qemu/firmware", NULL);
+    if (user) {
+        g_autofree char *own = g_build_filename(g_get_user_config_dir(), "qemu", "firmware", NULL);
+        g_strv_builder_add(folders, own);
+    }
+    char **all = g_strv_builder_end(folders);
+    g_strv_builder_unref(folders);
+    return all;
+}
+
+const char *firmware_package(const char *architecture)
+{
+    if (g_str_equal(architecture, "x86_64") || g_str_equal(architecture, "i386"))
+        return "Install the package with UEFI firmware: ovmf on Debian, edk2-ovmf on Fedora";
+    if (g_str_equal(architecture, "aarch64") || g_str_equal(architecture, "arm"))
+        return "Install the package with UEFI firmware: qemu-efi-aarch64 on Debian, edk2-aarch64 on Fedora";
+    return NULL;
+}
+
+/* ---- one descriptor ---- */
+
+static bool has_word(const json_t *array, const char *word)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach((json_t *) array, i, one)
+        if (g_strcmp0(json_string_value(one), word) == 0)
+            return true;
+    return false;
+}
+
+static bool is_for_machine(const json_t *targets, const FirmwareWish *wish)
+{
+    size_t i, j;
+    json_t *target, *pattern;
+    json_array_foreach((json_t *) targets, i, target) {
+        if (g_strcmp0(json_string_value(json_object_get(target, "architecture")), wish->architecture) != 0)
+            continue;
+        json_array_foreach(json_object_get(target, "machines"), j, pattern)
+            if (json_is_string(pattern) && g_pattern_match_simple(json_string_value(pattern), wish->machine))
+                return true;
+    }
+    return false;
+}
+
+/* {"filename": ..., "format": ...}: new strings. */
+static bool read_file(const json_t *mapping, const char *key, char **ret_path, char **ret_format)
+{
+    const json_t *file = json_object_get(mapping, key);
+    const char *path = json_string_value(json_object_get(file, "filename")), *format = json_string_value(json_object_get(file, "format"));
+    if (!path || !g_path_is_absolute(path) || !format)
+        return false;
+    *ret_path = g_strdup(path);
+    *ret_format = g_strdup(format);
+    return true;
+}
+
+/* Code and variables in two flash chips. Others there are keep no variables, or keep them in the code's file: their mapping is not understood
+ * here, which is no fault of theirs. */
+static bool is_split_flash(const json_t *mapping)
+{
+    const char *device = json_string_value(json_object_get(mapping, "device")), *mode = json_string_value(json_object_get(mapping, "mode"));
+    return g_strcmp0(device, "flash") == 0 && (!mode || g_str_equal(mode, "split"));
+}
+
+/* What fits, the better the smaller; -1: nothing. One that has Secure Boot but no keys lets in all as well, and wants SMM for
+ * nothing. */
+static int rate(const json_t *descriptor, const FirmwareWish *wish)
+{
+    const json_t *features = json_object_get(descriptor, "features");
+    bool secure = has_word(features, "secure-boot"), enrolled = has_word(features, "enrolled-keys");
+    if (!has_word(json_object_get(descriptor, "interface-types"), "uefi") || !is_split_flash(json_object_get(descriptor, "mapping")) ||
+        !is_for_machine(json_object_get(descriptor, "targets"), wish))
+        return -1;
+    if (wish->secure_boot)
+        return secure && enrolled ? 0 : -1;
+    return enrolled ? -1 : secure;
+}
+
+static bool is_understood(const json_t *descriptor)
+{
+    const json_t *targets = json_object_get(descriptor, "targets"), *features = json_object_get(descriptor, "features");
+    return json_is_object(descriptor) && json_is_array(json_object_get(descriptor, "interface-types")) && json_is_array(targets) &&
+        json_is_array(features) && json_is_string(json_object_get(json_object_get(descriptor, "mapping"), "device"));
+}
+
+static Firmware *read_firmware(const char *path, const json_t *descriptor)
+{
+    g_autoptr(Firmware) firmware = g_new0(Firmware, 1);
+    const json_t *mapping = json_object_get(descriptor, "mapping");
+    firmware->descriptor = g_strdup(path);
+    firmware->smm = has_word(json_object_get(descriptor, "features"), "requires-smm");
+    if (!read_file(mapping, "executable", &firmware->code, &firmware->code_format) ||
+        !read_file(mapping, "nvram-template", &firmware->template, &firmware->template_format))
+        return NULL;
+    return g_steal_pointer(&firmware);
+}
+
+/* ---- the folders ---- */
+
+/* NULL: it cannot be read. What is no regular file, such as a link to /dev/null, is empty. */
+static char *read_text(const char *path, size_t *ret_size)
+{
+    fd_cleanup int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size > (off_t) DESCRIPTOR_MAX)
+        return NULL;
+    size_t size = 0, total = S_ISREG(st.st_mode) ? (size_t) st.st_size : 0;
+    g_autofree char *text = g_malloc(total + 1);
+    while (size < total) {
+        ssize_t n = read(fd, text + size, total - size);
+        if (n <= 0)
+            return NULL;
+        size += (size_t) n;
+    }
+    *ret_size = size;
+    return g_steal_pointer(&text);
+}
+
+/* NULL: it says nothing, or nothing that is understood. */
+static json_t *load(const char *path)
+{
+    size_t size;
+    g_autofree char *text = read_text(path, &size);
+    json_error_t wrong = {.text = "it cannot be read"};
+    if (text && size == 0)
+        return NULL;
+    json_t *descriptor = text ? json_loadb(text, size, 0, &wrong) : NULL;
+    if (descriptor && is_understood(descriptor))
+        return descriptor;
+    g_warning("%s: this firmware is passed over: %s", path, descriptor ? "it is no descriptor that vmd understands" : wrong.text);
+    json_decref(descriptor);
+    return NULL;
+}
+
+static gint compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* File names, each once (GHashTable: name to path). */
+static GPtrArray *list_names(const char *const *folders, GHashTable *paths)
+{
+    GPtrArray *names = g_ptr_array_new();
+    for (size_t i = 0; folders[i]; i++) {
+        g_autoptr(GDir) dir = g_dir_open(folders[i], 0, NULL);
+        const char *name;
+        while (dir && (name = g_dir_read_name(dir)) && g_hash_table_size(paths) < DESCRIPTORS_MAX)
+            if (g_str_has_suffix(name, ".json") && *name != '.')
+                g_hash_table_insert(paths, g_strdup(name), g_build_filename(folders[i], name, NULL));
+    }
+    GHashTableIter iter;
+    gpointer name;
+    g_hash_table_iter_init(&iter, paths);
+    while (g_hash_table_iter_next(&iter, &name, NULL))
+        g_ptr_array_add(names, name);
+    g_ptr_array_sort(names, compare_names);
+    return names;
+}
+
+Firmware *firmware_find(const char *const *folders, const FirmwareWish *wish, Error **ret_error)
+{
+    g_autoptr(GHashTable) paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GPtrArray) names = list_names(folders, paths);
+    g_autoptr(Firmware) best = NULL;
+    int best_rate = G_MAXINT;
+    for (guint i = 0; i < names->len && best_rate > 0; i++) {
+        const char *path = g_hash_table_lookup(paths, names->pdata[i]);
+        json_t *descriptor = load(path);
+        int rated = descriptor ? rate(descriptor, wish) : -1;
+        Firmware *firmware = rated >= 0 && rated < best_rate ? read_firmware(path, descriptor) : NULL;
+        json_decref(descriptor);
+        if (!firmware)
+            continue;
+        firmware_free(best);
+        best = firmware;
+        best_rate = rated;
+    }
+    if (!best) {
+        g_autofree char *all = g_strjoinv(" or ", (char **) folders);
+        error_set(ret_error, ERROR_UNSUPPORTED, "Firmware=uefi", firmware_package(wish->architecture), "no UEFI firmware%s for the machine %s is described in %s",
+            wish->secure_boot ? " with Secure Boot and its keys" : "", wish->machine, all);
+    }
+    return g_steal_pointer(&best);
+}
