@@ -14,6 +14,7 @@
 
 #include "confine.h"
 #include "console.h"
+#include "helper.h"
 #include "jail.h"
 #include "journal.h"
 #include "monitor.h"
@@ -263,6 +264,8 @@ int main(int argc, char **argv)
 
     if (!options_parse(&guard.options, argc, argv))
         return GUARD_EXIT_USAGE;
+    if (options->helper)
+        return helper_run(options);
     guard.signals = signals_open();
     guard.press_usec = UINT64_MAX;
     guard.output.fd = -1;

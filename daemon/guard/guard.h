@@ -26,6 +26,10 @@
  *   --press-interval=USEC how long after a press of the power button it is pressed again (default 10 s; 0:
  * never)
  *   --bind=PATH, --bind-read-only=PATH   what QEMU sees of the host beside the programs, under the same name
+ *   --helper=yes         the program is not QEMU but one that works for it: helper.h. Instead of --qmp and what is the console's:
+ *   --life=FD            a pidfd of the VM's guard, whose end is the helper's
+ *   --own=PATH           a folder below vmd's state that it sees under the same name, and that its uid gets with the files in it
+ *   --file-size=BYTES    how large a file it can make (default: no limit)
  *   --jail=no            leaves the guard and QEMU in vmd's namespaces (jail.h), for tests
  *   --filter=no          leave out the guard's system call filter, for debuggers that live in the process
  *
@@ -73,6 +77,11 @@
 #define GUARD_QEMU_UIDS 0x766d0000U
 #define GUARD_OWN_UIDS 0x766e0000U
 #define GUARD_UID_COUNT 0xfffeU
+
+/* Those of helpers: a range like these for each kind of them (vm/helpers.h). */
+#define GUARD_HELPER_UIDS 0x766f0000U
+#define GUARD_HELPER_KINDS 8U
+#define GUARD_UIDS_END (GUARD_HELPER_UIDS + (GUARD_HELPER_KINDS << 16))
 
 #define GUARD_EXIT_USAGE 64
 #define GUARD_EXIT_PANICKED 70

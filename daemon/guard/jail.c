@@ -145,6 +145,8 @@ static int show_all(const Options *options)
             return -1;
     }
     for (size_t i = 0; i < sizeof(devices) / sizeof(*devices); i++) {
+        if (options->helper && strcmp(devices[i], "/dev/kvm") == 0)
+            continue;
         if (show(devices[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0)
             return -1;
     }
@@ -154,7 +156,7 @@ static int show_all(const Options *options)
         if (show(options->binds[i].path, options->binds[i].writable ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV : READ_ONLY) < 0)
             return -1;
     }
-    return 0;
+    return options->own ? show(options->own, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) : 0;
 }
 
 static int write_file(const char *path, const char *text)

@@ -44,6 +44,10 @@ static const OptionKind option_kinds[] = {
         {"press-interval", OPTION_NUMBER, offsetof(Options, press_interval_usec)},
         {"filter", OPTION_BOOLEAN, offsetof(Options, filter)},
         {"jail", OPTION_BOOLEAN, offsetof(Options, jail)},
+        {"helper", OPTION_BOOLEAN, offsetof(Options, helper)},
+        {"life", OPTION_FD, offsetof(Options, life)},
+        {"own", OPTION_STRING, offsetof(Options, own)},
+        {"file-size", OPTION_NUMBER, offsetof(Options, file_size)},
         {"bind", OPTION_BIND, 0},
         {"bind-read-only", OPTION_BIND_READ_ONLY, 0},
 };
@@ -140,7 +144,9 @@ static const char *options_conflict(const Options *options)
 {
     if (!options->qemu || !options->qemu[0])
         return "no QEMU to execute after --";
-    if (options->status < 0 || options->qmp < 0)
+    if (options->helper && (options->status < 0 || options->life < 0))
+        return "--helper= needs --status= and --life=";
+    if (!options->helper && (options->status < 0 || options->qmp < 0))
         return "--status= and --qmp= are needed";
     if ((options->console < 0) != (options->console_listen < 0) ||
             (options->console < 0) != (options->console_log < 0))
@@ -167,6 +173,7 @@ bool options_parse(Options *options, int argc, char **argv)
             .console_listen = -1,
             .console_log = -1,
             .go = -1,
+            .life = -1,
             .log_size = 1024 * 1024,
             .press_interval_usec = 10 * 1000 * 1000,
             .uid = OPTIONS_NO_ID,

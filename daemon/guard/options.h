@@ -34,9 +34,13 @@ typedef struct Options {
     unsigned n_groups;
     uint32_t guard_uid, guard_gid;
     bool filter, jail;
+    bool helper; /* a parent of something else than QEMU: helper.h */
+    int life;
+    const char *own;
+    uint64_t file_size;
     OptionBind binds[OPTIONS_BINDS_MAX];
     unsigned n_binds;
-    char **qemu; /* QEMU's argv */
+    char **qemu; /* QEMU's argv, or the helper's */
 } Options;
 
 /* False when the command line is wrong, which has been said on stderr then. */

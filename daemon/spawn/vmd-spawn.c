@@ -58,7 +58,15 @@ static bool id_is_ours(const char *value)
     char *end;
     unsigned long id = strtoul(value, &end, 10);
 
-    return *value >= '0' && *value <= '9' && !*end && id > GUARD_QEMU_UIDS && id <= GUARD_OWN_UIDS + GUARD_UID_COUNT;
+    return *value >= '0' && *value <= '9' && !*end && id > GUARD_QEMU_UIDS && id < GUARD_UIDS_END;
+}
+
+/* What --own= may give away: nothing but what is vmd's. */
+static bool folder_is_ours(const char *path)
+{
+    size_t n = strlen(path);
+
+    return strncmp(path, STATE_DIR "/", sizeof(STATE_DIR)) == 0 && !strstr(path, "/../") && (n < 3 || strcmp(path + n - 3, "/..") != 0);
 }
 
 /* Whether this is vmd-guard, which will take ids of ours and keep its jail and its filter. */
@@ -71,6 +79,8 @@ static bool arguments_are_fine(char *const *argv)
         return false;
     for (argv++; *argv && strcmp(*argv, "--") != 0; argv++) {
         if (strncmp(*argv, "--jail", 6) == 0 || strncmp(*argv, "--filter", 8) == 0 || strncmp(*argv, "--", 2) != 0)
+            return false;
+        if (strncmp(*argv, "--own=", 6) == 0 && !folder_is_ours(*argv + 6))
             return false;
         for (unsigned i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
             size_t n = strlen(ids[i]);
