@@ -67,6 +67,23 @@ static void print_words(const char *label, const char *text)
         printf(i == 0 ? LABEL "%s\n" : "%14.0s%s\n", i == 0 ? label : "", lines[i]);
 }
 
+/* "Lost: swtpm was killed by signal 9 (Killed)": what the guest goes on without. */
+static void print_lost(const json_t *vm)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(vm, "Helpers"), i, row)
+    {
+        const char *message = json_string_value(json_array_get(row, 2));
+        g_autofree char *clean = message && *message ? terminal_clean(message) : NULL;
+        if (!clean)
+            continue;
+        printf(LABEL "%s: ", "Lost", json_string_value(json_array_get(row, 0)));
+        print_styled(STYLE_WARN, clean);
+        putchar('\n');
+    }
+}
+
 static void print_state(const json_t *vm)
 {
     const char *state = json_get_string(vm, "State"), *reason = json_get_string(vm, "StateReason");
@@ -83,6 +100,7 @@ static void print_state(const json_t *vm)
     putchar('\n');
     print_words("Message", json_get_string(vm, "StateMessage"));
     print_words("Problem", json_get_string(vm, "Problem"));
+    print_lost(vm);
     if (json_get_bool(vm, "NeedsRestart")) {
         printf(LABEL, "Settings");
         print_styled(STYLE_WARN, "changed since the start; they hold from the next start on");

@@ -15,6 +15,7 @@ static const SettingSection sections[] = {
         {"Disk", true, "A disk or a CD; the name is free, the order of sections is the order of disks."},
         {"Network", true, "A network interface; the name is free, the order of sections is the order of interfaces."},
         {"Console", false, "The console that vmctl console attaches to."},
+        {"TPM", false, "A TPM of the guest's own."},
         {"Credentials", false, "What a guest with systemd is given as system credentials."},
         {"CloudInit", false, "What a guest with cloud-init is given."},
         {"Scope", false, "Resource control of the VM's scope: any property of systemd.resource-control(5)."},
@@ -134,6 +135,9 @@ static const SettingKey keys[] = {
                 .metavar = "TYPE", .summary = "A serial port, a virtio console, or none."},
         {"Console", "LogSize", SETTING_SIZE, "1M", .min = 64 * KiB, .max = 64 * MiB,
                 .summary = "How much of what was printed is kept for replay."},
+
+        {"TPM", "Type", SETTING_ENUM, "none", "none|tpm2|tpm1.2", .option = "tpm", .metavar = "TYPE",
+                .summary = "Which TPM the guest has, by swtpm; what is in it stays with the VM."},
 
         {"Credentials", "Load", SETTING_WORDS,
                 .summary = "A credential from a file, as ID:PATH, such as ssh.authorized_keys.root:/root/.ssh/id_ed25519.pub; "

@@ -47,12 +47,13 @@ Dirs *dirs_new(bool user, Error **ret_error)
     dirs->ports = g_build_filename(dirs->runtime, "port", NULL);
     dirs->pools = g_build_filename(dirs->state, "pools", NULL);
     dirs->saved = g_build_filename(dirs->state, "saved", NULL);
+    dirs->tpm = g_build_filename(dirs->state, "tpm", NULL);
     dirs->nvram = g_build_filename(dirs->state, "nvram", NULL);
 
     if (!make_dir(dirs->settings, 0755, ret_error) || !make_dir(dirs->runtime, 0755, ret_error) ||
         !make_dir(dirs->instances, 0700, ret_error) || !make_dir(dirs->networks, 0755, ret_error) ||
         !make_dir(dirs->ports, 0700, ret_error) || !make_dir(dirs->state, 0755, ret_error) ||
-        !make_dir(dirs->saved, 0700, ret_error) || !make_dir(dirs->pools, 0711, ret_error) || !make_dir(dirs->nvram, 0711, ret_error) || !make_dir(dirs->cache, 0755, ret_error))
+        !make_dir(dirs->saved, 0700, ret_error) || !make_dir(dirs->tpm, 0700, ret_error) || !make_dir(dirs->pools, 0711, ret_error) || !make_dir(dirs->nvram, 0711, ret_error) || !make_dir(dirs->cache, 0755, ret_error))
         return NULL;
     return g_steal_pointer(&dirs);
 }
@@ -68,6 +69,7 @@ void dirs_free(Dirs *dirs)
     g_free(dirs->ports);
     g_free(dirs->state);
     g_free(dirs->saved);
+    g_free(dirs->tpm);
     g_free(dirs->nvram);
     g_free(dirs->pools);
     g_free(dirs->cache);

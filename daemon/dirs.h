@@ -16,6 +16,7 @@ typedef struct Dirs {
     char *ports;     /* /run/vmd/port: a record a tap, mode 0700 */
     char *state;     /* /var/lib/vmd */
     char *saved;     /* /var/lib/vmd/saved: memory of saved VMs */
+    char *tpm;       /* /var/lib/vmd/tpm: what TPMs remember, a folder a VM */
     char *nvram;     /* /var/lib/vmd/nvram: of VMs with UEFI; each file belongs to the VM's owner */
     char *pools;     /* /var/lib/vmd/pools: the folders of pools that name none */
     char *cache;     /* /var/cache/vmd */

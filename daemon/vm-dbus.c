@@ -14,6 +14,7 @@
 #include "command.h"
 #include "file-methods.h"
 #include "guest.h"
+#include "helpers.h"
 #include "hotplug.h"
 #include "instance.h"
 #include "method.h"
@@ -22,6 +23,7 @@
 #include "preview.h"
 #include "settings-dbus.h"
 #include "snapshot.h"
+#include "tpm.h"
 #include "trays.h"
 #include "vm-backups.h"
 #include "vm-snapshots.h"
@@ -105,6 +107,7 @@ static bool delete_files(VM *vm, Error **ret_error)
         return false;
     vm_delete_saved(vm);
     vm_delete_nvram(vm);
+    tpm_delete(vm);
     /* Or it would be missed at each boot. */
     g_autofree char *service = name_to_service(vm->name);
     if (!vm->transient)
@@ -344,6 +347,18 @@ GET(get_agent)
     return sd_bus_message_append(reply, "b", vm->instance && guest_answers(vm->instance->guest));
 }
 
+GET(get_helpers)
+{
+    const VM *vm = userdata;
+    g_autoptr(GArray) views = helpers_view(vm->instance ? vm->instance->helpers : NULL);
+    int r = sd_bus_message_open_container(reply, 'a', "(sus)");
+    for (guint i = 0; r >= 0 && i < views->len; i++) {
+        const HelperView *view = &g_array_index(views, HelperView, i);
+        r = sd_bus_message_append(reply, "(sus)", view->name, (uint32_t) view->pid, view->message);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 GET(get_trays)
 {
     const VM *vm = userdata;
@@ -466,6 +481,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("Addresses", "a(ssss)", get_addresses, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("AgentConnected", "b", get_agent, 0, CHANGES),
     SD_BUS_PROPERTY("OpenTrays", "as", get_trays, 0, CHANGES),
+    SD_BUS_PROPERTY("Helpers", "a(sus)", get_helpers, 0, CHANGES),
     SD_BUS_PROPERTY("SettingsFile", "s", get_settings_file, 0, CONST),
     SD_BUS_PROPERTY("Problem", "s", get_problem, 0, CHANGES),
     SD_BUS_PROPERTY("Snapshots", "u", NULL, offsetof(VM, snapshots), CHANGES),

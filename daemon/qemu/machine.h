@@ -57,6 +57,7 @@ typedef struct MachineParts {
     bool io_uring; /* usable by QEMU's uid here */
     int monitor_fd, guard_fd, console_fd, agent_fd;
     int kernel_fd, initrd_fd;
+    int tpm_fd;       /* swtpm's control channel, where [TPM] has a Type= */
     bool incoming;    /* waits for a saved state, which comes over the monitor */
     GPtrArray *disks; /* MachineDisk */
     Image *code;        /* UEFI's, with smm; NULL: the machine's own firmware */
@@ -75,6 +76,10 @@ const char *machine_type(const Settings *settings, const QemuBuild *build, Error
 /* What the machine boots by, of the settings Firmware= and SecureBoot=; the last one: by UEFI if the host has it. */
 typedef enum FirmwareKind { FIRMWARE_BIOS, FIRMWARE_UEFI, FIRMWARE_UEFI_IF_THERE } FirmwareKind;
 FirmwareKind machine_firmware(const Settings *settings, const QemuBuild *build);
+
+/* Type= of [TPM]. */
+typedef enum MachineTpm { MACHINE_TPM_NONE, MACHINE_TPM_1_2, MACHINE_TPM_2 } MachineTpm;
+MachineTpm machine_tpm(const Settings *settings);
 
 /* Whether its devices are on PCI Express, where only what is behind a port comes and goes. `type`: the full name. */
 bool machine_type_is_pcie(const char *type);

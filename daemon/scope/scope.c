@@ -263,13 +263,30 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *unused)
     return 0;
 }
 
+static int append_pids(sd_bus_message *m, const GArray *pids)
+{
+    G_STATIC_ASSERT(sizeof(pid_t) == sizeof(uint32_t));
+    int r = sd_bus_message_open_container(m, 'r', "sv");
+    if (r >= 0)
+        r = sd_bus_message_append(m, "s", "PIDs");
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'v', "au");
+    if (r >= 0)
+        r = sd_bus_message_append_array(m, 'u', pids->data, pids->len * sizeof(pid_t));
+    for (unsigned i = 0; r >= 0 && i < 2; i++)
+        r = sd_bus_message_close_container(m);
+    return r;
+}
+
 static int append_properties(sd_bus_message *m, const ScopeSpec *spec)
 {
     /* Ordered before what a guest may need, so that at shutdown it ends first. */
     static const char *const after[] = {"basic.target", "network.target", "remote-fs.target", "dbus.service", NULL};
 
-    int r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)", "PIDs", "au", 1, (uint32_t) spec->pid, "Slice", "s", SLICE,
-        "Description", "s", spec->description, "KillSignal", "i", spec->kill_signal, "TimeoutStopUSec", "t",
+    int r = append_pids(m, spec->pids);
+    if (r < 0)
+        return r;
+    r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)", "Slice", "s", SLICE, "Description", "s", spec->description, "KillSignal", "i", spec->kill_signal, "TimeoutStopUSec", "t",
         spec->stop_timeout, "CollectMode", "s", "inactive-or-failed");
     if (r < 0)
         return r;

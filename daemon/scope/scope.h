@@ -38,7 +38,7 @@ void scopes_watch_gone(Scopes *scopes, ScopesGone gone, void *userdata);
 typedef struct ScopeSpec {
     const char *unit;        /* "vm-web.scope" */
     const char *description;
-    pid_t pid;
+    const GArray *pids;      /* pid_t: all that are to be in it, the first one its leader */
     uint64_t stop_timeout;   /* µs: TimeoutStopUSec= */
     int kill_signal;         /* KillSignal= */
     const Settings *settings; /* [Scope] is passed on, over the defaults */

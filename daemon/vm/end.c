@@ -12,6 +12,7 @@
 #include "nvram.h"
 #include "snapshot.h"
 #include "steps.h"
+#include "tpm.h"
 
 typedef struct Verdict {
     VMState state;
@@ -64,6 +65,7 @@ void vm_settle(VM *vm)
         g_autofree char *path = vm_settings_path(vm);
         (void) unlink(path);
         vm_delete_nvram(vm);
+        tpm_delete(vm);
         vm->defined = false;
     } else if (vm->defined)
         vm_read_settings(vm);

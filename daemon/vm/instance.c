@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "guard.h"
 #include "guest.h"
+#include "helpers.h"
 #include "manager.h"
 #include "port.h"
 #include "quiesce.h"
@@ -62,8 +63,10 @@ void instance_free(Instance *instance, bool remove)
     freezer_free(instance->freezer);
     guest_free(instance->guest);
     trays_free(instance->trays);
+    helpers_free(instance->helpers);
     qmp_free(instance->qmp);
     g_free(instance->dir);
+    g_free(instance->helpers_record);
     g_free(instance->accelerator_reason);
     g_free(instance->binary);
     g_free(instance->version);
@@ -148,13 +151,13 @@ static void read_images(Instance *instance, const char *text)
 bool instance_write_record(const Instance *instance, Error **ret_error)
 {
     g_autoptr(GKeyFile) record = g_key_file_new();
-    g_autofree char *images = record_images(instance);
+    g_autofree char *images = record_images(instance), *helpers = helpers_record(instance->helpers);
     const VM *vm = instance->vm;
     const struct {
         const char *key, *value;
     } strings[] = {
         {"Binary", instance->binary}, {"Version", instance->version}, {"Machine", instance->machine},
-        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Description", vm->description},
+        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"Description", vm->description},
         {"State", vm_state_to_string(vm->state)}, {"Reason", vm_reason_to_string(vm->reason)}, {"Message", vm->message},
     };
     const struct {
@@ -206,6 +209,7 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     instance->console = RECORD_NUMBER("Console");
     instance->replugged = RECORD_NUMBER("Replugged");
     instance->frozen = RECORD_NUMBER("Frozen");
+    instance->helpers_record = RECORD_STRING("Helpers");
     g_autofree char *images = RECORD_STRING("Images");
     read_images(instance, images);
 
@@ -227,9 +231,9 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     return true;
 }
 
-static GKeyFile *read_status(const Instance *instance)
+GKeyFile *instance_read_status(const Instance *instance, const char *name)
 {
-    g_autofree char *path = g_build_filename(instance->dir, "status", NULL), *text = NULL;
+    g_autofree char *path = g_build_filename(instance->dir, name, NULL), *text = NULL;
     gsize length;
     g_autoptr(GKeyFile) status = g_key_file_new();
     struct stat st;
@@ -243,7 +247,7 @@ pid_t instance_read_qemu(Instance *instance)
 {
     if (instance->qemu > 0)
         return instance->qemu;
-    g_autoptr(GKeyFile) status = read_status(instance);
+    g_autoptr(GKeyFile) status = instance_read_status(instance, "status");
     if (status)
         instance->qemu = g_key_file_get_integer(status, GUARD_STATUS_GROUP, "Pid", NULL);
     return instance->qemu;
@@ -251,7 +255,7 @@ pid_t instance_read_qemu(Instance *instance)
 
 void instance_read_end(Instance *instance, InstanceEnd *ret)
 {
-    g_autoptr(GKeyFile) status = read_status(instance);
+    g_autoptr(GKeyFile) status = instance_read_status(instance, "status");
     *ret = (InstanceEnd){.code = -1};
     if (status && g_key_file_has_key(status, GUARD_STATUS_GROUP, "Ended", NULL)) {
         g_autoptr(GError) error = NULL;
@@ -267,12 +271,14 @@ void instance_read_end(Instance *instance, InstanceEnd *ret)
     }
     ret->reason = ret->reason ?: g_strdup("");
     ret->output = ret->output ?: g_strdup("");
+    ret->helper = helpers_why_failed(instance->helpers);
 }
 
 void instance_end_clear(InstanceEnd *end)
 {
     g_free(end->reason);
     g_free(end->output);
+    g_free(end->helper);
 }
 
 /* QEMU's parent is the guard for as long as its PID means QEMU. */

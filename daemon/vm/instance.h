@@ -13,6 +13,7 @@
  *                      command    QEMU's command line and where each part comes from
  *                      status     vmd-guard's word on how it ended
  *                      monitor    QEMU's QMP socket     agent  guest agent's
+ *                      helper-*   the same of the helpers' guards
  *                      console    vmd-guard's socket    console.log  what was printed */
 
 #include <sys/types.h>
@@ -29,12 +30,14 @@ typedef struct InstanceEnd {
     bool panicked;
     char *reason;      /* QEMU's word, "" when there was none */
     char *output;      /* QEMU's last words, "" when there were none */
+    char *helper;      /* why a helper failed; NULL: none has */
 } InstanceEnd;
 
 typedef struct Start Start;       /* start.c */
 typedef struct Guest Guest;       /* guest.c */
 typedef struct Freezer Freezer;   /* quiesce.c */
 typedef struct Trays Trays;       /* trays.c */
+typedef struct Helpers Helpers;   /* helpers.c */
 typedef struct Waiter {
     VMDone done;
     void *userdata;
@@ -64,6 +67,8 @@ struct Instance {
     Freezer *freezer;  /* NULL until its file systems have been frozen */
     bool frozen;       /* they are to be thawed */
     Trays *trays;      /* NULL until one has been open */
+    Helpers *helpers;  /* NULL: none */
+    char *helpers_record; /* what the record says of them, until they are found again */
 
     bool kvm;
     char *accelerator_reason;
@@ -105,6 +110,9 @@ int instance_connect_monitor(Instance *instance);
 
 bool instance_write_record(const Instance *instance, Error **ret_error);
 bool instance_read_record(Instance *instance, Error **ret_error);
+
+/* A status file of a vmd-guard in its folder; NULL: there is none that can be read. */
+GKeyFile *instance_read_status(const Instance *instance, const char *name);
 
 /* QEMU's PID from the status file, or 0. */
 pid_t instance_read_qemu(Instance *instance);

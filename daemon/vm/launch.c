@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "guard-argv.h"
+#include "helpers.h"
 #include "live.h"
 #include "machine.h"
 #include "manager.h"
@@ -141,7 +142,7 @@ static int limit_disks(Start *start)
 
 static void go(Start *start)
 {
-    if (!start->scope_active || !start->instance->monitor_ready || start->going || start->error)
+    if (!start->scope_active || !start->helpers_ready || !start->instance->monitor_ready || start->going || start->error)
         return;
     start->going = true;
     int r = unplug_cables(start);
@@ -278,11 +279,15 @@ static void make_scope(Start *start)
     g_autofree char *unit = vm_scope(vm);
     g_autofree char *description = vm->description ? g_strdup(vm->description) : g_strdup_printf("Virtual machine %s", vm->name);
     g_autoptr(GPtrArray) mounts = sources_mounts(vm->manager, start->settings);
+    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
     Error *error = NULL;
+    g_array_append_val(pids, instance->guard);
+    if (!start->in_place) /* those are in its cgroup, or will be */
+        helpers_append_guards(instance->helpers, pids);
     ScopeSpec spec = {
         .unit = unit,
         .description = description,
-        .pid = instance->guard,
+        .pids = pids,
         .stop_timeout = instance->stop_timeout,
         .kill_signal = SIGRTMIN + 4,
         .settings = start->settings,
@@ -295,6 +300,36 @@ static void make_scope(Start *start)
         instance->orphan = true;
         start_fail(start, error);
     }
+}
+
+static void on_helpers(const Error *error, void *userdata)
+{
+    Start *start = userdata;
+    if (error)
+        return start_fail(start, error_copy(error));
+    start->helpers_ready = true;
+    if (!start->in_place)
+        make_scope(start);
+    go(start);
+}
+
+void start_helper_lost(Start *start)
+{
+    Error *error = NULL;
+    g_autofree char *why = helpers_why_failed(start->instance->helpers), *thing = g_strdup_printf("VM \"%s\"", start->vm->name);
+    error_set(&error, ERROR_FAILED, thing, NULL, "%s", why ?: "a helper of its QEMU ended");
+    start_fail(start, error);
+}
+
+/* Systemd finds those that are born into its cgroup there; others it must be told of, all at once: to ask for the scope again would
+ * take what is in it out of the first one. */
+static void start_helpers(Start *start)
+{
+    start->helpers_ready = !start->instance->helpers;
+    if (start->in_place || start->helpers_ready)
+        make_scope(start);
+    if (!start->helpers_ready && !start->error)
+        helpers_start(start->instance->helpers, start->in_place, on_helpers, start);
 }
 
 /* Before the guard was there a failure could only be noted. */
@@ -339,7 +374,7 @@ static void on_spawned(pid_t pid, int pidfd, int r, void *userdata)
     uint64_t limit = settings_get_number(start->settings, "VM", "StartTimeout");
     if (limit != USEC_INFINITY)
         (void) sd_event_add_time_relative(manager->event, &start->timer, CLOCK_MONOTONIC, limit, 1, on_start_timeout, start);
-    make_scope(start);
+    start_helpers(start);
 }
 
 void start_launch(Start *start)

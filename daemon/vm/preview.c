@@ -47,6 +47,7 @@ static Command *make_command(Preview *preview, MachineParts *parts, Error **ret_
     parts->guard_fd = 4;
     parts->agent_fd = 5;
     parts->console_fd = g_str_equal(settings_get_string(preview->settings, "Console", "Type"), "none") ? -1 : 6;
+    parts->tpm_fd = 7;
     return machine_command(parts, ret_error);
 }
 

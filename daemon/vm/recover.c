@@ -12,6 +12,7 @@
 #include "backup.h"
 #include "cleanup.h"
 #include "guest.h"
+#include "helpers.h"
 #include "manager.h"
 #include "name.h"
 #include "steps.h"
@@ -54,6 +55,7 @@ static void recover_one(Manager *manager, const char *name)
         return;
     }
     (void) instance_read_qemu(instance);
+    helpers_recover(instance, instance->helpers_record);
     /* A stop or a save that vmd did not live to end is not going on any more. QEMU's answer corrects the rest. */
     if (vm->state == VM_STOPPING || vm->state == VM_SAVING)
         vm->state = VM_RUNNING;

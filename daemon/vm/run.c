@@ -8,6 +8,7 @@
 #include "backup.h"
 #include "cleanup.h"
 #include "guest.h"
+#include "helpers.h"
 #include "machine.h"
 #include "manager.h"
 #include "snapshot.h"
@@ -193,6 +194,8 @@ bool vm_check_memory(const VM *vm, Error **ret_error)
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
     if (vm->instance->hotplug)
         return error_set(ret_error, ERROR_BUSY, thing, "Try again", "a device is just being attached or detached");
+    if (!helpers_check_whole(vm->instance->helpers, thing, ret_error))
+        return false;
     return !vm->instance->replugged || error_set(ret_error, ERROR_UNSUPPORTED, thing, "Restart it first, or keep its disks alone by a snapshot",
         "devices came or went since it started, so its memory cannot be kept");
 }
@@ -224,7 +227,9 @@ static bool run_verb(VM *vm, const char *command, VMDone done, void *userdata, E
 
 bool vm_reset(VM *vm, VMDone done, void *userdata, Error **ret_error)
 {
-    return run_verb(vm, "system_reset", done, userdata, ret_error);
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    return (!vm->instance || helpers_check_whole(vm->instance->helpers, thing, ret_error)) &&
+        run_verb(vm, "system_reset", done, userdata, ret_error);
 }
 
 bool vm_pause(VM *vm, VMDone done, void *userdata, Error **ret_error)

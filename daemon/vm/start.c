@@ -31,6 +31,7 @@
 #include "name.h"
 #include "spawn.h"
 #include "start-internal.h"
+#include "tpm.h"
 
 static Start *start_new(VM *vm, VMDone done, void *userdata)
 {
@@ -112,6 +113,9 @@ void start_ended(Start *start, const InstanceEnd *end)
     VM *vm = start->vm;
     g_autoptr(Error) error = g_steal_pointer(&start->error);
     g_autofree char *words = instance_last_words(end->output), *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    /* QEMU's own words would be that it lost a socket. */
+    if (!error && end->helper)
+        error_set(&error, ERROR_FAILED, thing, NULL, "%s", end->helper);
     if (!error && words)
         error_set(&error, ERROR_QEMU_FAILED, thing, NULL, "QEMU ended at its start: %s", words);
     if (!error && end->known && end->signal > 0)
@@ -183,6 +187,7 @@ static void open_rest(Start *start)
     if (start->interfaces)
         interfaces_take(start->interfaces, &start->opened.parts);
     if (!open_incoming(start, &error) || !open_sockets(&start->opened, instance->dir, instance->console, &error) ||
+        !tpm_prepare(instance, start->settings, &start->opened.parts, &error) ||
         !build_command(start, &error))
         return start_fail(start, error);
 

@@ -15,6 +15,7 @@ void start_monitor_ready(Start *start);
 void start_monitor_closed(Start *start, const Error *error);
 void start_event(Start *start, const char *name, const json_t *data);
 void start_cancel(Start *start);
+void start_helper_lost(Start *start);
 /* The instance has ended while it was starting; frees the Start and answers its caller. The VM's state has been set. */
 void start_ended(Start *start, const InstanceEnd *end);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "helpers.h"
 #include "manager.h"
 #include "steps.h"
 #include "value.h"
@@ -125,7 +126,8 @@ bool vm_stop(VM *vm, const char **ret_job_path, Error **ret_error)
 
 bool vm_reboot(VM *vm, Error **ret_error)
 {
-    if (!vm_check_idle(vm, ret_error))
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    if (!vm_check_idle(vm, ret_error) || !helpers_check_whole(vm->instance->helpers, thing, ret_error))
         return false;
     Stop *stop = stop_new(vm, true);
     set_shutdown_action(stop, "pause");

@@ -307,6 +307,6 @@ void vm_set_state(VM *vm, VMState state, VMReason reason, const char *message)
     if (vm->instance && vm->instance->guard > 0)
         (void) instance_write_record(vm->instance, NULL);
     log_state(vm);
-    vm_changed(vm, "State", "StateReason", "StateMessage", "StateChangeTimestamp", "Leader", "QEMUProcess", "Accelerator",
+    vm_changed(vm, "State", "StateReason", "StateMessage", "StateChangeTimestamp", "Leader", "QEMUProcess", "Helpers", "Accelerator",
         "AcceleratorReason", "QEMUBinary", "QEMUVersion", NULL);
 }

@@ -297,4 +297,4 @@ no_leftovers() {
     ! grep -F "/$name/" /proc/net/unix || fail "sockets are left"
 }
 scope_is_gone() { [[ $(unit_property "vm-$1.scope" LoadState) == not-found ]] || unit_is "vm-$1.scope" inactive; }
-no_process_of() { ! pgrep -af -- "(qemu-system|vmd-guard).*[=,/ ]$1([,./ ]|\$)"; }
+no_process_of() { ! pgrep -af -- "(qemu-system|vmd-guard|swtpm).*[=,/ ]$1([,./ ]|\$)"; }

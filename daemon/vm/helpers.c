@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helpers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "config.h"
+#include "guard.h"
+#include "manager.h"
+#include "steps.h"
+
+/* In the run-time folder: "helper-tpm" is what its guard says. */
+#define STATUS_PREFIX "helper-"
+
+static const struct {
+    const char *name;
+    const char *lost; /* what the guest goes on without */
+} kinds[_HELPER_KIND_MAX] = {
+    [HELPER_TPM] = {"tpm", "its TPM"},
+};
+G_STATIC_ASSERT(_HELPER_KIND_MAX <= GUARD_HELPER_KINDS);
+
+/* Its own, since the instance may go while it is under way. */
+typedef struct Birth {
+    Helper *helper; /* NULL: nobody wants it any more */
+    GArray *fds;    /* int, owned: those of the helper, and more */
+    int output, cgroup;
+} Birth;
+
+struct Helper {
+    Helpers *helpers;
+    HelperKind kind;
+    char *program; /* its base name */
+    GPtrArray *argv;
+    GArray *fds; /* int, owned, until it is born */
+    char *folder;
+    uint64_t file_size;
+
+    Birth *birth; /* while it is being born */
+    pid_t guard;  /* 0: not born */
+    int pidfd;
+    sd_event_source *end;
+    pid_t pid;     /* 0: not known */
+    char *message; /* how it ended; NULL: it has not */
+};
+
+struct Helpers {
+    Instance *instance;
+    GPtrArray *all; /* Helper */
+    unsigned births;
+    Error *error;
+    HelpersStarted started;
+    void *userdata;
+};
+
+static void close_fds(GArray *fds)
+{
+    for (guint i = 0; i < fds->len; i++)
+        (void) close(g_array_index(fds, int, i));
+    g_array_free(fds, TRUE);
+}
+
+static void helper_free(void *userdata)
+{
+    Helper *helper = userdata;
+    if (helper->birth)
+        helper->birth->helper = NULL;
+    sd_event_source_disable_unref(helper->end);
+    close_fd(&helper->pidfd);
+    close_fds(helper->fds);
+    g_ptr_array_unref(helper->argv);
+    g_free(helper->program);
+    g_free(helper->folder);
+    g_free(helper->message);
+    g_free(helper);
+}
+
+void helpers_free(Helpers *helpers)
+{
+    if (!helpers)
+        return;
+    g_ptr_array_unref(helpers->all);
+    error_free(helpers->error);
+    g_free(helpers);
+}
+
+static Helper *add(Instance *instance, HelperKind kind, const char *program)
+{
+    if (!instance->helpers) {
+        instance->helpers = g_new0(Helpers, 1);
+        instance->helpers->instance = instance;
+        instance->helpers->all = g_ptr_array_new_with_free_func(helper_free);
+    }
+    Helper *helper = g_new0(Helper, 1);
+    helper->helpers = instance->helpers;
+    helper->kind = kind;
+    helper->program = g_path_get_basename(program);
+    helper->argv = g_ptr_array_new_with_free_func(g_free);
+    helper->fds = g_array_new(FALSE, FALSE, sizeof(int));
+    helper->pidfd = -1;
+    g_ptr_array_add(instance->helpers->all, helper);
+    return helper;
+}
+
+Helper *helpers_add(Instance *instance, HelperKind kind, const char *program)
+{
+    Helper *helper = add(instance, kind, program);
+    helper_add_argument(helper, "%s", program);
+    return helper;
+}
+
+void helper_add_argument(Helper *helper, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    g_ptr_array_add(helper->argv, g_strdup_vprintf(format, ap));
+    va_end(ap);
+}
+
+void helper_add_fd(Helper *helper, int fd)
+{
+    g_array_append_val(helper->fds, fd);
+}
+
+void helper_set_folder(Helper *helper, const char *path, uint64_t file_size)
+{
+    g_free(helper->folder);
+    helper->folder = g_strdup(path);
+    helper->file_size = file_size;
+}
+
+/* ---- ends ---- */
+
+static GKeyFile *read_status(const Helper *helper)
+{
+    g_autofree char *name = g_strconcat(STATUS_PREFIX, kinds[helper->kind].name, NULL);
+    return instance_read_status(helper->helpers->instance, name);
+}
+
+static pid_t read_pid(Helper *helper)
+{
+    if (helper->pid > 0)
+        return helper->pid;
+    g_autoptr(GKeyFile) status = read_status(helper);
+    if (status)
+        helper->pid = g_key_file_get_integer(status, GUARD_STATUS_GROUP, "Pid", NULL);
+    return helper->pid;
+}
+
+/* NULL: it has not, or nobody knows. What it said last is added where it did not end in peace. */
+static char *why_ended(const Helper *helper, bool *ret_failed)
+{
+    g_autoptr(GKeyFile) status = read_status(helper);
+    if (!status || !g_key_file_has_key(status, GUARD_STATUS_GROUP, "Ended", NULL))
+        return NULL;
+    int sig = g_key_file_get_integer(status, GUARD_STATUS_GROUP, "Signal", NULL), code = g_key_file_get_integer(status, GUARD_STATUS_GROUP, "Code", NULL);
+    *ret_failed = sig > 0 || code != 0;
+    if (sig > 0)
+        return g_strdup_printf("%s was killed by signal %d (%s)", helper->program, sig, strsignal(sig));
+    g_autofree char *escaped = g_key_file_get_value(status, GUARD_STATUS_GROUP, "Output", NULL), *output = escaped ? g_strcompress(escaped) : NULL;
+    g_autofree char *words = output && code != 0 ? instance_last_words(output) : NULL;
+    return g_strdup_printf("%s exited with %d%s%s", helper->program, code, words ? ": " : "", words ?: "");
+}
+
+static void note_end(Helper *helper)
+{
+    bool failed;
+    char *why = why_ended(helper, &failed);
+    helper->message = why ? why : g_strdup_printf("%s was killed with its guard", helper->program);
+}
+
+/* It is no helper's fault that its VM ends. */
+static void lost(Helper *helper)
+{
+    Instance *instance = helper->helpers->instance;
+    VM *vm = instance->vm;
+    note_end(helper);
+    if (instance->terminating || instance->guard_pidfd < 0 || instance_guard_is_gone(instance))
+        return;
+    g_warning("VM %s: %s; the guest goes on without %s", vm->name, helper->message, kinds[helper->kind].lost);
+    if (instance->start)
+        start_helper_lost(instance->start);
+    else
+        vm_changed(vm, "Helpers", NULL);
+}
+
+static int on_end(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    Helper *helper = userdata;
+    (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    lost(helper);
+    return 0;
+}
+
+static int watch(Helper *helper, pid_t guard, int pidfd)
+{
+    helper->guard = guard;
+    helper->pidfd = pidfd;
+    int r = sd_event_add_io(helper->helpers->instance->vm->manager->event, &helper->end, pidfd, EPOLLIN, on_end, helper);
+    /* After the end of the VM, which explains it. */
+    return r < 0 ? r : sd_event_source_set_priority(helper->end, SD_EVENT_PRIORITY_NORMAL + 20);
+}
+
+char *helpers_why_failed(const Helpers *helpers)
+{
+    for (guint i = 0; helpers && i < helpers->all->len; i++) {
+        bool failed = false;
+        g_autofree char *why = why_ended(helpers->all->pdata[i], &failed);
+        if (failed)
+            return g_steal_pointer(&why);
+    }
+    return NULL;
+}
+
+bool helpers_check_whole(const Helpers *helpers, const char *thing, Error **ret_error)
+{
+    for (guint i = 0; helpers && i < helpers->all->len; i++) {
+        const Helper *helper = helpers->all->pdata[i];
+        if (helper->message)
+            return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Stop it and start it again", "it goes on without %s (%s)",
+                kinds[helper->kind].lost, helper->message);
+    }
+    return true;
+}
+
+/* ---- birth ---- */
+
+static void birth_free(Birth *birth)
+{
+    close_fds(birth->fds);
+    close_fd(&birth->output);
+    close_fd(&birth->cgroup);
+    g_free(birth);
+}
+
+static void finish_births(Helpers *helpers)
+{
+    if (--helpers->births > 0)
+        return;
+    g_autoptr(Error) error = g_steal_pointer(&helpers->error);
+    if (!error && !instance_write_record(helpers->instance, &error))
+        g_warning("VM %s: its helpers are not in its record", helpers->instance->vm->name);
+    helpers->started(error, helpers->userdata);
+}
+
+static void on_born(pid_t pid, int pidfd, int r, void *userdata)
+{
+    Birth *birth = userdata;
+    Helper *helper = birth->helper;
+    birth_free(birth);
+    if (!helper) {
+        if (r >= 0) {
+            (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+            (void) close(pidfd);
+        }
+        return;
+    }
+    Helpers *helpers = helper->helpers;
+    helper->birth = NULL;
+    if (r >= 0)
+        r = watch(helper, pid, pidfd);
+    if (r < 0 && !helpers->error)
+        error_set_errno(&helpers->error, r, GUARD_PATH, "it cannot be started for %s", helper->program);
+    finish_births(helpers);
+}
+
+static GPtrArray *guard_argv_of(const Helper *helper, int status, int life)
+{
+    const Instance *instance = helper->helpers->instance;
+    GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(argv, g_strdup(GUARD_PATH));
+    g_ptr_array_add(argv, g_strdup("--helper=yes"));
+    g_ptr_array_add(argv, g_strdup_printf("--name=%s", instance->vm->name));
+    g_ptr_array_add(argv, g_strdup_printf("--status=%d", status));
+    g_ptr_array_add(argv, g_strdup_printf("--life=%d", life));
+    if (instance->uid != (uid_t) -1) {
+        unsigned n = instance->uid - GUARD_QEMU_UIDS, uid = GUARD_HELPER_UIDS + ((unsigned) helper->kind << 16) + n;
+        g_ptr_array_add(argv, g_strdup_printf("--uid=%u", uid));
+        g_ptr_array_add(argv, g_strdup_printf("--gid=%u", uid));
+        g_ptr_array_add(argv, g_strdup_printf("--guard-uid=%u", GUARD_OWN_UIDS + n));
+        g_ptr_array_add(argv, g_strdup_printf("--guard-gid=%u", GUARD_OWN_UIDS + n));
+    }
+    if (helper->folder)
+        g_ptr_array_add(argv, g_strdup_printf("--own=%s", helper->folder));
+    if (helper->file_size > 0)
+        g_ptr_array_add(argv, g_strdup_printf("--file-size=%" G_GUINT64_FORMAT, helper->file_size));
+    g_ptr_array_add(argv, g_strdup("--"));
+    for (guint i = 0; i < helper->argv->len; i++)
+        g_ptr_array_add(argv, g_strdup(helper->argv->pdata[i]));
+    g_ptr_array_add(argv, NULL);
+    return argv;
+}
+
+static int open_status(const Helper *helper)
+{
+    g_autofree char *path = g_strdup_printf("%s/" STATUS_PREFIX "%s", helper->helpers->instance->dir, kinds[helper->kind].name);
+    return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static void start_one(Helper *helper, bool in_place)
+{
+    const Instance *instance = helper->helpers->instance;
+    Manager *manager = instance->vm->manager;
+    g_autofree char *unit = vm_scope(instance->vm);
+    Birth *birth = g_new0(Birth, 1);
+    birth->helper = helper;
+    helper->birth = birth;
+    birth->fds = g_steal_pointer(&helper->fds);
+    helper->fds = g_array_new(FALSE, FALSE, sizeof(int));
+    birth->cgroup = in_place ? scope_cgroup_open(manager->scopes, unit) : -1;
+    birth->output = sd_journal_stream_fd(helper->program, LOG_INFO, true);
+
+    int status = open_status(helper), life = fcntl(instance->guard_pidfd, F_DUPFD_CLOEXEC, 3), r = 0;
+    if (status < 0 || life < 0)
+        r = -errno;
+    else if (in_place && birth->cgroup < 0)
+        r = birth->cgroup;
+    if (status >= 0)
+        g_array_append_val(birth->fds, status);
+    if (life >= 0)
+        g_array_append_val(birth->fds, life);
+    if (r < 0)
+        return on_born(0, -1, r, birth);
+
+    g_autoptr(GPtrArray) argv = guard_argv_of(helper, status, life);
+    const SpawnSpec spec = {
+        .argv = (char *const *) argv->pdata,
+        .fds = (const int *) (const void *) birth->fds->data,
+        .n_fds = birth->fds->len,
+        .output = birth->output >= 0 ? birth->output : STDERR_FILENO,
+        .cgroup = birth->cgroup,
+    };
+    spawner_spawn(manager->spawner, &spec, on_born, birth);
+}
+
+void helpers_start(Helpers *helpers, bool in_place, HelpersStarted started, void *userdata)
+{
+    helpers->started = started;
+    helpers->userdata = userdata;
+    /* One more than there are, so that the last answer is known as it. */
+    helpers->births = helpers->all->len + 1;
+    for (guint i = 0; i < helpers->all->len; i++)
+        start_one(helpers->all->pdata[i], in_place);
+    finish_births(helpers);
+}
+
+void helpers_append_guards(const Helpers *helpers, GArray *pids)
+{
+    for (guint i = 0; helpers && i < helpers->all->len; i++) {
+        const Helper *helper = helpers->all->pdata[i];
+        if (helper->guard > 0)
+            g_array_append_val(pids, helper->guard);
+    }
+}
+
+/* ---- those who look ---- */
+
+GArray *helpers_view(const Helpers *helpers)
+{
+    GArray *views = g_array_new(FALSE, FALSE, sizeof(HelperView));
+    for (guint i = 0; helpers && i < helpers->all->len; i++) {
+        Helper *helper = helpers->all->pdata[i];
+        HelperView view = {.name = kinds[helper->kind].name, .pid = helper->message ? 0 : read_pid(helper), .message = helper->message ?: ""};
+        g_array_append_val(views, view);
+    }
+    return views;
+}
+
+char *helpers_record(const Helpers *helpers)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; helpers && i < helpers->all->len; i++) {
+        const Helper *helper = helpers->all->pdata[i];
+        g_string_append_printf(text, "%s%s:%d:%s", i > 0 ? " " : "", kinds[helper->kind].name, (int) helper->guard, helper->program);
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* It is the one that it was as long as its guard is in the scope. */
+static void recover(Helper *helper, pid_t guard)
+{
+    g_autofree char *unit = vm_scope(helper->helpers->instance->vm);
+    int pidfd = guard > 1 ? (int) syscall(SYS_pidfd_open, guard, 0) : -1;
+    if (pidfd >= 0 && !scope_has_process(unit, guard))
+        close_fd(&pidfd);
+    helper->guard = guard;
+    if (pidfd < 0 || watch(helper, guard, pidfd) < 0)
+        note_end(helper); /* its guard has told the journal */
+}
+
+void helpers_recover(Instance *instance, const char *record)
+{
+    g_auto(GStrv) words = g_strsplit(record ? record : "", " ", -1);
+    for (size_t i = 0; words[i]; i++) {
+        g_auto(GStrv) parts = g_strsplit(words[i], ":", 3);
+        for (HelperKind kind = 0; g_strv_length(parts) == 3 && kind < _HELPER_KIND_MAX; kind++)
+            if (g_str_equal(parts[0], kinds[kind].name))
+                recover(add(instance, kind, parts[2]), (pid_t) g_ascii_strtoll(parts[1], NULL, 10));
+    }
+}
