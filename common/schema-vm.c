@@ -147,7 +147,7 @@ static const SettingKey keys[] = {
 
         {"CloudInit", "User", SETTING_STRING, .max = 32, .summary = "A user that is made, who may do all by sudo; unset, the image's own."},
         {"CloudInit", "SSHKeys", SETTING_WORDS,
-                .summary = "Public keys that this user is let in with by SSH, quoted each; repeated lines append."},
+                .summary = "Public keys that this user is let in with by SSH, as ssh-keygen writes them; repeated lines append."},
         {"CloudInit", "Hostname", SETTING_STRING, .max = 253, .summary = "The guest's host name; unset, the VM's name."},
         {"CloudInit", "UserData", SETTING_PATH, .summary = "A file with the user data, in place of what User= and SSHKeys= make."},
         {"CloudInit", "NetworkConfig", SETTING_PATH, .summary = "A file with the network configuration; unset, DHCP."},

@@ -53,6 +53,43 @@ static bool user_is_valid(const char *user)
     return strlen(user) <= 32;
 }
 
+/* "ssh-ed25519", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com": what stands before a public key. */
+static bool is_key_type(const char *word)
+{
+    return g_str_has_prefix(word, "ssh-") || g_str_has_prefix(word, "ecdsa-") || g_str_has_prefix(word, "sk-");
+}
+
+/* A line of authorized_keys, which may have options before the type. */
+static bool is_key(const char *line)
+{
+    g_auto(GStrv) words = g_strsplit_set(line, " \t", -1);
+    if (strpbrk(line, "\r\n"))
+        return false;
+    for (char **word = words; *word; word++)
+        if (is_key_type(*word))
+            return word[1] && *word[1];
+    return false;
+}
+
+/* The keys; what was written without quotes has come as a word each, and is put together again. */
+static GPtrArray *read_keys(const Settings *settings)
+{
+    const char *const *words = settings_get_words(settings, "CloudInit", "SSHKeys");
+    GPtrArray *keys = g_ptr_array_new_with_free_func(g_free);
+    bool open = false;
+    for (; words && *words; words++) {
+        bool whole = strpbrk(*words, " \t");
+        if (!open || whole || is_key_type(*words)) {
+            g_ptr_array_add(keys, g_strdup(*words));
+            open = !whole;
+            continue;
+        }
+        g_autofree char *begun = keys->pdata[keys->len - 1];
+        keys->pdata[keys->len - 1] = g_strjoin(" ", begun, *words, NULL);
+    }
+    return keys;
+}
+
 /* JSON, which YAML has as a part of it: nothing that stands in a value means anything. */
 static char *dump(json_t *value)
 {
@@ -76,10 +113,12 @@ static char *make_meta_data(const Settings *settings, const char *name, sd_id128
 static char *make_user_data(const Settings *settings)
 {
     const char *user = settings_get_string(settings, "CloudInit", "User");
-    const char *const *keys = settings_get_words(settings, "CloudInit", "SSHKeys");
+    g_autoptr(GPtrArray) keys = read_keys(settings);
     json_t *config = json_object(), *list = json_array();
-    for (; keys && *keys; keys++)
-        json_array_append_new(list, json_string(*keys));
+    for (guint i = 0; i < keys->len; i++)
+        json_array_append_new(list, json_string(keys->pdata[i]));
+    /* Or a guest whose resolver does not know its own name waits for it, in sudo among others. */
+    json_object_set_new(config, "manage_etc_hosts", json_string("localhost"));
     if (user)
         json_object_set_new(config, "users", json_pack("[{ss ss ss sb so}]", "name", user, "shell", "/bin/bash", "sudo", "ALL=(ALL) NOPASSWD:ALL",
             "lock_passwd", 1, "ssh_authorized_keys", list));
@@ -98,6 +137,11 @@ static bool check(const Settings *settings, Error **ret_error)
     if (host && !host_is_valid(host))
         return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(settings, "CloudInit", "Hostname"), "Use letters, digits, \"-\" and \".\"",
             "Hostname= of [CloudInit] is no host name");
+    g_autoptr(GPtrArray) keys = read_keys(settings);
+    for (guint i = 0; i < keys->len; i++)
+        if (!is_key(keys->pdata[i]))
+            return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(settings, "CloudInit", "SSHKeys"),
+                "Write one as a .pub file of ssh-keygen has it", "SSHKeys= of [CloudInit]: \"%s\" is no public key", (char *) keys->pdata[i]);
     if (settings_has(settings, "CloudInit", "UserData") && (user || settings_has(settings, "CloudInit", "SSHKeys")))
         return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(settings, "CloudInit", "UserData"), "Say it in that file",
             "User= and SSHKeys= of [CloudInit] mean nothing beside UserData=");
