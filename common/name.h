@@ -21,6 +21,7 @@ bool device_name_is_valid(const char *name);
 
 /* What the NVRAM of a VM with UEFI is called where its disks are, in snapshots and backups: no disk has this name. */
 #define NVRAM_DISK "@nvram"
+#define NVRAM_SECTION "Disk " NVRAM_DISK
 
 /* A pool's name is like a device's. A volume's is a file name: like a VM's, at most 128 bytes, and not that of a file that is just being
  * written. */

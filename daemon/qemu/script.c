@@ -109,6 +109,17 @@ void script_add_job_with(Script *script, const char *command, json_t *arguments,
     step->userdata = userdata;
 }
 
+void script_add_transaction(Script *script, json_t *actions, const char *type, json_t *job, ScriptAnswer answer, void *userdata)
+{
+    json_object_set_new(job, "job-id", json_string(script->job_id));
+    json_object_set_new(job, "auto-dismiss", json_false());
+    json_array_append_new(actions, json_pack("{ss so}", "type", type, "data", job));
+    add_step(script, "transaction", json_pack("{so}", "actions", actions), -1, true);
+    Step *step = script->steps->pdata[script->steps->len - 1];
+    step->answer = answer;
+    step->userdata = userdata;
+}
+
 void script_add_fds(Script *script, unsigned set, const int *fds, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -36,6 +36,10 @@ void script_add_fd(Script *script, const char *command, json_t *arguments, int f
 typedef void (*ScriptReady)(void *userdata);
 void script_add_job_with(Script *script, const char *command, json_t *arguments, ScriptReady ready, void *userdata);
 
+/* One that a transaction begins: `job` is what it is to do, and both are taken. `answer` comes when the transaction is done, which
+ * cannot be undone by the job's end; the step is done when that has come. */
+void script_add_transaction(Script *script, json_t *actions, const char *type, json_t *job, ScriptAnswer answer, void *userdata);
+
 /* Puts copies of the descriptors into a set, for /dev/fdset/SET; those that are -1 are left out. */
 void script_add_fds(Script *script, unsigned set, const int *fds, size_t n);
 

@@ -5,14 +5,15 @@
  *     open      the disks as they are                              in a thread
  *     begin     the record says what is to be, so that it can be undone
  *     make      an empty file beside each                          in a thread
- *     overlays  which becomes a qcow2 image over the disk          a Worker
+ *     keep      a copy of the NVRAM, or a file for one             in a thread
+ *     overlays  each becomes a qcow2 image, over the disk          a Worker
  *     nodes     which block node is each disk's                    of a VM that runs
  *     record    which files those are
  *     pause     of a VM whose memory is kept
  *     exchange  the two files' names: from here on the disk's name is the overlay's
  *     add       the overlays to what QEMU has open
  *     quiesce   the guest's file systems are frozen; thawed when QEMU has answered to the next step
- *     freeze    QEMU writes into the overlays, from one moment on for all disks
+ *     freeze    QEMU writes into the overlays, from one moment on for all disks, and copies what the NVRAM held then
  *     memory    is written to a file
  *     go on     the guest does
  *     sync      the memory is on disk                              in a thread
@@ -27,14 +28,13 @@
 
 #include "cleanup.h"
 #include "guest.h"
+#include "name.h"
 #include "sync.h"
 #include "work.h"
 
 #define QMP_USEC (30 * G_USEC_PER_SEC)
 #define SETTLE_USEC (5 * 1000)
 #define FD_NAME "vmd-snapshot"
-#define SET_BASE 10000U /* of descriptors, beyond those that a machine starts with */
-#define DISKS_MAX 64U
 
 /* ---- failure ---- */
 
@@ -49,12 +49,6 @@ static void undone(SnapshotWork *work)
     error_free(error);
 }
 
-/* Of the i-th disk's overlay. */
-static unsigned overlay_set(const SnapshotWork *work, unsigned i)
-{
-    return SET_BASE + (work->snapshot->id % 1000) * DISKS_MAX + i;
-}
-
 /* As soon as its memory is written; that it is on disk is for the record. */
 static void step_go_on(SnapshotWork *work)
 {
@@ -65,9 +59,11 @@ static void step_go_on(SnapshotWork *work)
 /* It is there, but not what was wanted. */
 static void hide(SnapshotWork *work, Error *error)
 {
-    g_autofree char *memory = snapshot_file(work->tree, work->snapshot, "memory");
+    g_autofree char *memory = snapshot_file(work->tree, work->snapshot, "memory"), *nvram = snapshot_file(work->tree, work->snapshot, "nvram");
     g_autoptr(Error) failed = NULL;
     (void) unlink(memory);
+    (void) unlink(nvram);
+    work_nvram_remove_nodes(work);
     if (!snapshot_hide_prepared(work->tree, work->snapshot, &failed)) {
         g_autofree char *message = error_message(failed);
         g_warning("VM %s: snapshot \"%s\" is not whole: %s", work->vm->name, work->snapshot->name, message);
@@ -81,12 +77,14 @@ static void remove_nodes(SnapshotWork *work)
 {
     Qmp *qmp = work->noded && work->vm->instance ? work->vm->instance->qmp : NULL;
     work->noded = false;
+    if (qmp)
+        work_nvram_remove_nodes(work);
     for (guint i = 0; qmp && i < work->layers->files->len; i++) {
         g_autofree char *name = work_overlay_name(work->snapshot, work->snapshot->layers->pdata[i]);
         g_autofree char *node = blockdev_node_name(name, 0), *file = blockdev_file_name(name, 0);
         (void) qmp_call(qmp, "blockdev-del", json_pack("{ss}", "node-name", node), -1, 0, NULL, NULL);
         (void) qmp_call(qmp, "blockdev-del", json_pack("{ss}", "node-name", file), -1, 0, NULL, NULL);
-        (void) qmp_call(qmp, "remove-fd", json_pack("{si}", "fdset-id", (int) overlay_set(work, i)), -1, 0, NULL, NULL);
+        (void) qmp_call(qmp, "remove-fd", json_pack("{si}", "fdset-id", (int) work_overlay_set(work, i)), -1, 0, NULL, NULL);
     }
 }
 
@@ -137,6 +135,12 @@ static void on_nodes(Qmp *qmp, const json_t *result, const Error *failed, void *
                 work->nodes[j] = g_strdup(node);
                 json_array_set_new(work->bitmaps, j, bitmaps_of(inserted));
             }
+        if (work->snapshot->nvram && qdev && node && !work->nvram_node && machine_disk_is_device(qdev, NVRAM_DISK))
+            work->nvram_node = g_strdup(node);
+    }
+    if (work->snapshot->nvram && !work->nvram_node) {
+        error_set(&error, ERROR_QEMU_FAILED, work->vm->name, NULL, "its QEMU does not tell of its NVRAM");
+        return work_fail(work, error);
     }
     for (guint j = 0; j < layers->len; j++)
         if (!work->nodes[j]) {
@@ -231,7 +235,7 @@ static void add_overlay_nodes(SnapshotWork *work, unsigned i, const char *name)
         .no_flush = cache && g_str_equal(cache, "unsafe"),
     };
     const int fds[] = {file->fd, file->read_fd};
-    unsigned set = overlay_set(work, i);
+    unsigned set = work_overlay_set(work, i);
     script_add_fds(work->live, set, fds, G_N_ELEMENTS(fds));
     script_add_call(work->live, "blockdev-add", blockdev_file(&overlay, name, 0, set, &options));
     script_add_call(work->live, "blockdev-add", blockdev_format(&overlay, name, 0, &options));
@@ -239,7 +243,7 @@ static void add_overlay_nodes(SnapshotWork *work, unsigned i, const char *name)
 
 static Script *new_script(const SnapshotWork *work)
 {
-    g_autofree char *id = g_strdup_printf("vmd-snapshot-%u", work->snapshot->id);
+    g_autofree char *id = work_script_id(work);
     return script_new(work->vm->manager->event, id);
 }
 
@@ -264,6 +268,7 @@ static void step_add(SnapshotWork *work)
         g_autofree char *name = work_overlay_name(work->snapshot, work->snapshot->layers->pdata[i]);
         add_overlay_nodes(work, i, name);
     }
+    work_nvram_add_nodes(work);
     script_run(work->live, work->vm->instance->qmp, on_added, NULL, work);
 }
 
@@ -294,9 +299,17 @@ static void on_frozen(const Error *error, void *userdata)
     vm_quiesce_end(g_steal_pointer(&work->quiesce));
     if (error)
         return work_fail(work, error_copy(error));
-    work->frozen = true;
-    work_claim_overlays(work);
     work_next(work);
+}
+
+/* There is no way back any more. */
+static bool on_moment(const json_t *result, void *userdata, Error **ret_error)
+{
+    SnapshotWork *work = userdata;
+    work->frozen = true;
+    vm_quiesce_end(g_steal_pointer(&work->quiesce));
+    work_claim_overlays(work);
+    return true;
 }
 
 static void step_freeze(SnapshotWork *work)
@@ -308,7 +321,7 @@ static void step_freeze(SnapshotWork *work)
         json_array_append_new(actions, json_pack("{ss s{ss ss}}", "type", "blockdev-snapshot", "data", "node", work->nodes[i], "overlay", node));
         bitmaps_copy(actions, json_array_get(work->bitmaps, i), work->nodes[i], node);
     }
-    script_add_call(work->live, "transaction", json_pack("{so}", "actions", actions));
+    work_nvram_add_freeze(work, actions, on_moment);
     script_run(work->live, work->vm->instance->qmp, on_frozen, NULL, work);
 }
 
@@ -414,11 +427,11 @@ static void step_commit(SnapshotWork *work)
     work_next(work);
 }
 
-static const SnapshotStep of_files[] = {work_open, step_begin, work_make, work_overlays, step_record, step_exchange, step_commit, NULL};
-static const SnapshotStep of_disks[] = {work_open, step_begin, work_make, work_overlays, step_nodes, step_record, step_exchange, step_add, step_quiesce, step_freeze,
-    step_commit, NULL};
-static const SnapshotStep of_memory[] = {work_open, step_begin, work_make, work_overlays, step_nodes, step_record, step_pause, step_exchange, step_add, step_freeze,
-    step_memory, step_settle, step_go_on, step_sync, step_commit, NULL};
+static const SnapshotStep of_files[] = {work_open, step_begin, work_make, work_nvram_keep, work_overlays, step_record, step_exchange, step_commit, NULL};
+static const SnapshotStep of_disks[] = {work_open, step_begin, work_make, work_nvram_keep, work_overlays, step_nodes, step_record, step_exchange, step_add, step_quiesce, step_freeze,
+    work_nvram_sync, step_commit, NULL};
+static const SnapshotStep of_memory[] = {work_open, step_begin, work_make, work_nvram_keep, work_overlays, step_nodes, step_record, step_pause, step_exchange, step_add, step_freeze,
+    step_memory, step_settle, step_go_on, step_sync, work_nvram_sync, step_commit, NULL};
 
 /* ---- */
 
@@ -475,6 +488,7 @@ bool vm_snapshot_create(VM *vm, const SnapshotWish *wish, const char **ret_job_p
         error_free(error);
         return false;
     }
+    work_nvram_find(work, settings);
     work->undo = undo;
     work->event = on_event;
     *ret_job_path = work->job->path;

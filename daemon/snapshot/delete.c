@@ -405,7 +405,7 @@ void work_merge(SnapshotWork *work)
 
 static void step_hide(SnapshotWork *work)
 {
-    static const char *const suffixes[] = {"memory", "settings"};
+    static const char *const suffixes[] = {"memory", "settings", "nvram"};
     Error *error = NULL;
     work->snapshot->hidden = true;
     if (!snapshot_write(work->tree, work->snapshot, &error))

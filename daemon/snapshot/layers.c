@@ -71,12 +71,20 @@ static const char *base(const char *path)
     return strrchr(path, '/') + 1;
 }
 
+/* A pool's owners may pass through it, and not read it. */
 static bool open_dir(LayerFile *file, Error **ret_error)
 {
     g_autofree char *dir = g_path_get_dirname(file->path);
     if (file->dir_fd < 0)
-        file->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        file->dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return file->dir_fd >= 0 || error_set_errno(ret_error, errno, dir, "the disk's folder cannot be opened");
+}
+
+static void sync_dir(const LayerFile *file)
+{
+    fd_cleanup int fd = openat(file->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        (void) fsync(fd);
 }
 
 void layer_open(Layers *layers, LayerFile *file, Error **ret_error)
@@ -157,7 +165,7 @@ void layer_exchange(Layers *layers, LayerFile *file, Error **ret_error)
     else if (r < 0)
         (void) error_set_errno(ret_error, r, file->path, "it cannot be frozen");
     else
-        (void) fsync(file->dir_fd);
+        sync_dir(file);
 }
 
 void layer_undo(Layers *layers, LayerFile *file, Error **ret_error)
@@ -179,7 +187,7 @@ static void replace(const LayerFile *file, const char *by, Error **ret_error)
     if (renameat(file->dir_fd, by, file->dir_fd, base(file->path)) < 0)
         (void) error_set_errno(ret_error, errno, file->path, "it cannot be replaced");
     else
-        (void) fsync(file->dir_fd);
+        sync_dir(file);
 }
 
 void layer_replace(Layers *layers, LayerFile *file, Error **ret_error)

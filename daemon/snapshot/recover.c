@@ -35,11 +35,11 @@ static void step_undo(SnapshotWork *work)
     work_act(work, layer_undo, on_undone);
 }
 
-/* Its memory, if any was wanted, is not whole. */
+/* Its memory, or copy of the NVRAM, if any was wanted, is not whole. */
 static void step_keep(SnapshotWork *work)
 {
     Error *error = NULL;
-    work->snapshot->hidden |= work->snapshot->memory;
+    work->snapshot->hidden |= work->snapshot->memory || work->snapshot->nvram;
     work->tree->current = work->snapshot->id;
     if (!snapshot_write(work->tree, work->snapshot, &error)) {
         (void) snapshot_hide_prepared(work->tree, work->snapshot, NULL);
@@ -73,8 +73,10 @@ static void on_blocks(Qmp *qmp, const json_t *result, const Error *error, void *
     if (error)
         return work_fail(work, error_copy(error));
     work->next = has_node(result, node) ? keep_steps : undo_steps;
-    if (work->next == keep_steps)
+    if (work->next == keep_steps) {
         work_claim_overlays(work);
+        work_nvram_remove_nodes(work);
+    }
     work_next(work);
 }
 

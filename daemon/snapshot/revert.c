@@ -6,8 +6,10 @@
  *     open      the snapshot's layers                                   in a thread
  *     make      an empty file beside each disk                          in a thread
  *     overlays  which becomes a qcow2 image over the layer              a Worker
+ *     fetch     the snapshot's NVRAM is copied                          in a thread
  *     record    what is to be, so that the next vmd goes on with it
  *     replace   the disks by them: what they held since is gone         in a thread
+ *     put       the NVRAM by that copy
  *     commit    the record says that it is done
  *     merge     what nobody needs any more
  *     wake      with memory: the VM goes on from there, as a saved one does */
@@ -107,7 +109,7 @@ static void step_wake(SnapshotWork *work)
     }
 }
 
-static const SnapshotStep steps[] = {step_end, work_open, work_make, work_overlays, step_record, step_replace, step_commit, work_merge, step_wake, NULL};
+static const SnapshotStep steps[] = {step_end, work_open, work_make, work_overlays, work_nvram_fetch, step_record, step_replace, work_nvram_put, step_commit, work_merge, step_wake, NULL};
 
 static void add_layers(SnapshotWork *work)
 {
@@ -133,6 +135,7 @@ static void undo(SnapshotWork *work, Error *error)
     /* Where the record says so, the next vmd goes on with it: some disks may be the snapshot's by now. */
     work->undo = NULL;
     work->error = error;
+    work_nvram_unfetch(work);
     work_act(work, layer_undo, on_removed);
 }
 

@@ -39,6 +39,7 @@ static void one_free(void *userdata)
     g_free(snapshot->description);
     g_free(snapshot->machine);
     g_free(snapshot->unquiesced);
+    g_free(snapshot->nvram);
     g_ptr_array_unref(snapshot->layers);
     g_free(snapshot);
 }
@@ -143,6 +144,8 @@ static bool write_snapshot(const SnapshotTree *tree, const Snapshot *snapshot, c
         g_key_file_set_string(file, GROUP, "Description", snapshot->description);
     if (snapshot->machine)
         g_key_file_set_string(file, GROUP, "Machine", snapshot->machine);
+    if (snapshot->nvram)
+        g_key_file_set_string(file, GROUP, "Nvram", snapshot->nvram);
     for (guint i = 0; i < snapshot->layers->len; i++) {
         const Layer *layer = snapshot->layers->pdata[i];
         g_key_file_set_string(file, layer->section, "Path", layer->path);
@@ -190,7 +193,7 @@ void snapshot_forget_prepared(const SnapshotTree *tree, const Snapshot *snapshot
 void snapshot_remove(SnapshotTree *tree, Snapshot *snapshot)
 {
     /* The record last: what is left without the rest can still be deleted. */
-    static const char *const suffixes[] = {"memory", "settings", "snapshot"};
+    static const char *const suffixes[] = {"memory", "settings", "nvram", "snapshot"};
     snapshot_forget_prepared(tree, snapshot);
     for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++) {
         g_autofree char *path = snapshot_file(tree, snapshot, suffixes[i]);
@@ -234,6 +237,7 @@ static bool read_one(SnapshotTree *tree, const char *name, Error **ret_error)
     snapshot->hidden = g_key_file_get_boolean(file, GROUP, "Hidden", NULL);
     snapshot->description = g_key_file_get_string(file, GROUP, "Description", NULL);
     snapshot->machine = g_key_file_get_string(file, GROUP, "Machine", NULL);
+    snapshot->nvram = g_key_file_get_string(file, GROUP, "Nvram", NULL);
     snapshot->quiesced = g_key_file_get_boolean(file, GROUP, "Quiesced", NULL);
     snapshot->unquiesced = g_key_file_get_string(file, GROUP, "Unquiesced", NULL);
     g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);

@@ -16,6 +16,7 @@
  *     STATE_DIR/snapshots/VM/ID.snapshot   key file: name, parent, layers
  *                            ID.settings   the settings that it ran with, where it has memory, and
  *                            ID.memory     that
+ *                            ID.nvram      a copy of the NVRAM, where it has one
  *                            tree          which snapshot the VM's disks come from, and what was being done */
 
 #include <stdint.h>
@@ -40,6 +41,7 @@ typedef struct Snapshot {
     bool memory;
     char *machine;    /* full name, with memory */
     bool quiesced;    /* the guest's file systems were frozen */
+    char *nvram;      /* file of the NVRAM, of which there is a copy; NULL: it had none */
     char *unquiesced; /* why they were not; NULL: nobody wanted it */
     bool hidden;      /* deleted, and only kept for others */
     bool passed_by;   /* cannot be merged now; not on disk */

@@ -16,7 +16,7 @@ SnapshotWork *work_new(VM *vm, JobType type, SnapshotTree *tree, const SnapshotS
     work->tree = tree;
     work->next = steps;
     work->before = vm->state;
-    work->memory_fd = -1;
+    work->memory_fd = work->nvram_fds[0] = work->nvram_fds[1] = -1;
     work->layers = layers_new(vm->owner);
     work->job = job_new(vm->manager->jobs, type, path, NULL, work);
     vm->snapshot_work = work;
@@ -39,6 +39,9 @@ void snapshot_work_free(SnapshotWork *work)
     json_decref(work->bitmaps);
     error_free(work->error);
     close_fd(&work->memory_fd);
+    close_fd(&work->nvram_fds[0]);
+    close_fd(&work->nvram_fds[1]);
+    g_free(work->nvram_node);
     g_free(work);
 }
 
@@ -265,8 +268,22 @@ void work_overlays(SnapshotWork *work)
     for (guint i = 0; i < work->layers->files->len; i++)
         add_overlay(work->worker, work->layers->files->pdata[i], i);
     keep_bitmaps(work);
+    work_nvram_add_image(work, work->worker);
     if (!binary || !worker_start(work->worker, binary, unit, on_overlays, NULL, work, &error))
         work_fail(work, error);
+}
+
+/* Beyond those that a machine starts with. */
+#define SET_BASE 10000U
+
+unsigned work_overlay_set(const SnapshotWork *work, unsigned i)
+{
+    return SET_BASE + (work->snapshot->id % 1000) * (SNAPSHOT_DISKS_MAX + 1) + i;
+}
+
+char *work_script_id(const SnapshotWork *work)
+{
+    return g_strdup_printf("vmd-snapshot-%u", work->snapshot->id);
 }
 
 char *work_made_name(const SnapshotWork *work, const char *path)

@@ -13,6 +13,7 @@
 #include "quiesce.h"
 #include "script.h"
 #include "snapshot.h"
+#include "sync.h"
 #include "worker.h"
 
 typedef void (*SnapshotStep)(SnapshotWork *work);
@@ -49,6 +50,9 @@ struct SnapshotWork {
     bool noded;             /* QEMU has nodes of the overlays, or some */
     bool frozen;            /* QEMU writes into the overlays */
     int memory_fd;
+    int nvram_fds[2];       /* of the copy that QEMU makes of the NVRAM, and the same for reading; -1: none */
+    uint64_t nvram_size;
+    char *nvram_node;       /* what is copied; NULL: none */
 };
 
 SnapshotWork *work_new(VM *vm, JobType type, SnapshotTree *tree, const SnapshotStep *steps);
@@ -83,6 +87,26 @@ void work_claim_overlays(SnapshotWork *work);
 
 /* The disks of the settings that the VM writes to; false and an Error where there is none, or one has no file. */
 bool work_add_disks(SnapshotWork *work, const Settings *settings, Error **ret_error);
+
+/* The set of descriptors of the i-th disk's overlay in the VM's QEMU; beyond those of the disks, of the NVRAM's copy. */
+#define SNAPSHOT_DISKS_MAX 63U
+unsigned work_overlay_set(const SnapshotWork *work, unsigned i);
+/* What its own QEMU's jobs are called; a new string. */
+char *work_script_id(const SnapshotWork *work);
+
+/* nvram.c, of a making: whether there is one to be kept; a step: a copy of it, or of a VM that runs an empty file; which a Worker makes an image;
+ * which QEMU opens, and in one transaction with `actions` (taken) begins to copy to; a step: that it is on disk. */
+void work_nvram_find(SnapshotWork *work, const Settings *settings);
+void work_nvram_keep(SnapshotWork *work);
+void work_nvram_add_image(SnapshotWork *work, Worker *worker);
+void work_nvram_add_nodes(SnapshotWork *work);
+void work_nvram_add_freeze(SnapshotWork *work, json_t *actions, ScriptAnswer frozen);
+void work_nvram_remove_nodes(SnapshotWork *work); /* whatever there is of it */
+void work_nvram_sync(SnapshotWork *work);
+/* Of going back: steps, that it is there, and that it has its name; and what is undone. */
+void work_nvram_fetch(SnapshotWork *work);
+void work_nvram_put(SnapshotWork *work);
+void work_nvram_unfetch(SnapshotWork *work);
 
 /* revert.c: not begun yet. */
 SnapshotWork *snapshot_begin_revert(VM *vm, SnapshotTree *tree, Snapshot *snapshot);

@@ -360,7 +360,7 @@ void nvram_take(NvramOpening *opening, MachineParts *parts)
     parts->code = g_steal_pointer(&look->code);
     parts->smm = look->firmware->smm;
     parts->nvram = g_new0(MachineDisk, 1);
-    parts->nvram->section = g_strdup("Disk " NVRAM_DISK);
+    parts->nvram->section = g_strdup(NVRAM_SECTION);
     parts->nvram->name = g_strdup(NVRAM_DISK);
     parts->nvram->image = g_steal_pointer(&look->nvram);
     if (parts->nvram->image)

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The NVRAM in snapshots: a whole copy, since it is small, beside the snapshot's record; so QEMU writes to one and the same file for ever, all of
+ * whose clusters are there (vm/nvram.h). Of a VM that runs the copy is a job that begins in the transaction by which the disks are frozen:
+ * it has what the NVRAM held at that moment. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "copy.h"
+#include "identity.h"
+#include "name.h"
+#include "nvram.h"
+#include "work.h"
+
+#define COPY_USEC (60 * G_USEC_PER_SEC)
+#define NVRAM_MAX (INT64_C(1) << 30)
+
+/* A file that is copied, or an empty one. The thread's own while that runs. */
+typedef struct Copying {
+    uid_t owner;  /* whose the new file is */
+    char *from;
+    char *to;
+    bool empty;   /* only made, and left open */
+    uint64_t size; /* of the image `from` */
+    int fd, read_fd;
+    Error *error;
+} Copying;
+
+static void copying_free(void *userdata)
+{
+    Copying *copying = userdata;
+    close_fd(&copying->fd);
+    close_fd(&copying->read_fd);
+    g_free(copying->from);
+    g_free(copying->to);
+    error_free(copying->error);
+    g_free(copying);
+}
+
+/* ---- in a thread ---- */
+
+static bool copy_content(const Copying *copying, int from, Error **ret_error)
+{
+    CopyState state = {0};
+    int r = copy_file(from, copying->fd, &state);
+    if (r >= 0 && fsync(copying->fd) < 0)
+        r = -errno;
+    return r >= 0 || error_set_errno(ret_error, r, copying->from, "the NVRAM cannot be copied");
+}
+
+static bool copy_nvram(Copying *copying, Error **ret_error)
+{
+    struct stat st;
+    ImageInfo info;
+    int r = identity_make_for(copying->owner);
+    if (r < 0)
+        return error_set_errno(ret_error, r, copying->to, "a file cannot be made for the VM's owner");
+    fd_cleanup int from = open(copying->from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (from < 0 || fstat(from, &st) < 0)
+        return error_set_errno(ret_error, errno, copying->from, "the NVRAM cannot be opened");
+    if (!S_ISREG(st.st_mode) || st.st_size > NVRAM_MAX)
+        return error_set(ret_error, ERROR_FAILED, copying->from, NULL, "it is no NVRAM");
+    image_read_info(from, copying->from, &info);
+    g_free(info.backing);
+    copying->size = info.size;
+    /* What a vmd that was killed has left. */
+    (void) unlink(copying->to);
+    copying->fd = open(copying->to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    copying->read_fd = copying->fd < 0 ? -1 : open(copying->to, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (copying->read_fd < 0)
+        return error_set_errno(ret_error, errno, copying->to, "the NVRAM cannot be copied");
+    return copying->empty || copy_content(copying, from, ret_error);
+}
+
+static void run_copy(void *userdata)
+{
+    Copying *copying = userdata;
+    if (!copy_nvram(copying, &copying->error))
+        (void) unlink(copying->to);
+}
+
+/* ---- on the loop ---- */
+
+static void on_copied(void *data, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    Copying *copying = data;
+    Error *error = NULL;
+    work->task = NULL;
+    if (work->ended) {
+        if (copying)
+            copying_free(copying);
+        return snapshot_instance_ended(work);
+    }
+    if (!copying)
+        error_set(&error, ERROR_TIMED_OUT, work->vm->name, "Look at the file system that it is on", "its NVRAM could not be copied in time");
+    else if (copying->error)
+        error = g_steal_pointer(&copying->error);
+    else if (copying->empty) {
+        work->nvram_fds[0] = steal_fd(&copying->fd);
+        work->nvram_fds[1] = steal_fd(&copying->read_fd);
+        work->nvram_size = copying->size;
+    }
+    if (copying)
+        copying_free(copying);
+    if (error)
+        work_fail(work, error);
+    else
+        work_next(work);
+}
+
+/* Takes the names. */
+static void begin_copy(SnapshotWork *work, uid_t owner, char *from, char *to, bool empty)
+{
+    const TaskSpec spec = {.run = run_copy, .done = on_copied, .free_data = copying_free, .timeout_usec = COPY_USEC};
+    Error *error = NULL;
+    Copying *copying = g_new0(Copying, 1);
+    *copying = (Copying){.owner = owner, .from = from, .to = to, .empty = empty, .fd = -1, .read_fd = -1};
+    int r = task_new(work->vm->manager->event, &spec, copying, work, &work->task);
+    if (r >= 0)
+        return;
+    copying_free(copying);
+    error_set_errno(&error, r, work->vm->name, "no thread can be made to copy its NVRAM");
+    work_fail(work, error);
+}
+
+/* ---- a snapshot is made ---- */
+
+static bool has_nvram(const VM *vm, const char *path)
+{
+    for (guint i = 0; vm->instance && i < vm->instance->images->len; i++)
+        if (g_str_equal(g_array_index(vm->instance->images, ImageIdentity, i).disk, NVRAM_DISK))
+            return path;
+    return path && !vm->instance && access(path, F_OK) == 0;
+}
+
+void work_nvram_find(SnapshotWork *work, const Settings *settings)
+{
+    g_autofree char *path = vm_nvram_path(work->vm, settings);
+    if (has_nvram(work->vm, path))
+        work->snapshot->nvram = g_steal_pointer(&path);
+}
+
+void work_nvram_keep(SnapshotWork *work)
+{
+    if (!work->snapshot->nvram)
+        return work_next(work);
+    begin_copy(work, geteuid(), g_strdup(work->snapshot->nvram), snapshot_file(work->tree, work->snapshot, "nvram"), work->vm->instance);
+}
+
+void work_nvram_add_image(SnapshotWork *work, Worker *worker)
+{
+    if (work->nvram_fds[0] < 0)
+        return;
+    g_autofree char *filename = g_strdup_printf("/dev/fdset/%u", worker_add_fds(worker, work->nvram_fds, G_N_ELEMENTS(work->nvram_fds)));
+    Script *script = worker_script(worker);
+    script_add_call(script, "blockdev-add", json_pack("{ss ss ss}", "driver", "file", "node-name", "nvram", "filename", filename));
+    json_t *options = json_pack("{ss ss sI ss}", "driver", "qcow2", "file", "nvram", "size", (json_int_t) work->nvram_size, "preallocation", "metadata");
+    script_add_job(script, "blockdev-create", json_pack("{so}", "options", options));
+}
+
+static char *copy_name(const SnapshotWork *work)
+{
+    g_autofree char *stem = machine_disk_stem(NVRAM_DISK);
+    return g_strdup_printf("%s-s%u", stem, work->snapshot->id);
+}
+
+void work_nvram_add_nodes(SnapshotWork *work)
+{
+    static const BlockdevOptions options;
+    const Image image = {.format = IMAGE_QCOW2};
+    g_autofree char *name = copy_name(work);
+    unsigned set = work_overlay_set(work, SNAPSHOT_DISKS_MAX);
+    if (work->nvram_fds[0] < 0)
+        return;
+    script_add_fds(work->live, set, work->nvram_fds, G_N_ELEMENTS(work->nvram_fds));
+    script_add_call(work->live, "blockdev-add", blockdev_file(&image, name, 0, set, &options));
+    script_add_call(work->live, "blockdev-add", blockdev_format(&image, name, 0, &options));
+}
+
+void work_nvram_add_freeze(SnapshotWork *work, json_t *actions, ScriptAnswer frozen)
+{
+    g_autofree char *name = copy_name(work), *node = blockdev_node_name(name, 0), *file = blockdev_file_name(name, 0);
+    if (!work->nvram_node) {
+        script_add_question(work->live, "transaction", json_pack("{so}", "actions", actions), frozen, work);
+        return;
+    }
+    json_t *job = json_pack("{ss ss ss}", "device", work->nvram_node, "target", node, "sync", "full");
+    script_add_transaction(work->live, actions, "blockdev-backup", job, frozen, work);
+    /* Closed, so that all of it is in the file. */
+    script_add_call(work->live, "blockdev-del", json_pack("{ss}", "node-name", node));
+    script_add_call(work->live, "blockdev-del", json_pack("{ss}", "node-name", file));
+    script_add_call(work->live, "remove-fd", json_pack("{si}", "fdset-id", (int) work_overlay_set(work, SNAPSHOT_DISKS_MAX)));
+}
+
+void work_nvram_remove_nodes(SnapshotWork *work)
+{
+    Qmp *qmp = work->vm->instance ? work->vm->instance->qmp : NULL;
+    g_autofree char *name = copy_name(work), *node = blockdev_node_name(name, 0), *file = blockdev_file_name(name, 0), *job = work_script_id(work);
+    unsigned set = work_overlay_set(work, SNAPSHOT_DISKS_MAX);
+    if (!work->snapshot->nvram || !qmp)
+        return;
+    (void) qmp_call(qmp, "job-dismiss", json_pack("{ss}", "id", job), -1, 0, NULL, NULL);
+    (void) qmp_call(qmp, "blockdev-del", json_pack("{ss}", "node-name", node), -1, 0, NULL, NULL);
+    (void) qmp_call(qmp, "blockdev-del", json_pack("{ss}", "node-name", file), -1, 0, NULL, NULL);
+    (void) qmp_call(qmp, "remove-fd", json_pack("{si}", "fdset-id", (int) set), -1, 0, NULL, NULL);
+}
+
+static void on_synced(int r, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    Error *error = NULL;
+    work->task = NULL;
+    if (r >= 0)
+        return work_next(work);
+    error_set_errno(&error, r, work->vm->name, "the NVRAM cannot be written to disk");
+    work_fail(work, error);
+}
+
+void work_nvram_sync(SnapshotWork *work)
+{
+    Error *error = NULL;
+    if (work->nvram_fds[0] < 0)
+        return work_next(work);
+    int r = sync_begin(work->vm->manager->event, work->nvram_fds[0], on_synced, work, &work->task);
+    if (r >= 0)
+        return;
+    error_set_errno(&error, r, work->vm->name, "no thread can be made to write the NVRAM to disk");
+    work_fail(work, error);
+}
+
+/* ---- one is gone back to ---- */
+
+static char *part_name(const SnapshotWork *work)
+{
+    g_autofree char *folder = g_path_get_dirname(work->snapshot->nvram), *name = g_path_get_basename(work->snapshot->nvram);
+    return g_strdup_printf("%s/.%s.part", folder, name);
+}
+
+void work_nvram_fetch(SnapshotWork *work)
+{
+    if (!work->snapshot->nvram)
+        return work_next(work);
+    begin_copy(work, work->vm->owner, snapshot_file(work->tree, work->snapshot, "nvram"), part_name(work), false);
+}
+
+void work_nvram_put(SnapshotWork *work)
+{
+    Error *error = NULL;
+    g_autofree char *part = work->snapshot->nvram ? part_name(work) : NULL;
+    if (!part || rename(part, work->snapshot->nvram) == 0)
+        return work_next(work);
+    error_set_errno(&error, errno, work->snapshot->nvram, "it cannot be replaced");
+    work_fail(work, error);
+}
+
+void work_nvram_unfetch(SnapshotWork *work)
+{
+    g_autofree char *part = work->snapshot->nvram ? part_name(work) : NULL;
+    if (part)
+        (void) unlink(part);
+}
