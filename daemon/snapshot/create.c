@@ -13,9 +13,12 @@
  *     exchange  the two files' names: from here on the disk's name is the overlay's
  *     add       the overlays to what QEMU has open
  *     quiesce   the guest's file systems are frozen; thawed when QEMU has answered to the next step
+ *     hold      of a VM with a TPM: it stands still for a moment
  *     freeze    QEMU writes into the overlays, from one moment on for all disks, and copies what the NVRAM held then
+ *     read TPM  what it remembers
  *     memory    is written to a file
  *     go on     the guest does
+ *     write TPM what was read
  *     sync      the memory is on disk                              in a thread
  *     commit    the record says that it is done
  *
@@ -30,6 +33,7 @@
 #include "guest.h"
 #include "name.h"
 #include "sync.h"
+#include "tpm.h"
 #include "work.h"
 
 #define QMP_USEC (30 * G_USEC_PER_SEC)
@@ -175,6 +179,7 @@ static bool write_record(SnapshotWork *work, Error **ret_error)
 static void step_begin(SnapshotWork *work)
 {
     Error *error = NULL;
+    work->snapshot->resumes = work->before == VM_RUNNING && (work->snapshot->memory || work->has_tpm);
     work->tree->act = SNAPSHOT_CREATE;
     work->tree->subject = work->snapshot->id;
     if (!write_record(work, &error))
@@ -219,6 +224,34 @@ static void step_pause(SnapshotWork *work)
     int r = qmp_call(work->vm->instance->qmp, "stop", NULL, -1, QMP_USEC, on_answer, work);
     if (r < 0)
         step_failed(work, r, "QEMU cannot be asked");
+}
+
+/* So that no change to its TPM is on one side of the moment, and what it writes to disk then on the other. */
+static void step_hold(SnapshotWork *work)
+{
+    if (work->has_tpm)
+        step_pause(work);
+    else
+        work_next(work);
+}
+
+static void step_read_tpm(SnapshotWork *work)
+{
+    Error *error = NULL;
+    work->tpm = tpm_state_read(work->vm, &error);
+    if (!work->tpm)
+        return work_fail(work, error);
+    work->snapshot->tpm = *work->tpm;
+    work_next(work);
+}
+
+static void step_write_tpm(SnapshotWork *work)
+{
+    g_autofree char *path = snapshot_file(work->tree, work->snapshot, "tpm");
+    int r = *work->tpm ? settings_write(path, work->tpm, 0600, false) : 0;
+    if (r < 0)
+        return step_failed(work, r, "what its TPM remembers cannot be written");
+    work_next(work);
 }
 
 static void add_overlay_nodes(SnapshotWork *work, unsigned i, const char *name)
@@ -368,7 +401,7 @@ static bool on_event(SnapshotWork *work, const char *name, const json_t *data)
 {
     if (g_str_equal(name, "MIGRATION"))
         return on_memory_event(work, data);
-    return work->snapshot->memory && (g_str_equal(name, "STOP") || g_str_equal(name, "RESUME"));
+    return (work->snapshot->memory || work->has_tpm) && (g_str_equal(name, "STOP") || g_str_equal(name, "RESUME"));
 }
 
 static void step_settle(SnapshotWork *work);
@@ -421,17 +454,19 @@ static void step_commit(SnapshotWork *work)
     Error *error = NULL;
     work->tree->current = work->snapshot->id;
     work->tree->act = SNAPSHOT_NOTHING;
+    work->snapshot->resumes = false;
     if (!write_record(work, &error))
         return work_fail(work, error);
     snapshot_forget_prepared(work->tree, work->snapshot);
     work_next(work);
 }
 
-static const SnapshotStep of_files[] = {work_open, step_begin, work_make, work_nvram_keep, work_overlays, step_record, step_exchange, step_commit, NULL};
-static const SnapshotStep of_disks[] = {work_open, step_begin, work_make, work_nvram_keep, work_overlays, step_nodes, step_record, step_exchange, step_add, step_quiesce, step_freeze,
-    work_nvram_sync, step_commit, NULL};
+static const SnapshotStep of_files[] = {work_open, step_begin, work_make, work_nvram_keep, work_overlays, step_read_tpm, step_write_tpm, step_record, step_exchange,
+    step_commit, NULL};
+static const SnapshotStep of_disks[] = {work_open, step_begin, work_make, work_nvram_keep, work_overlays, step_nodes, step_record, step_exchange, step_add, step_quiesce,
+    step_hold, step_freeze, step_read_tpm, step_go_on, step_write_tpm, work_nvram_sync, step_commit, NULL};
 static const SnapshotStep of_memory[] = {work_open, step_begin, work_make, work_nvram_keep, work_overlays, step_nodes, step_record, step_pause, step_exchange, step_add, step_freeze,
-    step_memory, step_settle, step_go_on, step_sync, work_nvram_sync, step_commit, NULL};
+    step_memory, step_settle, step_read_tpm, step_go_on, step_write_tpm, step_sync, work_nvram_sync, step_commit, NULL};
 
 /* ---- */
 
@@ -479,6 +514,7 @@ bool vm_snapshot_create(VM *vm, const SnapshotWish *wish, const char **ret_job_p
     work->snapshot->memory = wish->memory;
     work->wish = wish->quiesce;
     work->keeps_bitmaps = true;
+    work->snapshot->tpm = work->has_tpm = vm->instance && machine_tpm(settings) != MACHINE_TPM_NONE;
     work->snapshot->machine = wish->memory ? g_strdup(vm->instance->machine) : NULL;
     g_steal_pointer(&tree);
     Error *error = NULL;

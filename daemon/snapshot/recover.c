@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "work.h"
 
@@ -35,11 +36,12 @@ static void step_undo(SnapshotWork *work)
     work_act(work, layer_undo, on_undone);
 }
 
-/* Its memory, or copy of the NVRAM, if any was wanted, is not whole. */
+/* Its memory, or copy of the NVRAM, if any was wanted, is not whole; what its TPM remembers is as soon as it is there. */
 static void step_keep(SnapshotWork *work)
 {
     Error *error = NULL;
-    work->snapshot->hidden |= work->snapshot->memory || work->snapshot->nvram;
+    g_autofree char *tpm = snapshot_file(work->tree, work->snapshot, "tpm");
+    work->snapshot->hidden |= work->snapshot->memory || work->snapshot->nvram || (work->snapshot->tpm && access(tpm, F_OK) < 0);
     work->tree->current = work->snapshot->id;
     if (!snapshot_write(work->tree, work->snapshot, &error)) {
         (void) snapshot_hide_prepared(work->tree, work->snapshot, NULL);
@@ -80,9 +82,20 @@ static void on_blocks(Qmp *qmp, const json_t *result, const Error *error, void *
     work_next(work);
 }
 
+/* A guest that stood still for this work goes on. QEMU does one command after the other. */
+static void resume(const SnapshotWork *work)
+{
+    Qmp *qmp = work->vm->instance->qmp;
+    if (!qmp || !work->snapshot->resumes)
+        return;
+    (void) qmp_call(qmp, "migrate_cancel", NULL, -1, 0, NULL, NULL);
+    (void) qmp_call(qmp, "cont", NULL, -1, 0, NULL, NULL);
+}
+
 static void step_ask(SnapshotWork *work)
 {
     Error *error = NULL;
+    resume(work);
     int r = work->vm->instance->qmp ? qmp_call(work->vm->instance->qmp, "query-block", NULL, -1, ANSWER_USEC, on_blocks, work) : -ENOTCONN;
     if (r >= 0)
         return;

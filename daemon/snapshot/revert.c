@@ -10,6 +10,7 @@
  *     record    what is to be, so that the next vmd goes on with it
  *     replace   the disks by them: what they held since is gone         in a thread
  *     put       the NVRAM by that copy
+ *     TPM       what it remembered then
  *     commit    the record says that it is done
  *     merge     what nobody needs any more
  *     wake      with memory: the VM goes on from there, as a saved one does */
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "name.h"
+#include "tpm.h"
 #include "work.h"
 
 /* ---- end ---- */
@@ -51,6 +53,20 @@ static void step_record(SnapshotWork *work)
 static void step_replace(SnapshotWork *work)
 {
     work_act(work, layer_replace, work_next);
+}
+
+/* Where it had none then, what it has now stays. */
+static void step_tpm(SnapshotWork *work)
+{
+    Error *error = NULL;
+    g_autofree char *path = snapshot_file(work->tree, work->snapshot, "tpm"), *state = NULL;
+    if (!work->snapshot->tpm)
+        return work_next(work);
+    if (!g_file_get_contents(path, &state, NULL, NULL))
+        error_set(&error, ERROR_FAILED, path, NULL, "what its TPM remembered cannot be read");
+    if (!state || !tpm_state_write(work->vm, state, &error))
+        return work_fail(work, error);
+    work_next(work);
 }
 
 static void step_commit(SnapshotWork *work)
@@ -109,7 +125,7 @@ static void step_wake(SnapshotWork *work)
     }
 }
 
-static const SnapshotStep steps[] = {step_end, work_open, work_make, work_overlays, work_nvram_fetch, step_record, step_replace, work_nvram_put, step_commit, work_merge, step_wake, NULL};
+static const SnapshotStep steps[] = {step_end, work_open, work_make, work_overlays, work_nvram_fetch, step_record, step_replace, work_nvram_put, step_tpm, step_commit, work_merge, step_wake, NULL};
 
 static void add_layers(SnapshotWork *work)
 {

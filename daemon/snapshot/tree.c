@@ -138,6 +138,10 @@ static bool write_snapshot(const SnapshotTree *tree, const Snapshot *snapshot, c
     g_key_file_set_boolean(file, GROUP, "Memory", snapshot->memory);
     g_key_file_set_boolean(file, GROUP, "Hidden", snapshot->hidden);
     g_key_file_set_boolean(file, GROUP, "Quiesced", snapshot->quiesced);
+    if (snapshot->tpm)
+        g_key_file_set_boolean(file, GROUP, "TPM", true);
+    if (snapshot->resumes)
+        g_key_file_set_boolean(file, GROUP, "Resumes", true);
     if (snapshot->unquiesced)
         g_key_file_set_string(file, GROUP, "Unquiesced", snapshot->unquiesced);
     if (snapshot->description)
@@ -193,7 +197,7 @@ void snapshot_forget_prepared(const SnapshotTree *tree, const Snapshot *snapshot
 void snapshot_remove(SnapshotTree *tree, Snapshot *snapshot)
 {
     /* The record last: what is left without the rest can still be deleted. */
-    static const char *const suffixes[] = {"memory", "settings", "nvram", "snapshot"};
+    static const char *const suffixes[] = {"memory", "settings", "nvram", "tpm", "snapshot"};
     snapshot_forget_prepared(tree, snapshot);
     for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++) {
         g_autofree char *path = snapshot_file(tree, snapshot, suffixes[i]);
@@ -234,6 +238,8 @@ static bool read_one(SnapshotTree *tree, const char *name, Error **ret_error)
     snapshot->parent = (unsigned) g_key_file_get_uint64(file, GROUP, "Parent", NULL);
     snapshot->created = g_key_file_get_uint64(file, GROUP, "Created", NULL);
     snapshot->memory = g_key_file_get_boolean(file, GROUP, "Memory", NULL);
+    snapshot->tpm = g_key_file_get_boolean(file, GROUP, "TPM", NULL);
+    snapshot->resumes = g_key_file_get_boolean(file, GROUP, "Resumes", NULL);
     snapshot->hidden = g_key_file_get_boolean(file, GROUP, "Hidden", NULL);
     snapshot->description = g_key_file_get_string(file, GROUP, "Description", NULL);
     snapshot->machine = g_key_file_get_string(file, GROUP, "Machine", NULL);

@@ -17,6 +17,7 @@
  *                            ID.settings   the settings that it ran with, where it has memory, and
  *                            ID.memory     that
  *                            ID.nvram      a copy of the NVRAM, where it has one
+ *                            ID.tpm        what its TPM remembers, where it has one
  *                            tree          which snapshot the VM's disks come from, and what was being done */
 
 #include <stdint.h>
@@ -40,6 +41,8 @@ typedef struct Snapshot {
     uint64_t created; /* µs, CLOCK_REALTIME */
     bool memory;
     char *machine;    /* full name, with memory */
+    bool tpm;         /* it has its TPM's state, or is to have */
+    bool resumes;     /* the guest is to go on, while it is made; not yet whole */
     bool quiesced;    /* the guest's file systems were frozen */
     char *nvram;      /* file of the NVRAM, of which there is a copy; NULL: it had none */
     char *unquiesced; /* why they were not; NULL: nobody wanted it */

@@ -42,6 +42,7 @@ void snapshot_work_free(SnapshotWork *work)
     close_fd(&work->nvram_fds[0]);
     close_fd(&work->nvram_fds[1]);
     g_free(work->nvram_node);
+    g_free(work->tpm);
     g_free(work);
 }
 

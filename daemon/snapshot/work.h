@@ -53,6 +53,8 @@ struct SnapshotWork {
     int nvram_fds[2];       /* of the copy that QEMU makes of the NVRAM, and the same for reading; -1: none */
     uint64_t nvram_size;
     char *nvram_node;       /* what is copied; NULL: none */
+    bool has_tpm;
+    char *tpm;              /* what it remembers (vm/tpm.h) */
 };
 
 SnapshotWork *work_new(VM *vm, JobType type, SnapshotTree *tree, const SnapshotStep *steps);

@@ -10,20 +10,12 @@
 
 #define PROGRAM "swtpm"
 
-/* A state is some 10 to 100 KiB. */
-#define FILE_MAX (UINT64_C(1) << 20)
-
-static char *folder(const VM *vm)
-{
-    return g_build_filename(vm->manager->dirs->tpm, vm->name, NULL);
-}
-
 bool tpm_prepare(Instance *instance, const Settings *settings, MachineParts *parts, Error **ret_error)
 {
     MachineTpm type = machine_tpm(settings);
     if (type == MACHINE_TPM_NONE)
         return true;
-    g_autofree char *program = g_find_program_in_path(PROGRAM), *path = folder(instance->vm);
+    g_autofree char *program = g_find_program_in_path(PROGRAM), *path = tpm_folder(instance->vm);
     if (!program)
         return error_set(ret_error, ERROR_UNSUPPORTED, "[TPM]", "Install the package swtpm", "there is no program " PROGRAM " on this host");
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -34,7 +26,7 @@ bool tpm_prepare(Instance *instance, const Settings *settings, MachineParts *par
     parts->tpm_fd = fds[0];
 
     Helper *helper = helpers_add(instance, HELPER_TPM, program);
-    helper_set_folder(helper, path, FILE_MAX);
+    helper_set_folder(helper, path, TPM_FILE_MAX);
     helper_add_fd(helper, fds[1]);
     helper_add_argument(helper, "socket");
     if (type == MACHINE_TPM_2)
@@ -49,6 +41,6 @@ bool tpm_prepare(Instance *instance, const Settings *settings, MachineParts *par
 
 void tpm_delete(const VM *vm)
 {
-    g_autofree char *path = folder(vm);
+    g_autofree char *path = tpm_folder(vm);
     dirs_remove(path);
 }

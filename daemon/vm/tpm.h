@@ -18,3 +18,16 @@ bool tpm_prepare(Instance *instance, const Settings *settings, MachineParts *par
 
 /* Of a VM that does not run. */
 void tpm_delete(const VM *vm);
+
+/* tpm-state.c: what it remembers without power, for whoever keeps a copy: a text, "" where the VM has none; g_free. NULL and an Error. While
+ * the VM runs this is what it is at this moment, whole, as its guest has been told. */
+char *tpm_state_read(const VM *vm, Error **ret_error);
+/* Puts it back, whole and on disk. Of a VM that does not run. */
+bool tpm_state_write(const VM *vm, const char *state, Error **ret_error);
+#define TPM_STATE_MAX (4U << 20) /* what is longer is none */
+
+/* A state is some KiB; no file of a TPM may be larger. */
+#define TPM_FILE_MAX (UINT64_C(1) << 20)
+
+/* A new string. */
+char *tpm_folder(const VM *vm);
