@@ -76,6 +76,8 @@ static char *record_text(const Backup *backup)
     g_key_file_set_string(file, GROUP, "VM", backup->vm);
     g_key_file_set_uint64(file, GROUP, "Created", backup->created);
     g_key_file_set_boolean(file, GROUP, "Quiesced", backup->quiesced);
+    if (backup->nvram)
+        g_key_file_set_boolean(file, GROUP, "NVRAM", true);
     if (backup->since)
         g_key_file_set_string(file, GROUP, "Since", backup->since);
     if (backup->checkpoint)
@@ -119,6 +121,7 @@ static Backup *read_record(const char *path, const char *vm, const char *name)
     Backup *backup = backup_new(vm, name);
     backup->created = g_key_file_get_uint64(file, GROUP, "Created", NULL);
     backup->quiesced = g_key_file_get_boolean(file, GROUP, "Quiesced", NULL);
+    backup->nvram = g_key_file_get_boolean(file, GROUP, "NVRAM", NULL);
     backup->since = get_name(file, "Since");
     backup->checkpoint = get_name(file, "Checkpoint");
     g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
@@ -257,15 +260,19 @@ void backup_set_abandon(const char *dir, const Backup *backup)
     (void) rmdir(folder); /* where it is the first */
 }
 
+static int sync_disk(int fd, const char *disk)
+{
+    g_autofree char *name = backup_file_name(disk);
+    fd_cleanup int file = openat(fd, name, O_RDONLY | O_CLOEXEC);
+    return file < 0 || fsync(file) < 0 ? -errno : 0;
+}
+
 static int sync_disks(const Backup *backup, int fd)
 {
-    for (guint i = 0; i < backup->files->len; i++) {
-        g_autofree char *name = backup_file_name(((const BackupFile *) backup->files->pdata[i])->disk);
-        fd_cleanup int file = openat(fd, name, O_RDONLY | O_CLOEXEC);
-        if (file < 0 || fsync(file) < 0)
-            return -errno;
-    }
-    return 0;
+    int r = backup->nvram ? sync_disk(fd, NVRAM_DISK) : 0;
+    for (guint i = 0; r >= 0 && i < backup->files->len; i++)
+        r = sync_disk(fd, ((const BackupFile *) backup->files->pdata[i])->disk);
+    return r;
 }
 
 int backup_set_commit(const char *dir, const Backup *backup, int fd)

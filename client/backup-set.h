@@ -6,6 +6,7 @@
  *     DIR/VM/BACKUP/backup        key file: what it is
  *                   VM.vm, VM.vm.d/  the settings
  *                   root.qcow2    a disk; of an increment what has changed, over ../SINCE/root.qcow2
+ *                   @nvram.qcow2  what UEFI has stored
  *
  * So any program that reads qcow2 reads them, too. A backup is made in a hidden folder, and has its name when it is whole. What stands
  * in such a folder may have come from anywhere: names are checked, and disks are opened below it only. */
@@ -26,6 +27,7 @@ typedef struct Backup {
     uint64_t created; /* µs, CLOCK_REALTIME */
     bool quiesced;
     GPtrArray *files; /* BackupFile */
+    bool nvram;       /* what UEFI has stored is there, too: NVRAM_DISK, whole */
 } Backup;
 
 Backup *backup_new(const char *vm, const char *name);
@@ -48,5 +50,5 @@ int backup_set_begin(const char *dir, const Backup *backup);
 int backup_set_commit(const char *dir, const Backup *backup, int fd);
 void backup_set_abandon(const char *dir, const Backup *backup);
 
-/* Opens a disk for reading, and those that it is over (int, top first). Returns an exit code. */
+/* Opens a disk, or NVRAM_DISK, for reading, and those that it is over (int, top first). Returns an exit code. */
 int backup_set_open(const char *dir, const GPtrArray *set, const Backup *backup, const char *disk, GArray **ret);

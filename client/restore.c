@@ -139,6 +139,17 @@ static int create_vm(Client *client, const char *dir, const Backup *backup, cons
     return r < 0 ? report_errno(r, "CreateVM: cannot make the call") : client_send(client, name, message, NULL);
 }
 
+static int import_nvram(Client *client, const char *dir, const GPtrArray *set, const Backup *backup, const char *name)
+{
+    g_autoptr(GArray) fds = NULL;
+    int r = backup_set_open(dir, set, backup, NVRAM_DISK, &fds);
+    if (r == EXIT_DONE)
+        r = client_call(client, name, VM_INTERFACE, "ImportNVRAM", NULL, "h", g_array_index(fds, int, 0));
+    if (r != EXIT_DONE)
+        (void) client_call(client, name, VM_INTERFACE, "Delete", NULL, "t", UINT64_C(0));
+    return r;
+}
+
 static int check_free(Client *client, const char *name)
 {
     g_autofree char *path = kind_object(&kind_vm, name);
@@ -163,6 +174,8 @@ int restore(Client *client, const char *dir, const GPtrArray *set, const Backup 
         r = job_perform(client, &restore_kind, (JobCall *) (void *) calls->data, calls->len);
     if (r == EXIT_DONE)
         r = create_vm(client, dir, backup, calls, name);
+    if (r == EXIT_DONE && backup->nvram)
+        r = import_nvram(client, dir, set, backup, name);
     if (r != EXIT_DONE) {
         delete_volumes(client, calls);
         return r;

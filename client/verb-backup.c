@@ -46,6 +46,8 @@ static int get_disks(Client *client, const char *vm, Backup *backup)
     g_autoptr(json_t) settings = json_from_message(reply, &r);
     if (!settings)
         return report_errno(r, "vmd: cannot read its answer");
+    /* Where nothing is set vmd knows. */
+    backup->nvram = strcmp(json_get_string(json_object_get(settings, "VM"), "Firmware"), "bios") != 0;
     json_object_foreach(settings, section, keys)
     {
         const char *source = json_get_string(keys, "Source"), *type = json_get_string(keys, "Type");
@@ -104,16 +106,16 @@ static int append_options(const Client *client, sd_bus_message *m, const char *s
 }
 
 /* Each disk's file is made here, with the rights of whoever calls. */
-static int append_target(sd_bus_message *m, int fd, const BackupFile *file, const Backup *since)
+static int append_target(sd_bus_message *m, int fd, const char *disk, const Backup *since)
 {
-    g_autofree char *name = backup_file_name(file->disk);
-    const BackupFile *before = since ? backup_find_file(since, file->disk) : NULL;
+    g_autofree char *name = backup_file_name(disk);
+    const BackupFile *before = since ? backup_find_file(since, disk) : NULL;
     bool over = before && before->checkpoint;
     g_autofree char *backing = over ? g_strdup_printf("../%s/%s", since->name, name) : g_strdup("");
     fd_cleanup int target = openat(fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (target < 0)
         return report_errno(errno, "%s: it cannot be made", name);
-    int r = sd_bus_message_append(m, "(shs)", file->disk, target, backing);
+    int r = sd_bus_message_append(m, "(shs)", disk, target, backing);
     return r < 0 ? report_errno(r, "CreateBackup: cannot make the call") : EXIT_DONE;
 }
 
@@ -128,10 +130,14 @@ static int make_call(Client *client, const Backup *backup, const Backup *since, 
     if (r < 0)
         return report_errno(r, "CreateBackup: cannot make the call");
     for (guint i = 0; i < backup->files->len; i++) {
-        r = append_target(ret->message, fd, backup->files->pdata[i], since);
+        r = append_target(ret->message, fd, ((const BackupFile *) backup->files->pdata[i])->disk, since);
         if (r != EXIT_DONE)
             return r;
     }
+    if (backup->nvram)
+        r = append_target(ret->message, fd, NVRAM_DISK, since);
+    if (r != EXIT_DONE)
+        return r;
     r = sd_bus_message_close_container(ret->message);
     return r < 0 ? report_errno(r, "CreateBackup: cannot make the call")
                  : append_options(client, ret->message, since ? since->checkpoint : NULL, backup->checkpoint);
@@ -148,8 +154,10 @@ static void on_answer(sd_bus_message *m, void *userdata)
         return;
     backup->quiesced = quiesced;
     backup->created = (uint64_t) g_get_real_time();
+    backup->nvram = false;
     while (sd_bus_message_read(m, "(stbb)", &disk, &size, &incremental, &checkpoint) > 0) {
         BackupFile *file = (BackupFile *) backup_find_file(backup, disk);
+        backup->nvram |= strcmp(disk, NVRAM_DISK) == 0;
         if (!file)
             continue;
         file->size = size;
@@ -225,6 +233,9 @@ static int run_backup(Client *client, const char *dir, Backup *backup, const Bac
         r = job_perform(client, &backup_kind, &call, 1);
     if (r != EXIT_DONE)
         return r;
+    g_autofree char *nvram = backup_file_name(NVRAM_DISK);
+    if (!backup->nvram)
+        (void) unlinkat(fd, nvram, 0);
     bool any = false;
     for (guint i = 0; i < backup->files->len; i++)
         any = any || ((const BackupFile *) backup->files->pdata[i])->checkpoint;

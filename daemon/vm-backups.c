@@ -7,6 +7,7 @@
 #include "backup.h"
 #include "call-options.h"
 #include "cleanup.h"
+#include "nvram.h"
 
 /* More disks than any VM has. */
 #define TARGETS_MAX 256U
@@ -100,6 +101,18 @@ bool method_close_backup(Manager *manager, sd_bus_message *m, uid_t caller, void
         return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
     LaterReply *later = reply_later(manager, m);
     if (vm_backup_end(object, keep, reply_done, later, ret_error))
+        return true;
+    reply_later_free(later);
+    return false;
+}
+
+bool method_import_nvram(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    int fd, r = sd_bus_message_read(m, "h", &fd);
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    LaterReply *later = reply_later(manager, m);
+    if (vm_import_nvram(object, fd, reply_done, later, ret_error))
         return true;
     reply_later_free(later);
     return false;

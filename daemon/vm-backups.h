@@ -7,4 +7,5 @@
 
 bool method_create_backup(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
 bool method_open_backup(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
+bool method_import_nvram(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
 bool method_close_backup(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);

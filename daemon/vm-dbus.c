@@ -453,6 +453,7 @@ static const Method methods[] = {
     {"ListSnapshots", "", "a(sstbbbs)", SD_BUS_PARAM(snapshots), ACTION_VIEW, NULL, method_list_snapshots},
     {"CreateBackup", NEW_BACKUP, ACTION_READ_DISKS, NULL, method_create_backup},
     {"OpenBackup", OPEN_BACKUP, ACTION_READ_DISKS, NULL, method_open_backup},
+    {"ImportNVRAM", "h", "", SD_BUS_PARAM(image), ACTION_MANAGE, NULL, method_import_nvram},
     {"CloseBackup", "b", "", SD_BUS_PARAM(keep), ACTION_READ_DISKS, NULL, method_close_backup},
     {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_MANAGE, NULL, method_explain},
     {"OpenConsole", "", "h", SD_BUS_PARAM(console), ACTION_OPEN_CONSOLE, NULL, method_open_console},

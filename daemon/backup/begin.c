@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "name.h"
+#include "nvram.h"
 #include "work.h"
 
 #define BACKING_MAX 1023U /* qcow2's */
@@ -92,16 +93,36 @@ static Disk *add_disk(BackupWork *work, const char *section, Error **ret_error)
     return disk;
 }
 
+/* False: it has none. */
+static bool add_nvram(BackupWork *work, BackupTarget *target)
+{
+    g_autofree char *path = vm_find_nvram(work->vm, work->settings);
+    if (!path)
+        return false;
+    Disk *disk = backup_add_disk(work, NVRAM_SECTION);
+    disk->path = g_steal_pointer(&path);
+    disk->volume = true;
+    if (target)
+        disk->target_fd = steal_fd(&target->fd);
+    disk->backing = g_strdup("");
+    return true;
+}
+
 static bool add_targets(BackupWork *work, GArray *targets, Error **ret_error)
 {
     for (guint i = 0; i < targets->len; i++) {
         BackupTarget *target = &g_array_index(targets, BackupTarget, i);
         g_autofree char *section = g_strdup_printf("Disk %s", target->disk);
-        if (!device_name_is_valid(target->disk) || !is_backed_up(work->settings, section))
+        bool nvram = g_str_equal(target->disk, NVRAM_DISK);
+        if (!nvram && (!device_name_is_valid(target->disk) || !is_backed_up(work->settings, section)))
             return error_set(ret_error, ERROR_NO_SUCH_DEVICE, work->vm->name, NULL, "it has no disk \"%.64s\" that it writes to", target->disk);
         for (guint j = 0; j < work->disks->len; j++)
             if (g_str_equal(((const Disk *) work->disks->pdata[j])->section, section))
                 return error_set(ret_error, ERROR_INVALID_SETTINGS, section, NULL, "it is named twice");
+        if (nvram) {
+            (void) add_nvram(work, target);
+            continue;
+        }
         Disk *disk = add_disk(work, section, ret_error);
         if (!disk)
             return false;
@@ -117,6 +138,7 @@ static bool add_all(BackupWork *work, Error **ret_error)
     for (size_t i = 0; sections && sections[i]; i++)
         if (is_backed_up(work->settings, sections[i]) && !add_disk(work, sections[i], ret_error))
             return false;
+    (void) add_nvram(work, NULL);
     return true;
 }
 

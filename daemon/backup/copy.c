@@ -30,7 +30,7 @@ static void add_target(BackupWork *work, Script *script, const Disk *disk)
 
 static void add_copy(const BackupWork *work, Script *script, const Disk *disk)
 {
-    g_autofree char *point = work->live ? backup_node(disk, NODE_POINT) : g_strdup(disk->node), *copy = backup_node(disk, NODE_COPY);
+    g_autofree char *point = work->live ? backup_node(disk, disk->nvram ? NODE_SCRATCH : NODE_POINT) : g_strdup(disk->node), *copy = backup_node(disk, NODE_COPY);
     json_t *arguments = json_pack("{ss ss ss sb}", "device", point, "target", copy, "sync", disk->since ? "bitmap" : "full", "compress", work->compress);
     if (disk->since)
         (void) json_object_update_new(arguments, json_pack("{ss ss}", "bitmap", BITMAP_COPY, "bitmap-mode", "never"));

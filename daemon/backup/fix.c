@@ -73,6 +73,13 @@ static void add_point(Script *script, const Disk *disk)
     script_add_call(script, "block-dirty-bitmap-merge", json_pack("{ss ss s[o]}", "node", point, "target", BITMAP_COPY, "bitmaps", bitmap_of(disk, BITMAP_COPY)));
 }
 
+/* Half a megabyte. */
+static void add_nvram_copy(Script *script, const Disk *disk)
+{
+    g_autofree char *scratch = backup_node(disk, NODE_SCRATCH);
+    script_add_job(script, "blockdev-backup", json_pack("{ss ss ss}", "device", disk->node, "target", scratch, "sync", "full"));
+}
+
 static void let_go(BackupWork *work)
 {
     work->holding = false;
@@ -94,6 +101,10 @@ static void hold(BackupWork *work)
         add_bitmaps(script, disk);
         if (!work->live)
             continue;
+        if (disk->nvram) {
+            add_nvram_copy(script, disk);
+            continue;
+        }
         add_filter(work, script, disk);
         add_point(script, disk);
     }

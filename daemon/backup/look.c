@@ -107,7 +107,7 @@ static bool look_at(BackupWork *work, Disk *disk, const json_t *node, Error **re
     if (size <= 0)
         return error_set(ret_error, ERROR_QEMU_FAILED, disk->section, NULL, "its size is not known");
     disk->size = (uint64_t) size;
-    disk->has_bitmaps = can_store(node);
+    disk->has_bitmaps = !disk->nvram && can_store(node);
     if (!disk->has_bitmaps)
         return true;
     if (!sort_bitmaps(work, disk, json_object_get(node, "dirty-bitmaps"), ret_error))

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "name.h"
 
 static void disk_free(void *userdata)
 {
@@ -44,6 +45,7 @@ Disk *backup_add_disk(BackupWork *work, const char *section)
     disk->section = g_strdup(section);
     disk->name = g_strdup(section + strlen("Disk "));
     disk->stem = machine_disk_stem(disk->name);
+    disk->nvram = g_str_equal(disk->name, NVRAM_DISK);
     disk->stale = g_ptr_array_new_with_free_func(g_free);
     disk->scratch_fd = disk->target_fd = -1;
     g_ptr_array_add(work->disks, disk);

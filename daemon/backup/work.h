@@ -41,6 +41,7 @@ typedef struct Disk {
     char *section, *name, *stem;
     char *path;      /* of a VM that runs: beside it is the scratch file */
     bool volume;
+    bool nvram;      /* it is the NVRAM: always copied whole, while the guest stands still, so there is no filter and no bitmap */
     char *node;      /* what the guest writes to */
     uint64_t size;
     bool has_bitmaps;

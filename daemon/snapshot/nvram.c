@@ -132,19 +132,9 @@ static void begin_copy(SnapshotWork *work, uid_t owner, char *from, char *to, bo
 
 /* ---- a snapshot is made ---- */
 
-static bool has_nvram(const VM *vm, const char *path)
-{
-    for (guint i = 0; vm->instance && i < vm->instance->images->len; i++)
-        if (g_str_equal(g_array_index(vm->instance->images, ImageIdentity, i).disk, NVRAM_DISK))
-            return path;
-    return path && !vm->instance && access(path, F_OK) == 0;
-}
-
 void work_nvram_find(SnapshotWork *work, const Settings *settings)
 {
-    g_autofree char *path = vm_nvram_path(work->vm, settings);
-    if (has_nvram(work->vm, path))
-        work->snapshot->nvram = g_steal_pointer(&path);
+    work->snapshot->nvram = vm_find_nvram(work->vm, settings);
 }
 
 void work_nvram_keep(SnapshotWork *work)

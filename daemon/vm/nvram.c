@@ -10,7 +10,9 @@
 
 #include "cleanup.h"
 #include "firmware.h"
+#include "foreign.h"
 #include "identity.h"
+#include "instance.h"
 #include "manager.h"
 #include "name.h"
 #include "task.h"
@@ -19,6 +21,7 @@
 #define LOOK_USEC (60 * G_USEC_PER_SEC)
 /* What a qcow2 image has beside its content. */
 #define QCOW2_ROOM (1024 * 1024)
+#define IMPORT_MAX (UINT64_C(128) * 1024 * 1024)
 
 /* All of it is the thread's own while that runs. */
 typedef struct Look {
@@ -27,6 +30,7 @@ typedef struct Look {
     char *architecture, *machine;
     char **folders;
     char *path; /* of the NVRAM */
+    int import_fd; /* what it is to be made from; -1: the firmware's template */
     Firmware *firmware; /* NULL: there is none, and need not be */
     Image *code, *template, *nvram; /* nvram NULL: it is to be made */
     Error *error;
@@ -45,6 +49,7 @@ struct NvramOpening {
     Manager *manager;
     char *vm;
     bool make;
+    VM *importing;  /* into its NVRAM; NULL: a start opens it, or a preview */
     NvramDone done;
     void *userdata;
     Task *task;
@@ -62,6 +67,7 @@ static void look_free(void *userdata)
     g_free(look->machine);
     g_strfreev(look->folders);
     g_free(look->path);
+    close_fd(&look->import_fd);
     firmware_free(look->firmware);
     image_free(look->code);
     image_free(look->template);
@@ -146,10 +152,23 @@ static bool look_for_all(Look *look, Error **ret_error)
     return there ? open_nvram(look, ret_error) : look->template != NULL;
 }
 
+/* What a caller has handed over. */
+static bool look_at_import(Look *look, Error **ret_error)
+{
+    ImageInfo info;
+    look->template = foreign_open(look->import_fd, "qcow2", look->path, ret_error);
+    if (!look->template)
+        return false;
+    image_read_info(look->template->fd, look->path, &info);
+    g_free(info.backing);
+    look->template->size = info.size;
+    return (info.size > 0 && info.size <= IMPORT_MAX) || error_set(ret_error, ERROR_INVALID_SETTINGS, look->path, NULL, "the image is no NVRAM");
+}
+
 static void run_look(void *userdata)
 {
     Look *look = userdata;
-    (void) look_for_all(look, &look->error);
+    (void) (look->import_fd >= 0 ? look_at_import(look, &look->error) : look_for_all(look, &look->error));
 }
 
 /* ---- in a thread: a file ---- */
@@ -197,7 +216,14 @@ static void run_settle(void *userdata)
 /* The callback is the last thing. Takes the error. */
 static void finish(NvramOpening *opening, Error *error)
 {
-    opening->done(error, opening->userdata);
+    VM *importing = opening->importing;
+    NvramDone done = opening->done;
+    void *userdata = opening->userdata;
+    if (importing) {
+        importing->nvram_import = NULL;
+        nvram_free(opening);
+    }
+    done(error, userdata);
     error_free(error);
 }
 
@@ -235,6 +261,8 @@ static void on_settled(void *data, void *userdata)
         return too_late(opening);
     if (opening->making->error)
         return finish(opening, g_steal_pointer(&opening->making->error));
+    if (opening->importing)
+        return finish(opening, NULL);
     /* Now that it is there. */
     Look *look = g_steal_pointer(&opening->look);
     g_clear_pointer(&look->firmware, firmware_free);
@@ -315,7 +343,7 @@ static void on_look(void *data, void *userdata)
         return too_late(opening);
     if (opening->look->error)
         return finish(opening, g_steal_pointer(&opening->look->error));
-    if (opening->make && opening->look->firmware && !opening->look->nvram && !opening->making)
+    if (opening->importing || (opening->make && opening->look->firmware && !opening->look->nvram && !opening->making))
         return begin_making(opening);
     finish(opening, NULL);
 }
@@ -338,6 +366,7 @@ bool nvram_open(const VM *vm, const Settings *settings, const QemuBuild *build, 
     look->machine = g_strdup(machine);
     look->folders = firmware_folders(vm->manager->user);
     look->path = vm_nvram_path(vm, settings);
+    look->import_fd = -1;
     NvramOpening *opening = g_new0(NvramOpening, 1);
     opening->manager = vm->manager;
     opening->vm = g_strdup(vm->name);
@@ -378,6 +407,36 @@ void nvram_close(MachineParts *parts)
     g_clear_pointer(&parts->nvram, machine_disk_free);
 }
 
+bool vm_import_nvram(VM *vm, int fd, VMDone done, void *userdata, Error **ret_error)
+{
+    if (!vm_check_unworked(vm, ret_error))
+        return false;
+    g_autoptr(Settings) settings = vm_load_settings(vm, ret_error);
+    g_autofree char *path = settings ? vm_nvram_path(vm, settings) : NULL;
+    if (!settings)
+        return false;
+    if (!path)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, vm->name, "Set Firmware=uefi first", "it boots by a BIOS, and has no NVRAM");
+    if (vm->instance || access(path, F_OK) == 0)
+        return error_set(ret_error, ERROR_EXISTS, path, NULL, "the VM has an NVRAM, which is not replaced");
+    Look *look = g_new0(Look, 1);
+    look->owner = vm->owner;
+    look->path = g_steal_pointer(&path);
+    look->import_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    NvramOpening *opening = g_new0(NvramOpening, 1);
+    opening->manager = vm->manager;
+    opening->vm = g_strdup(vm->name);
+    opening->importing = vm;
+    opening->done = done;
+    opening->userdata = userdata;
+    if (look->import_fd < 0 || !begin_task(opening, run_look, on_look, look_free, look)) {
+        nvram_free(opening);
+        return error_set(ret_error, ERROR_FAILED, vm->name, NULL, "its NVRAM cannot be read");
+    }
+    vm->nvram_import = opening;
+    return true;
+}
+
 /* ---- its file ---- */
 
 /* "@" is in no name of a VM. */
@@ -387,6 +446,15 @@ char *vm_nvram_path(const VM *vm, const Settings *settings)
     if (set && g_str_equal(set, "bios"))
         return NULL;
     return g_strdup_printf("%s/%s%s.qcow2", vm->manager->dirs->nvram, vm->name, settings_get_bool(settings, "VM", "SecureBoot") ? "@secure" : "");
+}
+
+char *vm_find_nvram(const VM *vm, const Settings *settings)
+{
+    g_autofree char *path = vm_nvram_path(vm, settings);
+    bool has = path && !vm->instance && access(path, F_OK) == 0;
+    for (guint i = 0; path && vm->instance && i < vm->instance->images->len; i++)
+        has |= g_str_equal(g_array_index(vm->instance->images, ImageIdentity, i).disk, NVRAM_DISK);
+    return has ? g_steal_pointer(&path) : NULL;
 }
 
 void vm_delete_nvram(const VM *vm)

@@ -32,5 +32,12 @@ void nvram_free(NvramOpening *opening);
 
 /* The NVRAM's file with these settings, whether or not it is there; a new string. NULL: they want no UEFI. */
 char *vm_nvram_path(const VM *vm, const Settings *settings);
+/* The same where the VM has it: it runs with it, or it is there. */
+char *vm_find_nvram(const VM *vm, const Settings *settings);
+
+/* What a caller has kept of it, a qcow2 image, open for reading, takes its place; the VM must not run. `done` comes as of all that is done to a
+ * VM. False and an Error: nothing was begun. */
+bool vm_import_nvram(VM *vm, int fd, VMDone done, void *userdata, Error **ret_error);
+
 /* Of a VM that is forgotten: all of it, with what snapshots have. */
 void vm_delete_nvram(const VM *vm);

@@ -161,6 +161,9 @@ static bool vm_check_unsnapping(const VM *vm, Error **ret_error)
 
 bool vm_check_unworked(const VM *vm, Error **ret_error)
 {
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    if (vm->nvram_import)
+        return error_set(ret_error, ERROR_BUSY, thing, "Try again", "its NVRAM is just being put in");
     return vm_check_unsnapping(vm, ret_error) && vm_check_unbacked(vm, ret_error);
 }
 

@@ -12,6 +12,7 @@
 #include "identity.h"
 #include "manager.h"
 #include "name.h"
+#include "nvram.h"
 #include "seed.h"
 #include "snapshot.h"
 
@@ -184,6 +185,20 @@ static bool add_disk(Sources *sources, const Settings *settings, const char *sec
     return true;
 }
 
+static void add_nvram(Sources *sources, const VM *vm, const Settings *settings)
+{
+    MachineDisk *disk = g_new0(MachineDisk, 1);
+    DiskSource *source = g_new0(DiskSource, 1);
+    disk->section = g_strdup(NVRAM_SECTION);
+    disk->name = g_strdup(NVRAM_DISK);
+    g_ptr_array_add(sources->parts.disks, disk);
+    source->disk = disk;
+    source->path = vm_nvram_path(vm, settings);
+    source->format = g_strdup("qcow2");
+    source->spec.format = source->format;
+    g_ptr_array_add(sources->disks, source);
+}
+
 /* `only`: the disk of this section and nothing else; NULL: all. */
 static Sources *sources_new(const VM *vm, const Settings *settings, const char *only, uid_t reader, Error **ret_error)
 {
@@ -198,6 +213,10 @@ static Sources *sources_new(const VM *vm, const Settings *settings, const char *
     if (vm->owner == UID_NOBODY_KNOWN) {
         error_set(ret_error, ERROR_INVALID_SETTINGS, vm->name, "Give it to somebody with 'vmctl set --owner'", "its owner has no account here");
         return NULL;
+    }
+    if (only && g_str_equal(only, NVRAM_SECTION)) {
+        add_nvram(sources, vm, settings);
+        return g_steal_pointer(&sources);
     }
     if (only)
         return add_disk(sources, settings, only, ret_error) ? g_steal_pointer(&sources) : NULL;

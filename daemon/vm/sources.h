@@ -19,7 +19,7 @@ typedef struct SourcesOpening SourcesOpening;
 bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
     SourcesOpening **ret, Error **ret_error);
 
-/* The same of the disk of [SECTION] alone. */
+/* The same of the disk of [SECTION] alone, or of the NVRAM (NVRAM_SECTION), which the VM must have. */
 bool sources_open_disk(const VM *vm, const Settings *settings, const char *section, uint64_t timeout_usec, TaskDone done, void *userdata,
     SourcesOpening **ret, Error **ret_error);
 

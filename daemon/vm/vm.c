@@ -13,6 +13,7 @@
 #include "instance.h"
 #include "live.h"
 #include "manager.h"
+#include "nvram.h"
 #include "messages.h"
 #include "name.h"
 #include "snapshot.h"
@@ -88,6 +89,7 @@ void vm_free(VM *vm)
     if (!vm)
         return;
     backup_free(vm->backup);
+    nvram_free(vm->nvram_import);
     instance_free(vm->instance, false);
     g_free(vm->name);
     g_free(vm->description);

@@ -72,6 +72,7 @@ typedef struct VM {
     bool needs_restart;
 
     struct SnapshotWork *snapshot_work; /* while a snapshot is made, gone back to or deleted */
+    struct NvramOpening *nvram_import;  /* while an NVRAM is put in */
     struct BackupWork *backup;          /* while it is backed up */
     Instance *instance; /* NULL while no process of it is there */
 } VM;
