@@ -2,7 +2,6 @@
 #include "volume-work.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "build.h"
 #include "claims.h"
@@ -149,12 +148,6 @@ static void on_worker_progress(Worker *worker, double progress, void *userdata)
     job_set_progress(((VolumeWork *) userdata)->job, progress);
 }
 
-static char *new_unit(void)
-{
-    static unsigned count;
-    return g_strdup_printf("vmd-job-%d-%u.service", (int) getpid(), ++count);
-}
-
 static void begin_worker(VolumeWork *work)
 {
     Error *error = NULL;
@@ -192,7 +185,7 @@ static void on_unpack_progress(Unpack *unpack, double progress, void *userdata)
 static void begin_unpack(VolumeWork *work)
 {
     Error *error = NULL;
-    g_autofree char *unit = new_unit();
+    g_autofree char *unit = worker_unit();
     const UnpackSpec spec = {.name = work->url, .from = work->files->packed_fd, .to = work->files->fd, .max_size = work->max_size, .unit = unit};
     work->unpack = unpack_start(work->manager->event, work->manager->scopes, work->manager->user, &spec, on_unpacked, on_unpack_progress, work, &error);
     if (!work->unpack)
@@ -248,7 +241,7 @@ static void on_fetch_progress(Download *download, double progress, void *userdat
 static void begin_fetch(VolumeWork *work)
 {
     Error *error = NULL;
-    g_autofree char *unit = new_unit();
+    g_autofree char *unit = worker_unit();
     const DownloadSpec spec = {.url = work->url, .proxy = work->proxy, .fd = work->files->packed ? work->files->packed_fd : work->files->fd, .max_size = work->max_size, .unit = unit};
     work->download = download_start(work->manager->event, work->manager->scopes, work->manager->user, &spec, on_fetched, on_fetch_progress, work, &error);
     if (!work->download)
@@ -277,7 +270,7 @@ static void on_sums(SignedSums *sums, const char *sum, const Error *error, void 
 static void begin_sums(VolumeWork *work)
 {
     Error *error = NULL;
-    g_autofree char *unit = new_unit();
+    g_autofree char *unit = worker_unit();
     const SignedSumsSpec spec = {.url = work->url, .list = work->list, .signature = work->signature, .proxy = work->proxy,
         .keyring = work->files->keyring, .unit = unit};
     work->signed_sums = signed_sums_start(work->manager->event, work->manager->scopes, work->manager->user, &spec, on_sums, work, &error);
