@@ -75,12 +75,6 @@ static bool check(VM *vm, const BackupWish *wish, Error **ret_error)
 
 /* ---- disks ---- */
 
-static bool is_backed_up(const Settings *settings, const char *section)
-{
-    return settings_get_string(settings, section, "Source") && !machine_disk_is_cdrom(settings, section) &&
-        !settings_get_bool(settings, section, "ReadOnly");
-}
-
 static Disk *add_disk(BackupWork *work, const char *section, Error **ret_error)
 {
     bool volume;
@@ -114,7 +108,7 @@ static bool add_targets(BackupWork *work, GArray *targets, Error **ret_error)
         BackupTarget *target = &g_array_index(targets, BackupTarget, i);
         g_autofree char *section = g_strdup_printf("Disk %s", target->disk);
         bool nvram = g_str_equal(target->disk, NVRAM_DISK);
-        if (!nvram && (!device_name_is_valid(target->disk) || !is_backed_up(work->settings, section)))
+        if (!nvram && (!device_name_is_valid(target->disk) || !machine_disk_is_written(work->settings, section)))
             return error_set(ret_error, ERROR_NO_SUCH_DEVICE, work->vm->name, NULL, "it has no disk \"%.64s\" that it writes to", target->disk);
         for (guint j = 0; j < work->disks->len; j++)
             if (g_str_equal(((const Disk *) work->disks->pdata[j])->section, section))
@@ -136,7 +130,7 @@ static bool add_all(BackupWork *work, Error **ret_error)
 {
     g_autofree const char **sections = settings_sections(work->settings, "Disk");
     for (size_t i = 0; sections && sections[i]; i++)
-        if (is_backed_up(work->settings, sections[i]) && !add_disk(work, sections[i], ret_error))
+        if (machine_disk_is_written(work->settings, sections[i]) && !add_disk(work, sections[i], ret_error))
             return false;
     (void) add_nvram(work, NULL);
     return true;
@@ -192,17 +186,9 @@ static int on_begin(sd_event_source *source, void *userdata)
     return 0;
 }
 
-static Settings *load_settings(const VM *vm, Error **ret_error)
-{
-    if (!vm->instance)
-        return vm_load_settings(vm, ret_error);
-    g_autofree char *running = g_build_filename(vm->instance->dir, "settings", NULL);
-    return settings_load(&vm_schema, running, ret_error);
-}
-
 static bool prepare(BackupWork *work, const BackupWish *wish, Error **ret_error)
 {
-    work->settings = load_settings(work->vm, ret_error);
+    work->settings = vm_load_current_settings(work->vm, ret_error);
     if (!work->settings || !add_disks(work, wish, ret_error) || !follow_caller(work, wish->caller, ret_error))
         return false;
     work->socket = wish->targets ? -1 : fcntl(wish->socket, F_DUPFD_CLOEXEC, 3);

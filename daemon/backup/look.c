@@ -15,19 +15,9 @@
 static bool on_blocks(const json_t *result, void *userdata, Error **ret_error)
 {
     BackupWork *work = userdata;
-    size_t i;
-    json_t *block;
-    json_array_foreach((json_t *) result, i, block) {
-        const char *qdev = json_string_value(json_object_get(block, "qdev"));
-        const char *node = json_string_value(json_object_get(json_object_get(block, "inserted"), "node-name"));
-        for (guint j = 0; qdev && node && j < work->disks->len; j++) {
-            Disk *disk = work->disks->pdata[j];
-            if (!disk->node && machine_disk_is_device(qdev, disk->name))
-                disk->node = g_strdup(node);
-        }
-    }
     for (guint j = 0; j < work->disks->len; j++) {
-        const Disk *disk = work->disks->pdata[j];
+        Disk *disk = work->disks->pdata[j];
+        disk->node = g_strdup(machine_disk_find_node(result, disk->name));
         if (!disk->node)
             return error_set(ret_error, ERROR_NO_SUCH_DEVICE, disk->section, "Restart the VM, which has other disks than its settings",
                 "its QEMU has no such disk");
@@ -124,11 +114,7 @@ static bool on_nodes(const json_t *result, void *userdata, Error **ret_error)
         return error_set(ret_error, ERROR_QEMU_FAILED, work->vm->name, NULL, "its QEMU has too many block nodes");
     for (guint j = 0; j < work->disks->len; j++) {
         Disk *disk = work->disks->pdata[j];
-        size_t i;
-        json_t *node, *found = NULL;
-        json_array_foreach((json_t *) result, i, node)
-            if (g_strcmp0(json_string_value(json_object_get(node, "node-name")), disk->node) == 0)
-                found = node;
+        const json_t *found = blockdev_find_node(result, disk->node);
         if (!found)
             return error_set(ret_error, ERROR_QEMU_FAILED, disk->section, NULL, "its QEMU has no such node");
         if (!look_at(work, disk, found, ret_error))

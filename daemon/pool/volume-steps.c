@@ -76,12 +76,8 @@ static void add_convert_steps(VolumeWork *work)
 static bool on_import_opened(const json_t *result, void *userdata, Error **ret_error)
 {
     VolumeWork *work = userdata;
-    json_int_t size = 0;
-    size_t i;
-    json_t *node;
-    json_array_foreach((json_t *) result, i, node)
-        if (g_strcmp0(json_string_value(json_object_get(node, "node-name")), "source-node0") == 0)
-            size = json_integer_value(json_object_get(json_object_get(node, "image"), "virtual-size"));
+    const json_t *image = json_object_get(blockdev_find_node(result, "source-node0"), "image");
+    json_int_t size = json_integer_value(json_object_get(image, "virtual-size"));
     if (size <= 0)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, work->files->name, NULL, "the image is of a disk without a size");
     add_copy_steps(work, (uint64_t) size);
@@ -106,16 +102,12 @@ static void add_resize(VolumeWork *work)
 static bool on_shrink(const json_t *result, void *userdata, Error **ret_error)
 {
     VolumeWork *work = userdata;
-    size_t i, j;
-    json_t *node, *bitmap;
-    json_array_foreach((json_t *) result, i, node) {
-        if (g_strcmp0(json_string_value(json_object_get(node, "node-name")), "volume-node0") != 0)
-            continue;
-        json_array_foreach(json_object_get(node, "dirty-bitmaps"), j, bitmap) {
-            json_t *name = json_object_get(bitmap, "name");
-            if (name)
-                script_add_call(worker_script(work->worker), "block-dirty-bitmap-remove", json_pack("{ss sO}", "node", "volume-node0", "name", name));
-        }
+    size_t i;
+    json_t *bitmap;
+    json_array_foreach(json_object_get(blockdev_find_node(result, "volume-node0"), "dirty-bitmaps"), i, bitmap) {
+        json_t *name = json_object_get(bitmap, "name");
+        if (name)
+            script_add_call(worker_script(work->worker), "block-dirty-bitmap-remove", json_pack("{ss sO}", "node", "volume-node0", "name", name));
     }
     add_resize(work);
     return true;

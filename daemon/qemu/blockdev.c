@@ -50,3 +50,13 @@ json_t *blockdev_format(const Image *image, const char *name, unsigned depth, co
         json_object_set_new(format, "backing", image->backing ? json_string(next) : json_null());
     return format;
 }
+
+const json_t *blockdev_find_node(const json_t *nodes, const char *name)
+{
+    size_t i;
+    json_t *node;
+    json_array_foreach((json_t *) nodes, i, node)
+        if (g_strcmp0(json_string_value(json_object_get(node, "node-name")), name) == 0)
+            return node;
+    return NULL;
+}

@@ -24,3 +24,6 @@ json_t *blockdev_format(const Image *image, const char *name, unsigned depth, co
 /* "NAME-file2", "NAME-node2"; the caller frees. */
 char *blockdev_file_name(const char *name, unsigned depth);
 char *blockdev_node_name(const char *name, unsigned depth);
+
+/* The node of that name in what query-named-block-nodes has answered; borrowed, or NULL. */
+const json_t *blockdev_find_node(const json_t *nodes, const char *name);

@@ -36,6 +36,12 @@ bool machine_disk_is_cdrom(const Settings *settings, const char *section)
     return type ? g_str_equal(type, "cdrom") : source && g_str_has_suffix(source, ".iso");
 }
 
+bool machine_disk_is_written(const Settings *settings, const char *section)
+{
+    return settings_get_string(settings, section, "Source") && !machine_disk_is_cdrom(settings, section) &&
+        !settings_get_bool(settings, section, "ReadOnly");
+}
+
 /* Two descriptors of a writable image go into one set: QEMU picks the one whose access mode it wants. */
 static void add_image_fds(Command *command, const char *from, const Image *image, unsigned set)
 {
@@ -124,6 +130,19 @@ bool machine_disk_is_device(const char *qdev, const char *name)
     g_auto(GStrv) parts = g_strsplit(qdev, "/", -1);
     g_autofree char *id = machine_disk_id(name);
     return g_strv_contains((const char *const *) parts, id);
+}
+
+const char *machine_disk_find_node(const json_t *blocks, const char *name)
+{
+    size_t i;
+    json_t *block;
+    json_array_foreach((json_t *) blocks, i, block) {
+        const char *qdev = json_string_value(json_object_get(block, "qdev"));
+        const char *node = json_string_value(json_object_get(json_object_get(block, "inserted"), "node-name"));
+        if (qdev && node && machine_disk_is_device(qdev, name))
+            return node;
+    }
+    return NULL;
 }
 
 /* A node's name begins with a letter and has 31 bytes, some of which are for "-s123-node0". */

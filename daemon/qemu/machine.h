@@ -87,6 +87,10 @@ bool machine_type_is_x86(const char *type);
 
 /* Whether [Disk NAME] is a CD-ROM: Type=, or a name that ends in .iso. */
 bool machine_disk_is_cdrom(const Settings *settings, const char *section);
+/* Whether it is a disk with a file that the VM writes to. */
+bool machine_disk_is_written(const Settings *settings, const char *section);
+/* The node that the disk's device is on, in what query-block has answered; borrowed, or NULL. It changes with each snapshot. */
+const char *machine_disk_find_node(const json_t *blocks, const char *name);
 void machine_disk_free(MachineDisk *disk);
 
 /* The same for a disk that is there from the start and for one that comes later: where it is, how its images are opened, and the

@@ -491,20 +491,12 @@ static bool check(VM *vm, const SnapshotWish *wish, const SnapshotTree *tree, Er
         error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Install and start qemu-guest-agent in it", "no guest agent runs in it that could freeze its file systems");
 }
 
-static Settings *load_settings(const VM *vm, Error **ret_error)
-{
-    if (!vm->instance)
-        return vm_load_settings(vm, ret_error);
-    g_autofree char *running = g_build_filename(vm->instance->dir, "settings", NULL);
-    return settings_load(&vm_schema, running, ret_error);
-}
-
 bool vm_snapshot_create(VM *vm, const SnapshotWish *wish, const char **ret_job_path, Error **ret_error)
 {
     if (!vm_check_unworked(vm, ret_error) || (vm->instance && !vm_check_idle(vm, ret_error)))
         return false;
     g_autoptr(SnapshotTree) tree = vm_snapshots(vm, ret_error);
-    g_autoptr(Settings) settings = tree && check(vm, wish, tree, ret_error) ? load_settings(vm, ret_error) : NULL;
+    g_autoptr(Settings) settings = tree && check(vm, wish, tree, ret_error) ? vm_load_current_settings(vm, ret_error) : NULL;
     if (!settings)
         return false;
     const SnapshotStep *steps = !vm->instance ? of_files : wish->memory ? of_memory : of_disks;

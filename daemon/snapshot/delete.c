@@ -76,7 +76,7 @@ static void add_pair_nodes(Worker *worker, LayerFile *lower, LayerFile *upper, u
 static void add_commit(SnapshotWork *work, const json_t *nodes, unsigned i)
 {
     g_autofree char *name = g_strdup_printf("disk%u", i), *top = blockdev_node_name(name, 0), *base = blockdev_node_name(name, 1);
-    const json_t *upper = work_find_node(nodes, top), *lower = work_find_node(nodes, base);
+    const json_t *upper = blockdev_find_node(nodes, top), *lower = blockdev_find_node(nodes, base);
     Script *script = worker_script(work->worker);
     /* What the VM writes to. */
     bool active = work->tree->current == work->snapshot->id;

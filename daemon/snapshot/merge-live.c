@@ -179,7 +179,7 @@ static bool on_old_nodes(const json_t *result, void *userdata, Error **ret_error
     SnapshotWork *work = userdata;
     const char *top = work->merge->record.top;
     g_autofree char *file = file_of(top);
-    unsigned set = set_of(work_find_node(result, file));
+    unsigned set = set_of(blockdev_find_node(result, file));
     script_add_call(work->live, "blockdev-del", json_pack("{ss}", "node-name", top));
     script_add_call(work->live, "blockdev-del", json_pack("{ss}", "node-name", file));
     if (set > 0)
@@ -368,8 +368,8 @@ static bool on_nodes(const json_t *result, void *userdata, Error **ret_error)
 {
     SnapshotWork *work = userdata;
     LiveMerge *merge = work->merge;
-    const json_t *file = work_find_node(result, merge->base_file), *base = work_find_node(result, merge->record.base);
-    const json_t *top = work_find_node(result, merge->record.top);
+    const json_t *file = blockdev_find_node(result, merge->base_file), *base = blockdev_find_node(result, merge->record.base);
+    const json_t *top = blockdev_find_node(result, merge->record.top);
     merge->set = set_of(file);
     if (!file || !base || !top || merge->set == 0)
         return error_set(ret_error, ERROR_QEMU_FAILED, merge->layer->section, NULL, "its block nodes are not what they were");

@@ -195,16 +195,6 @@ static void on_overlays(Worker *worker, const Error *error, void *userdata)
         work_next(work);
 }
 
-const json_t *work_find_node(const json_t *nodes, const char *name)
-{
-    size_t i;
-    json_t *node;
-    json_array_foreach((json_t *) nodes, i, node)
-        if (g_strcmp0(json_string_value(json_object_get(node, "node-name")), name) == 0)
-            return node;
-    return NULL;
-}
-
 static void add_bitmaps(Script *script, const json_t *disk, unsigned i)
 {
     g_autofree char *file = g_strdup_printf("overlay%u", i), *over = g_strdup_printf("over%u", i);
@@ -224,7 +214,7 @@ static bool on_overlay_nodes(const json_t *result, void *userdata, Error **ret_e
     SnapshotWork *work = userdata;
     for (guint i = 0; i < work->layers->files->len; i++) {
         g_autofree char *name = g_strdup_printf("disk%u", i), *node = blockdev_node_name(name, 0);
-        const json_t *disk = work_find_node(result, node);
+        const json_t *disk = blockdev_find_node(result, node);
         if (disk)
             add_bitmaps(worker_script(work->worker), disk, i);
     }
@@ -335,7 +325,7 @@ bool work_add_disks(SnapshotWork *work, const Settings *settings, Error **ret_er
     for (size_t i = 0; sections && sections[i]; i++) {
         const char *cache = settings_get_string(settings, sections[i], "Cache"), *source = settings_get_string(settings, sections[i], "Source");
         bool volume;
-        if (!source || machine_disk_is_cdrom(settings, sections[i]) || settings_get_bool(settings, sections[i], "ReadOnly"))
+        if (!machine_disk_is_written(settings, sections[i]))
             continue;
         g_autofree char *path = manager_find_source(vm->manager, source, &volume, ret_error);
         if (!path)

@@ -72,9 +72,6 @@ void work_open(SnapshotWork *work);     /* layers->files[].open */
 void work_make(SnapshotWork *work);     /* empty files */
 void work_overlays(SnapshotWork *work); /* qcow2 images in them */
 
-/* Of what query-named-block-nodes has said; borrowed, NULL: no such node. */
-const json_t *work_find_node(const json_t *nodes, const char *name);
-
 /* A thread does `act` with all files; then `done`. */
 void work_act(SnapshotWork *work, void (*act)(Layers *layers, LayerFile *file, Error **ret_error), void (*done)(SnapshotWork *work));
 

@@ -77,15 +77,8 @@ static gint node_compare(gconstpointer a, gconstpointer b)
 static bool on_blocks(const json_t *result, void *userdata, Error **ret_error)
 {
     HotplugNodes *nodes = userdata;
-    size_t i;
-    json_t *block;
-    json_array_foreach((json_t *) result, i, block) {
-        const char *qdev = json_string_value(json_object_get(block, "qdev"));
-        const char *node = json_string_value(json_object_get(json_object_get(block, "inserted"), "node-name"));
-        if (!qdev || !node || nodes->inserted || !machine_disk_is_device(qdev, nodes->hotplug->name))
-            continue;
-        nodes->inserted = g_strdup(node);
-    }
+    if (!nodes->inserted)
+        nodes->inserted = g_strdup(machine_disk_find_node(result, nodes->hotplug->name));
     return true;
 }
 

@@ -37,14 +37,7 @@ static void on_blocks(Qmp *qmp, const json_t *result, const Error *failed, void 
 {
     Resize *resize = userdata;
     g_autoptr(Error) error = error_copy(failed);
-    const char *node = NULL;
-    size_t i;
-    json_t *block;
-    json_array_foreach((json_t *) result, i, block) {
-        const char *qdev = json_string_value(json_object_get(block, "qdev"));
-        if (qdev && machine_disk_is_device(qdev, resize->name))
-            node = json_string_value(json_object_get(json_object_get(block, "inserted"), "node-name"));
-    }
+    const char *node = machine_disk_find_node(result, resize->name);
     if (!error && !node)
         error_set(&error, ERROR_NO_SUCH_DEVICE, resize->name, "Stop the VM first", "its QEMU has no such disk");
     if (error)

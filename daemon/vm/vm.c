@@ -162,6 +162,14 @@ Settings *vm_load_settings(const VM *vm, Error **ret_error)
     return settings_load(&vm_schema, path, ret_error);
 }
 
+Settings *vm_load_current_settings(const VM *vm, Error **ret_error)
+{
+    if (!vm->instance)
+        return vm_load_settings(vm, ret_error);
+    g_autofree char *running = g_build_filename(vm->instance->dir, "settings", NULL);
+    return settings_load(&vm_schema, running, ret_error);
+}
+
 bool vm_check_text(const char *text, const char *origin, Error **ret_error)
 {
     /* A drop-in may have a required key that it lacks. */

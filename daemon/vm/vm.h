@@ -95,6 +95,8 @@ void vm_compare_settings(VM *vm);
 /* Whether a settings file could have this text: what only the host can tell, after what settings_edit() has checked. */
 bool vm_check_text(const char *text, const char *origin, Error **ret_error);
 Settings *vm_load_settings(const VM *vm, Error **ret_error);
+/* Those that it runs with, where it does. */
+Settings *vm_load_current_settings(const VM *vm, Error **ret_error);
 
 /* Whether `next` may follow the present state; asserts it. Tells the bus and the journal. `message` may be NULL. */
 void vm_set_state(VM *vm, VMState state, VMReason reason, const char *message);
