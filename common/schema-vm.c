@@ -16,6 +16,8 @@ static const SettingSection sections[] = {
         {"Network", true, "A network interface; the name is free, the order of sections is the order of interfaces."},
         {"Console", false, "The console that vmctl console attaches to."},
         {"TPM", false, "A TPM of the guest's own."},
+        {"Display", false, "What the guest shows, and how it is looked at (vmctl view)."},
+        {"Sound", false, "The sound card."},
         {"Credentials", false, "What a guest with systemd is given as system credentials."},
         {"CloudInit", false, "What a guest with cloud-init is given."},
         {"Scope", false, "Resource control of the VM's scope: any property of systemd.resource-control(5)."},
@@ -138,6 +140,22 @@ static const SettingKey keys[] = {
 
         {"TPM", "Type", SETTING_ENUM, "none", "none|tpm2|tpm1.2", .option = "tpm", .metavar = "TYPE",
                 .summary = "Which TPM the guest has, by swtpm; what is in it stays with the VM."},
+
+        {"Display", "Type", SETTING_ENUM, "none", "spice|vnc|dbus|none", .option = "display", .metavar = "TYPE",
+                .summary = "What viewers speak with it: SPICE, which has clipboard, sound, USB and sizes that follow the window, VNC, "
+                           "QEMU's D-Bus interface, or nothing, and then there is no graphics card."},
+        {"Display", "Heads", SETTING_UINT, "1", .min = 1, .max = 16, .summary = "How many screens the guest can have."},
+        {"Display", "Video", SETTING_ENUM, "virtio", "virtio|qxl|vga|bochs",
+                .summary = "The graphics card that the guest sees."},
+        {"Display", "Clipboard", SETTING_BOOL, "yes",
+                .summary = "Whether what is copied in the guest can be pasted in a SPICE viewer, and the reverse; the guest needs spice-vdagent."},
+        {"Display", "FileTransfer", SETTING_BOOL, "yes",
+                .summary = "Whether a SPICE viewer can send files and share a folder; the guest needs spice-vdagent and spice-webdavd."},
+        {"Display", "USBRedirection", SETTING_UINT, "4", .max = 8,
+                .summary = "How many USB devices of its user's a SPICE viewer can plug into the guest."},
+
+        {"Sound", "Type", SETTING_ENUM, .words = "spice|none",
+                .summary = "Where it is heard; unset, in the viewer where the display's type is spice, else there is none."},
 
         {"Credentials", "Load", SETTING_WORDS,
                 .summary = "A credential from a file, as ID:PATH, such as ssh.authorized_keys.root:/root/.ssh/id_ed25519.pub; "

@@ -29,6 +29,7 @@ typedef enum BuildWords {
     BUILD_MACHINES, /* names, and aliases with the name as value */
     BUILD_DEVICES,
     BUILD_OBJECTS,
+    BUILD_CHARDEVS,
     BUILD_COMMANDS,
     BUILD_OPTIONS,
     _BUILD_WORDS_MAX,

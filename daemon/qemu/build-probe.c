@@ -57,6 +57,7 @@ static bool take_words(QemuBuild *build, BuildWords kind, const json_t *result)
             [BUILD_MACHINES] = "name",
             [BUILD_DEVICES] = "name",
             [BUILD_OBJECTS] = "name",
+            [BUILD_CHARDEVS] = "name",
             [BUILD_COMMANDS] = "name",
             [BUILD_OPTIONS] = "option",
     };
@@ -98,6 +99,7 @@ static const Question questions[] = {
         {"query-machines", .take = take_words, .kind = BUILD_MACHINES},
         {"qom-list-types", "device", .take = take_words, .kind = BUILD_DEVICES},
         {"qom-list-types", "user-creatable", .take = take_words, .kind = BUILD_OBJECTS},
+        {"qom-list-types", "chardev", .take = take_words, .kind = BUILD_CHARDEVS},
         {"query-commands", .take = take_words, .kind = BUILD_COMMANDS},
         {"query-command-line-options", .take = take_words, .kind = BUILD_OPTIONS},
 };

@@ -18,6 +18,7 @@ const char *const build_words_names[_BUILD_WORDS_MAX] = {
         [BUILD_MACHINES] = "machines",
         [BUILD_DEVICES] = "devices",
         [BUILD_OBJECTS] = "objects",
+        [BUILD_CHARDEVS] = "chardevs",
         [BUILD_COMMANDS] = "commands",
         [BUILD_OPTIONS] = "options",
 };
@@ -73,6 +74,11 @@ bool qemu_build_has_device(const QemuBuild *build, const char *type)
 bool qemu_build_has_object(const QemuBuild *build, const char *type)
 {
     return word_set_find(build->words[BUILD_OBJECTS], type) != NULL;
+}
+
+bool qemu_build_has_chardev(const QemuBuild *build, const char *type)
+{
+    return word_set_find(build->words[BUILD_CHARDEVS], type) != NULL;
 }
 
 bool qemu_build_has_machine(const QemuBuild *build, const char *machine)

@@ -26,6 +26,7 @@ const char *qemu_build_target(const QemuBuild *build);  /* "x86_64" */
 bool qemu_build_has_kvm(const QemuBuild *build);        /* compiled in; says nothing of the host */
 bool qemu_build_has_device(const QemuBuild *build, const char *type);     /* "virtio-blk-pci" */
 bool qemu_build_has_object(const QemuBuild *build, const char *type);     /* "memory-backend-memfd" */
+bool qemu_build_has_chardev(const QemuBuild *build, const char *type);    /* "chardev-dbus" */
 bool qemu_build_has_machine(const QemuBuild *build, const char *machine); /* name or alias */
 bool qemu_build_has_command(const QemuBuild *build, const char *command); /* QMP command */
 /* "sandbox", "add-fd", "spice": the names of query-command-line-options, where -m is "memory", -smp

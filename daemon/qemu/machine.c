@@ -62,7 +62,7 @@ static void add_identity(Command *command, const MachineParts *parts)
 {
     command_addf(command, PLUMBING, "-name", "guest=%s,debug-threads=on", parts->name);
     command_addf(command, machine_origin(parts, "VM", "UUID"), "-uuid", "%s", parts->uuid);
-    command_add(command, DEFAULT, "-nodefaults", "-no-user-config", "-display", "none", NULL);
+    command_add(command, DEFAULT, "-nodefaults", "-no-user-config", NULL);
     if (machine_is_x86(parts->build))
         command_add(command, DEFAULT, "-vga", "none", NULL);
     command_add(command, DEFAULT, "-rtc", "base=utc", NULL);
@@ -207,7 +207,8 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     if (!add_credentials(command, parts, ret_error))
         return NULL;
     machine_add_firmware(command, parts, &set);
-    if (!machine_add_tpm(command, parts, ret_error) || !machine_add_disks(command, parts, &set, ret_error) || !machine_add_interfaces(command, parts, ret_error))
+    if (!machine_add_tpm(command, parts, ret_error) || !machine_add_disks(command, parts, &set, ret_error) ||
+        !machine_add_interfaces(command, parts, ret_error) || !machine_add_display(command, parts, ret_error))
         return NULL;
     if (parts->incoming)
         command_add(command, "saved state", "-incoming", "defer", NULL);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* [Display] and [Sound] as QEMU's arguments: what is shown, who shows it, and what comes with it.
+ *
+ * Nothing listens: viewers come as descriptors (vm/display.c). What Type= says is what the devices are for; the other
+ * protocols that this QEMU has cost nothing until somebody asks for them, and are there too. */
+
+#include "machine-internal.h"
+
+static bool display_is(const MachineParts *parts, const char *type)
+{
+    return g_str_equal(settings_get_string(parts->settings, "Display", "Type"), type);
+}
+
+static bool lacks(const MachineParts *parts, const char *key, const char *remedy, Error **ret_error, const char *what)
+{
+    return error_set(ret_error, ERROR_UNSUPPORTED, settings_origin(parts->settings, "Display", key) ?: "[Display]", remedy, "%s has no %s",
+        qemu_build_path(parts->build), what);
+}
+
+/* ---- what is shown ---- */
+
+static bool add_video(Command *command, const MachineParts *parts, Error **ret_error)
+{
+    static const struct {
+        const char *word, *x86, *other; /* the VGA one is what firmware and boot loaders show something on */
+        const char *heads;
+    } cards[] = {
+        {"virtio", "virtio-vga", "virtio-gpu-pci", "max_outputs"},
+        {"qxl", "qxl-vga", "qxl", "max_outputs"},
+        {"vga", "VGA", "VGA", NULL},
+        {"bochs", "bochs-display", "bochs-display", NULL},
+    };
+    const char *word = settings_get_string(parts->settings, "Display", "Video");
+    uint64_t heads = settings_get_number(parts->settings, "Display", "Heads");
+    size_t i = 0;
+    while (i < G_N_ELEMENTS(cards) - 1 && !g_str_equal(cards[i].word, word))
+        i++;
+    const char *card = machine_is_x86(parts->build) ? cards[i].x86 : cards[i].other;
+    if (!qemu_build_has_device(parts->build, card))
+        return lacks(parts, "Video", "Install QEMU's modules (Debian: qemu-system-common, Fedora: qemu-device-display-*), or choose another Video=",
+            ret_error, card);
+    if (heads > 1 && !cards[i].heads)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(parts->settings, "Display", "Heads") ?: "[Display]", "Use Video=virtio",
+            "a card of the type %s has one head", word);
+    g_autofree char *outputs = cards[i].heads ? g_strdup_printf(",%s=%" G_GUINT64_FORMAT, cards[i].heads, heads) : g_strdup("");
+    command_addf(command, machine_origin(parts, "Display", "Video"), "-device", "%s,id=video0%s", card, outputs);
+    return true;
+}
+
+/* A tablet, since a pointer that says where it is needs not be captured. By USB, as every guest and every firmware knows it. */
+static void add_input(Command *command, const MachineParts *parts)
+{
+    const char *from = machine_origin(parts, "Display", "Type");
+    if (!qemu_build_has_device(parts->build, "qemu-xhci"))
+        return;
+    command_add(command, from, "-device", "qemu-xhci,id=usb0,p2=15,p3=15", NULL);
+    command_add(command, from, "-device", "usb-tablet,id=tablet0,bus=usb0.0", NULL);
+    if (!machine_is_x86(parts->build))
+        command_add(command, from, "-device", "usb-kbd,id=keyboard0,bus=usb0.0", NULL);
+}
+
+/* ---- who shows it ---- */
+
+static void add_spice_port(Command *command, const char *from, const char *id, const char *backend, const char *name)
+{
+    command_addf(command, from, "-chardev", "%s,id=%s,name=%s", backend, id, g_str_equal(backend, "spicevmc") ? "vdagent" : name);
+    command_addf(command, from, "-device", "virtserialport,id=%s,chardev=%s,name=%s", id, id, name);
+}
+
+static void add_redirection(Command *command, const MachineParts *parts)
+{
+    uint64_t n = settings_get_number(parts->settings, "Display", "USBRedirection");
+    const char *from = machine_origin(parts, "Display", "USBRedirection");
+    if (!qemu_build_has_device(parts->build, "usb-redir") || !qemu_build_has_device(parts->build, "qemu-xhci"))
+        return;
+    for (uint64_t i = 0; i < n; i++) {
+        command_addf(command, from, "-chardev", "spicevmc,id=redir%" G_GUINT64_FORMAT ",name=usbredir", i);
+        command_addf(command, from, "-device", "usb-redir,id=redir%" G_GUINT64_FORMAT ",chardev=redir%" G_GUINT64_FORMAT ",bus=usb0.0", i, i);
+    }
+}
+
+static bool add_spice(Command *command, const MachineParts *parts, Error **ret_error)
+{
+    const char *from = machine_origin(parts, "Display", "Type");
+    bool clipboard = settings_get_bool(parts->settings, "Display", "Clipboard"), files = settings_get_bool(parts->settings, "Display", "FileTransfer");
+    if (!qemu_build_has_option(parts->build, "spice"))
+        return lacks(parts, "Type", "Install QEMU's SPICE modules (Debian: qemu-system-common, Fedora: qemu-ui-spice-core), or use Type=vnc", ret_error, "SPICE");
+    /* Who gets in is asked before there is a connection at all. */
+    command_addf(command, from, "-spice", "disable-ticketing=on,seamless-migration=off,streaming-video=filter%s%s", clipboard ? "" : ",disable-copy-paste=on",
+        files ? "" : ",disable-agent-file-xfer=on");
+    add_spice_port(command, from, "vdagent", "spicevmc", "com.redhat.spice.0");
+    if (files)
+        add_spice_port(command, from, "webdav", "spiceport", "org.spice-space.webdav.0");
+    add_redirection(command, parts);
+    return true;
+}
+
+/* ---- sound ---- */
+
+static bool add_sound(Command *command, const MachineParts *parts, Error **ret_error)
+{
+    const char *type = settings_get_string(parts->settings, "Sound", "Type");
+    bool spice = display_is(parts, "spice"), wanted = type ? g_str_equal(type, "spice") : spice;
+    if (!wanted)
+        return true;
+    if (!spice)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(parts->settings, "Sound", "Type"), "Set Type=spice in [Display], or Type=none here",
+            "there is no SPICE display that it could be heard in");
+    if (!qemu_build_has_device(parts->build, "hda-duplex"))
+        return !type || error_set(ret_error, ERROR_UNSUPPORTED, settings_origin(parts->settings, "Sound", "Type"), NULL, "%s has no sound card", qemu_build_path(parts->build));
+    const char *from = machine_origin(parts, "Sound", "Type");
+    command_add(command, from, "-audiodev", "spice,id=sound0", NULL);
+    command_add(command, from, "-device", "ich9-intel-hda,id=sound0", "-device", "hda-duplex,audiodev=sound0,bus=sound0.0", NULL);
+    return true;
+}
+
+bool machine_add_display(Command *command, const MachineParts *parts, Error **ret_error)
+{
+    const char *from = machine_origin(parts, "Display", "Type");
+    bool dbus = qemu_build_has_chardev(parts->build, "chardev-dbus"), vnc = qemu_build_has_option(parts->build, "vnc");
+    if (display_is(parts, "none")) {
+        command_add(command, DEFAULT, "-display", "none", NULL);
+        return add_sound(command, parts, ret_error);
+    }
+    if (display_is(parts, "dbus") && !dbus)
+        return lacks(parts, "Type", "Install QEMU's module for it (Debian: qemu-system-common, Fedora: qemu-ui-dbus, EL: qemu-kvm-ui-dbus)", ret_error, "D-Bus display");
+    if (display_is(parts, "vnc") && !vnc)
+        return lacks(parts, "Type", NULL, ret_error, "VNC");
+    command_add(command, from, "-display", dbus ? "dbus,p2p=yes" : "none", NULL);
+    if (vnc)
+        command_add(command, from, "-vnc", "none", NULL);
+    if (!add_video(command, parts, ret_error))
+        return false;
+    add_input(command, parts);
+    if (display_is(parts, "spice") && !add_spice(command, parts, ret_error))
+        return false;
+    return add_sound(command, parts, ret_error);
+}
