@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "addresses.h"
 #include "command.h"
+#include "display.h"
 #include "file-methods.h"
 #include "guest.h"
 #include "helpers.h"
@@ -26,6 +27,7 @@
 #include "tpm.h"
 #include "trays.h"
 #include "vm-backups.h"
+#include "vm-displays.h"
 #include "vm-snapshots.h"
 
 #define DELETE_FORCE UINT64_C(1)
@@ -366,6 +368,11 @@ GET(get_trays)
     return sd_bus_message_append_strv(reply, (char **) names);
 }
 
+GET(get_display_clients)
+{
+    return vm_append_display_clients(userdata, reply);
+}
+
 GET(get_bool)
 {
     return sd_bus_message_append(reply, "b", *(const bool *) userdata);
@@ -457,6 +464,8 @@ static const Method methods[] = {
     {"CloseBackup", "b", "", SD_BUS_PARAM(keep), ACTION_READ_DISKS, NULL, method_close_backup},
     {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_MANAGE, NULL, method_explain},
     {"OpenConsole", "", "h", SD_BUS_PARAM(console), ACTION_OPEN_CONSOLE, NULL, method_open_console},
+    {"OpenDisplay", "s", "h", SD_BUS_PARAM(type) SD_BUS_PARAM(display), ACTION_OPEN_DISPLAY, NULL, method_open_display},
+    {"Disconnect", "u", "", SD_BUS_PARAM(client), ACTION_MANAGE, NULL, method_disconnect},
     {NULL},
 };
 
@@ -481,6 +490,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("Memory", "t", NULL, offsetof(VM, memory), CHANGES),
     SD_BUS_PROPERTY("Addresses", "a(ssss)", get_addresses, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("AgentConnected", "b", get_agent, 0, CHANGES),
+    SD_BUS_PROPERTY("DisplayClients", "a(usuutu)", get_display_clients, 0, CHANGES),
     SD_BUS_PROPERTY("OpenTrays", "as", get_trays, 0, CHANGES),
     SD_BUS_PROPERTY("Helpers", "a(sus)", get_helpers, 0, CHANGES),
     SD_BUS_PROPERTY("SettingsFile", "s", get_settings_file, 0, CONST),

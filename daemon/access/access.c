@@ -223,6 +223,7 @@ static const char *owners_action(const char *action)
     static const char *const actions[][2] = {
         {ACTION_MANAGE, ACTION_MANAGE_OWN},
         {ACTION_OPEN_CONSOLE, ACTION_MANAGE_OWN},
+        {ACTION_OPEN_DISPLAY, ACTION_MANAGE_OWN},
         {ACTION_READ_DISKS, ACTION_MANAGE_OWN},
         {ACTION_USE_FOREIGN_PATHS, ACTION_MANAGE_OWN},
         {ACTION_MANAGE_POOLS, ACTION_USE_POOL},

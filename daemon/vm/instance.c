@@ -21,6 +21,7 @@
 #include "manager.h"
 #include "port.h"
 #include "quiesce.h"
+#include "display.h"
 #include "trays.h"
 
 /* QEMU that was killed is gone in milliseconds; what is left after this is killed with the whole cgroup. */
@@ -60,6 +61,7 @@ void instance_free(Instance *instance, bool remove)
     sd_event_source_disable_unref(instance->guard_end);
     sd_event_source_disable_unref(instance->kill_timer);
     close_fd(&instance->guard_pidfd);
+    displays_free(g_steal_pointer(&instance->displays));
     freezer_free(instance->freezer);
     guest_free(instance->guest);
     trays_free(instance->trays);

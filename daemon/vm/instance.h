@@ -38,6 +38,7 @@ typedef struct Guest Guest;       /* guest.c */
 typedef struct Freezer Freezer;   /* quiesce.c */
 typedef struct Trays Trays;       /* trays.c */
 typedef struct Helpers Helpers;   /* helpers.c */
+typedef struct Displays Displays; /* display.c */
 typedef struct Waiter {
     VMDone done;
     void *userdata;
@@ -69,6 +70,7 @@ struct Instance {
     Trays *trays;      /* NULL until one has been open */
     Helpers *helpers;  /* NULL: none */
     char *helpers_record; /* what the record says of them, until they are found again */
+    Displays *displays; /* NULL until one has been opened */
 
     bool kvm;
     char *accelerator_reason;

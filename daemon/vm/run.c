@@ -7,6 +7,7 @@
 
 #include "backup.h"
 #include "cleanup.h"
+#include "display.h"
 #include "guest.h"
 #include "helpers.h"
 #include "machine.h"
@@ -101,6 +102,8 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
     /* Whatever is done to the VM meanwhile. */
     if (g_str_equal(name, "VSERPORT_CHANGE"))
         return guest_port_changed(instance, data);
+    if (g_str_equal(name, "SPICE_DISCONNECTED") || g_str_equal(name, "VNC_DISCONNECTED"))
+        return displays_closed(instance, data);
     if (g_str_equal(name, "DEVICE_TRAY_MOVED"))
         trays_moved(instance, data);
     /* A step under way sees an event first and may keep it to itself. */

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "display.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "manager.h"
+#include "steps.h"
+
+/* A viewer has some ten channels; QEMU's own limit is that of its descriptors. */
+#define CONNECTIONS_MAX 128U
+#define ANSWER_USEC (10 * G_USEC_PER_SEC)
+/* A viewer opens its channels one after the other: who listens is told of all at once. */
+#define TELL_USEC (50 * 1000)
+
+/* What QEMU calls them, in add_client and in what it tells. */
+static const struct {
+    const char *type, *protocol;
+} protocols[] = {{"spice", "spice"}, {"vnc", "vnc"}, {"dbus", "@dbus-display"}};
+
+typedef struct Viewer {
+    Displays *displays;
+    uint32_t id;
+    size_t protocol;
+    char *sender;
+    uid_t uid;
+    pid_t pid;         /* 0: not known, or not yet */
+    sd_bus_slot *ask;  /* the bus, for it */
+    uint64_t since;
+    unsigned n;        /* connections */
+} Viewer;
+
+typedef struct Connection {
+    Displays *displays;
+    Viewer *viewer;     /* NULL while it is opened */
+    char name[16];      /* what QEMU's end is bound to, in a folder that does not matter */
+    int qemu, peer;     /* peer: until the caller has it */
+    sd_event_source *end;
+    size_t protocol;
+    char *sender;
+    uid_t uid;
+    DisplayOpened done; /* NULL: has been called */
+    void *userdata;
+} Connection;
+
+struct Displays {
+    Instance *instance;
+    GPtrArray *viewers;     /* Viewer, the oldest first */
+    GPtrArray *connections; /* Connection */
+    unsigned n_made;
+    uint32_t n_viewers_made;
+    sd_event_source *tell;
+};
+
+static void viewer_free(void *userdata)
+{
+    Viewer *viewer = userdata;
+    sd_bus_slot_unref(viewer->ask);
+    g_free(viewer->sender);
+    g_free(viewer);
+}
+
+static int on_tell(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Displays *displays = userdata;
+    displays->tell = sd_event_source_disable_unref(displays->tell);
+    vm_changed(displays->instance->vm, "DisplayClients", NULL);
+    return 0;
+}
+
+static void changed(Displays *displays)
+{
+    if (!displays->tell)
+        (void) sd_event_add_time_relative(displays->instance->vm->manager->event, &displays->tell, CLOCK_MONOTONIC, TELL_USEC, 0, on_tell, displays);
+}
+
+/* ---- connections ---- */
+
+static void connection_answer(Connection *connection, const Error *error)
+{
+    DisplayOpened done = connection->done;
+    connection->done = NULL;
+    if (done)
+        done(error ? -1 : connection->peer, error, connection->userdata);
+    close_fd(&connection->peer);
+}
+
+static void connection_free(void *userdata)
+{
+    Connection *connection = userdata;
+    if (connection->done) {
+        g_autoptr(Error) error = NULL;
+        error_set(&error, ERROR_NOT_RUNNING, connection->displays->instance->vm->name, NULL, "it has ended");
+        connection_answer(connection, error);
+    }
+    sd_event_source_disable_unref(connection->end);
+    /* Both QEMU and the viewer see the end of it, whoever has it open. */
+    if (connection->qemu >= 0)
+        (void) shutdown(connection->qemu, SHUT_RDWR);
+    close_fd(&connection->qemu);
+    close_fd(&connection->peer);
+    g_free(connection->sender);
+    g_free(connection);
+}
+
+static void connection_close(Connection *connection)
+{
+    Displays *displays = connection->displays;
+    Viewer *viewer = connection->viewer;
+    g_ptr_array_remove_fast(displays->connections, connection);
+    if (viewer && --viewer->n == 0)
+        g_ptr_array_remove(displays->viewers, viewer);
+    changed(displays);
+}
+
+static int on_end(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    connection_close(userdata);
+    return 0;
+}
+
+/* For whoever reads the list; nothing is decided by it. */
+static int on_pid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    Viewer *viewer = userdata;
+    uint32_t pid;
+    viewer->ask = sd_bus_slot_unref(viewer->ask);
+    if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &pid) < 0)
+        return 0;
+    viewer->pid = (pid_t) pid;
+    changed(viewer->displays);
+    return 0;
+}
+
+static Viewer *find_viewer(Displays *displays, const Connection *connection)
+{
+    for (guint i = 0; i < displays->viewers->len; i++) {
+        Viewer *viewer = displays->viewers->pdata[i];
+        if (viewer->protocol == connection->protocol && g_str_equal(viewer->sender, connection->sender))
+            return viewer;
+    }
+    Viewer *viewer = g_new0(Viewer, 1);
+    viewer->id = ++displays->n_viewers_made;
+    viewer->protocol = connection->protocol;
+    viewer->sender = g_strdup(connection->sender);
+    viewer->uid = connection->uid;
+    viewer->since = (uint64_t) g_get_real_time();
+    viewer->displays = displays;
+    (void) sd_bus_call_method_async(displays->instance->vm->manager->bus, &viewer->ask, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+        "org.freedesktop.DBus", "GetConnectionUnixProcessID", on_pid, viewer, "s", viewer->sender);
+    g_ptr_array_add(displays->viewers, viewer);
+    return viewer;
+}
+
+/* QEMU has one peer at a time for its objects on D-Bus, and leaves the one before without a word. */
+static void end_before(Displays *displays, const Connection *connection)
+{
+    for (guint i = displays->connections->len; i > 0; i--) {
+        Connection *other = displays->connections->pdata[i - 1];
+        if (other != connection && other->viewer && other->protocol == connection->protocol)
+            connection_close(other);
+    }
+}
+
+static void on_added(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+{
+    Connection *connection = userdata;
+    Displays *displays = connection->displays;
+    if (error) {
+        connection_answer(connection, error);
+        g_ptr_array_remove_fast(displays->connections, connection);
+        return;
+    }
+    if (g_str_equal(protocols[connection->protocol].type, "dbus"))
+        end_before(displays, connection);
+    connection->viewer = find_viewer(displays, connection);
+    connection->viewer->n++;
+    (void) sd_event_add_io(displays->instance->vm->manager->event, &connection->end, connection->qemu, EPOLLRDHUP, on_end, connection);
+    connection_answer(connection, NULL);
+    changed(displays);
+}
+
+/* ---- opening ---- */
+
+/* The name is not there any more when QEMU gets the socket, which keeps it. QEMU's events have room for 31 bytes of it. */
+static int name_socket(const Instance *instance, int fd, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    fd_cleanup int dir = open(instance->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return -errno;
+    (void) snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir, name);
+    if (bind(fd, (struct sockaddr *) &address, sizeof address) < 0)
+        return -errno;
+    return unlinkat(dir, name, 0) < 0 ? -errno : 0;
+}
+
+static Connection *connection_new(Instance *instance, size_t protocol, const DisplayCaller *caller, Error **ret_error)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+        error_set_errno(ret_error, errno, instance->vm->name, "a socket cannot be made");
+        return NULL;
+    }
+    if (!instance->displays) {
+        instance->displays = g_new0(Displays, 1);
+        instance->displays->instance = instance;
+        instance->displays->viewers = g_ptr_array_new_with_free_func(viewer_free);
+        instance->displays->connections = g_ptr_array_new_with_free_func(connection_free);
+    }
+    Connection *connection = g_new0(Connection, 1);
+    connection->displays = instance->displays;
+    connection->qemu = fds[0];
+    connection->peer = fds[1];
+    connection->protocol = protocol;
+    connection->sender = g_strdup(caller->sender);
+    connection->uid = caller->uid;
+    (void) snprintf(connection->name, sizeof connection->name, "d%u", ++instance->displays->n_made);
+    g_ptr_array_add(instance->displays->connections, connection);
+    return connection;
+}
+
+static bool begin(Connection *connection, Error **ret_error)
+{
+    Instance *instance = connection->displays->instance;
+    int r = name_socket(instance, connection->qemu, connection->name);
+    if (r >= 0)
+        r = qmp_call(instance->qmp, "getfd", json_pack("{ss}", "fdname", connection->name), connection->qemu, ANSWER_USEC, NULL, NULL);
+    if (r >= 0)
+        r = qmp_call(instance->qmp, "add_client",
+            json_pack("{ss ss sb}", "protocol", protocols[connection->protocol].protocol, "fdname", connection->name, "skipauth", 1), -1, ANSWER_USEC,
+            on_added, connection);
+    return r >= 0 || error_set_errno(ret_error, r, instance->vm->name, "QEMU cannot be given a connection to its display");
+}
+
+static bool check(const VM *vm, const char *type, size_t *ret_protocol, Error **ret_error)
+{
+    g_autoptr(Settings) settings = vm_load_current_settings(vm, ret_error);
+    if (!settings)
+        return false;
+    const char *has = settings_get_string(settings, "Display", "Type");
+    size_t i = 0;
+    while (i < G_N_ELEMENTS(protocols) && !g_str_equal(protocols[i].type, type))
+        i++;
+    if (i == G_N_ELEMENTS(protocols))
+        return error_set(ret_error, ERROR_UNSUPPORTED, type, "There are spice, vnc and dbus", "there is no such type of display");
+    if (g_str_equal(has, "none"))
+        return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Type=spice in [Display] and restart it", "it has no display");
+    if (g_str_equal(type, "spice") && !g_str_equal(has, "spice"))
+        return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Type=spice in [Display] and restart it", "its display is of the type %s", has);
+    *ret_protocol = i;
+    return true;
+}
+
+bool vm_open_display(VM *vm, const char *type, const DisplayCaller *caller, DisplayOpened done, void *userdata, Error **ret_error)
+{
+    size_t protocol = 0;
+    if (!vm_check_monitor(vm, ret_error) || !check(vm, type, &protocol, ret_error))
+        return false;
+    const Displays *all = vm->instance->displays;
+    if (all && all->connections->len >= CONNECTIONS_MAX)
+        return error_set(ret_error, ERROR_LIMIT_REACHED, vm->name, "Close a viewer, or Disconnect() one", "it has %u connections to its display", CONNECTIONS_MAX);
+    Connection *connection = connection_new(vm->instance, protocol, caller, ret_error);
+    if (!connection)
+        return false;
+    if (!begin(connection, ret_error)) {
+        g_ptr_array_remove_fast(vm->instance->displays->connections, connection);
+        return false;
+    }
+    connection->done = done;
+    connection->userdata = userdata;
+    return true;
+}
+
+/* ---- what is there ---- */
+
+bool vm_disconnect_display(VM *vm, uint32_t id, Error **ret_error)
+{
+    Displays *displays = vm->instance ? vm->instance->displays : NULL;
+    bool found = false;
+    if (!vm->instance)
+        return error_set(ret_error, ERROR_NOT_RUNNING, vm->name, NULL, "it does not run");
+    for (guint i = displays ? displays->connections->len : 0; i > 0; i--) {
+        Connection *connection = displays->connections->pdata[i - 1];
+        if (!connection->viewer || connection->viewer->id != id)
+            continue;
+        found = true;
+        connection_close(connection);
+    }
+    return found || error_set(ret_error, ERROR_NO_SUCH_DEVICE, vm->name, NULL, "it has no viewer %" G_GUINT32_FORMAT, id);
+}
+
+int vm_append_display_clients(const VM *vm, sd_bus_message *reply)
+{
+    const Displays *displays = vm->instance ? vm->instance->displays : NULL;
+    int r = sd_bus_message_open_container(reply, 'a', "(usuutu)");
+    for (guint i = 0; r >= 0 && displays && i < displays->viewers->len; i++) {
+        const Viewer *viewer = displays->viewers->pdata[i];
+        r = sd_bus_message_append(reply, "(usuutu)", viewer->id, protocols[viewer->protocol].type, (uint32_t) viewer->uid, (uint32_t) viewer->pid,
+            viewer->since, (uint32_t) viewer->n);
+    }
+    return r >= 0 ? sd_bus_message_close_container(reply) : r;
+}
+
+void displays_closed(Instance *instance, const json_t *data)
+{
+    const json_t *server = json_object_get(data, "server");
+    /* SPICE says port, VNC service. */
+    const char *path = json_string_value(json_object_get(server, "port")) ?: json_string_value(json_object_get(server, "service"));
+    const char *name = path ? strrchr(path, '/') : NULL;
+    Displays *displays = instance->displays;
+    for (guint i = 0; name && displays && i < displays->connections->len; i++) {
+        Connection *connection = displays->connections->pdata[i];
+        if (connection->viewer && g_str_equal(connection->name, name + 1))
+            return connection_close(connection);
+    }
+}
+
+void displays_free(Displays *displays)
+{
+    if (!displays)
+        return;
+    if (displays->viewers->len > 0)
+        vm_changed(displays->instance->vm, "DisplayClients", NULL);
+    g_ptr_array_unref(displays->connections);
+    g_ptr_array_unref(displays->viewers);
+    sd_event_source_disable_unref(displays->tell);
+    g_free(displays);
+}

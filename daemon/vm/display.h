@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Displays: who looks at a VM that runs.
+ *
+ * A viewer is a caller on the bus that has opened one protocol, a client of that many connections: SPICE wants one for each
+ * channel. Each is a pair of sockets: one end is given to QEMU over its monitor, the other to the caller, so no port is open and
+ * nobody is asked for a password; who may call was asked before. QEMU's end has a name of its own, by which QEMU's events tell which
+ * it closed, and vmd keeps it open too: that is how it sees that a viewer has gone, and how it can put one out.
+ *
+ * Belongs to the Instance; made when the first one is opened. A vmd that comes later does not know those of the one before, which go on. */
+
+#include <jansson.h>
+#include <systemd/sd-bus.h>
+
+#include "instance.h"
+
+typedef struct DisplayCaller {
+    const char *sender; /* unique name */
+    uid_t uid;
+} DisplayCaller;
+
+/* Either `fd` (borrowed) or an Error. Comes once. */
+typedef void (*DisplayOpened)(int fd, const Error *error, void *userdata);
+
+/* `type`: "spice", "vnc" or "dbus". Errors: NotRunning, Busy, Unsupported (it has no such display), LimitReached, QemuFailed. */
+bool vm_open_display(VM *vm, const char *type, const DisplayCaller *caller, DisplayOpened done, void *userdata, Error **ret_error);
+
+/* Ends all connections of a viewer. Errors: NotRunning, NoSuchDevice. */
+bool vm_disconnect_display(VM *vm, uint32_t id, Error **ret_error);
+
+/* Appends a(usuutu), as DisplayClients has it. */
+int vm_append_display_clients(const VM *vm, sd_bus_message *reply);
+
+/* QEMU's SPICE_DISCONNECTED and VNC_DISCONNECTED, with their data. */
+void displays_closed(Instance *instance, const json_t *data);
+
+/* Ends all and answers who still waits. */
+void displays_free(Displays *displays);
