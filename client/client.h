@@ -79,6 +79,8 @@ typedef struct Client {
     bool overlay, compress, shrink, copy, disks_only;
     const char *name, *as, *pool, *bandwidth, *checkpoint; /* backup, restore */
     bool pull;
+    bool full_screen, until_eof; /* view */
+    const char *viewer, *display_type, *listen;
     const char *description, *quiesce;
 } Client;
 

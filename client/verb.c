@@ -32,6 +32,7 @@ const Verb verbs[] = {
     { "show", 0, VERB_ANY, VERB_NAMES, "[NAME...]", "Show properties of VMs, or of vmd itself", verb_show },
     { "ip", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show the addresses of VMs", verb_ip },
     { "console", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Attach the terminal to the serial console", verb_console },
+    { "view", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Show the screen in a window", verb_view },
     { "log", 1, VERB_ANY, VERB_NAMES, "NAME [-- JOURNALCTL-OPTION...]", "Show what the journal has on a VM", verb_log },
     { "explain", 1, 1, VERB_NAMES, "NAME", "Show the QEMU command line and where each part comes from", verb_explain },
     { "doctor", 0, 1, VERB_ACTS | VERB_NAMES, "[NAME]", "Say why VMs have no network, and what mends it", verb_doctor },

@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A screen for viewers, which is a file: Xvfb, and what tests see on it and do to it. Sourced after lib.sh.
+
+start_screen() {
+    export DISPLAY=:9 HOME=/root XDG_RUNTIME_DIR=/run/user/0 NO_AT_BRIDGE=1 GDK_BACKEND=x11
+    # shellcheck disable=SC2154
+    mkdir -p "$XDG_RUNTIME_DIR" "$work/screen"
+    Xvfb "$DISPLAY" -screen 0 1280x900x24 -fbdir "$work/screen" > "$work/xvfb.log" 2>&1 &
+    eventually 20 test -S /tmp/.X11-unix/X9
+}
+
+# share_of COLOUR: how many of a thousand pixels of the screen have it, as rrggbb. The file is an X window dump.
+share_of() {
+    python3 - "$work/screen/Xvfb_screen0" "$1" << 'END'
+import struct, sys
+data = open(sys.argv[1], "rb").read()
+header = struct.unpack(">25I", data[:100])
+size, width, height, line, colours = header[0], header[4], header[5], header[12], header[19]
+wanted, found = bytes.fromhex(sys.argv[2])[::-1], 0
+start = size + colours * 12
+for y in range(height):
+    row = data[start + y * line:start + y * line + width * 4]
+    found += sum(row[x:x + 3] == wanted for x in range(0, len(row), 4))
+print(found * 1000 // (width * height))
+END
+}
+shows() { [[ $(share_of "$1") -ge $2 ]]; } # shows COLOUR AT-LEAST
+
+# focus TITLE: the window gets the keys; there is no window manager.
+focus() {
+    local window
+    window=$(xdotool search --onlyvisible --name "$1" | tail -n 1)
+    xdotool windowfocus --sync "$window" mousemove --window "$window" 200 300 click 1
+}
+has_window() { xdotool search --onlyvisible --name "$1" > /dev/null; }
