@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@
 #define RECORD "backup"
 #define GROUP "Backup"
 #define CHAIN_MAX 64U
+#define TPM "tpm"
+#define TPM_MAX (4 << 20) /* vmd's */
 
 static void file_free(void *userdata)
 {
@@ -273,6 +276,40 @@ static int sync_disks(const Backup *backup, int fd)
     for (guint i = 0; r >= 0 && i < backup->files->len; i++)
         r = sync_disk(fd, ((const BackupFile *) backup->files->pdata[i])->disk);
     return r;
+}
+
+int backup_set_keep_tpm(int fd, int memfd)
+{
+    struct stat st;
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d/" TPM, fd);
+    if (fstat(memfd, &st) < 0)
+        return report_errno(errno, "the TPM's state: it cannot be read");
+    if (st.st_size == 0)
+        return EXIT_DONE;
+    if (st.st_size > TPM_MAX)
+        return report("the TPM's state: it is too large to be one");
+    g_autofree char *text = g_malloc0((gsize) st.st_size + 1);
+    int r = pread(memfd, text, (size_t) st.st_size, 0) == st.st_size ? settings_write(path, text, 0600, true) : -EIO;
+    return r < 0 ? report_errno(r, "the TPM's state: it cannot be written") : EXIT_DONE;
+}
+
+int backup_set_open_tpm(const char *dir, const Backup *backup, int *ret)
+{
+    struct stat st;
+    g_autofree char *path = g_build_filename(dir, backup->vm, backup->name, TPM, NULL);
+    fd_cleanup int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK), memfd = memfd_create("vmd-tpm", MFD_CLOEXEC);
+    *ret = -1;
+    if (file < 0 && errno == ENOENT)
+        return EXIT_DONE;
+    if (file < 0 || memfd < 0 || fstat(file, &st) < 0)
+        return report_errno(errno, "%s: it cannot be opened", path);
+    if (!S_ISREG(st.st_mode) || st.st_size > TPM_MAX)
+        return report("%s: it is not what a TPM remembers", path);
+    g_autofree char *text = g_malloc0((gsize) st.st_size + 1);
+    if (pread(file, text, (size_t) st.st_size, 0) != st.st_size || write(memfd, text, (size_t) st.st_size) != st.st_size)
+        return report_errno(errno, "%s: it cannot be read", path);
+    *ret = steal_fd(&memfd);
+    return EXIT_DONE;
 }
 
 int backup_set_commit(const char *dir, const Backup *backup, int fd)

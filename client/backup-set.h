@@ -5,6 +5,7 @@
  *
  *     DIR/VM/BACKUP/backup        key file: what it is
  *                   VM.vm, VM.vm.d/  the settings
+ *                   tpm           what its TPM remembers, all of it in each backup; where it has one
  *                   root.qcow2    a disk; of an increment what has changed, over ../SINCE/root.qcow2
  *                   @nvram.qcow2  what UEFI has stored
  *
@@ -46,6 +47,11 @@ const Backup *backup_set_find(const GPtrArray *set, const char *name);
 /* The folder in which it is made: DIR/VM/.BACKUP.part. A new one; what a vmctl that was killed has left there goes. Returns a descriptor, or
  * a negative exit code. */
 int backup_set_begin(const char *dir, const Backup *backup);
+/* Writes what a memfd has of its TPM into the folder; nothing where it is empty. Returns an exit code. */
+int backup_set_keep_tpm(int fd, int memfd);
+/* The same back, a memfd in *ret; -1: the backup has none. Returns an exit code. */
+int backup_set_open_tpm(const char *dir, const Backup *backup, int *ret);
+
 /* Writes down what it is, and gives the folder its name, all of it on disk. Returns an exit code. */
 int backup_set_commit(const char *dir, const Backup *backup, int fd);
 void backup_set_abandon(const char *dir, const Backup *backup);

@@ -150,6 +150,13 @@ static int import_nvram(Client *client, const char *dir, const GPtrArray *set, c
     return r;
 }
 
+static int restore_tpm(Client *client, const char *dir, const Backup *backup, const char *name)
+{
+    fd_cleanup int memfd = -1;
+    int r = backup_set_open_tpm(dir, backup, &memfd);
+    return r != EXIT_DONE || memfd < 0 ? r : client_call(client, name, VM_INTERFACE, "RestoreTPM", NULL, "h", memfd);
+}
+
 static int check_free(Client *client, const char *name)
 {
     g_autofree char *path = kind_object(&kind_vm, name);
@@ -176,6 +183,8 @@ int restore(Client *client, const char *dir, const GPtrArray *set, const Backup 
         r = create_vm(client, dir, backup, calls, name);
     if (r == EXIT_DONE && backup->nvram)
         r = import_nvram(client, dir, set, backup, name);
+    if (r == EXIT_DONE && (r = restore_tpm(client, dir, backup, name)) != EXIT_DONE)
+        (void) client_call(client, name, VM_INTERFACE, "Delete", NULL, "t", UINT64_C(0));
     if (r != EXIT_DONE) {
         delete_volumes(client, calls);
         return r;

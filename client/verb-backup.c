@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -84,7 +85,8 @@ static int keep_settings(Client *client, const Backup *backup, int fd)
 
 /* ---- the call ---- */
 
-static int append_options(const Client *client, sd_bus_message *m, const char *since, const char *checkpoint)
+/* `tpm`: -1, or a memfd for what its TPM remembers. */
+static int append_options(const Client *client, sd_bus_message *m, const char *since, const char *checkpoint, int tpm)
 {
     uint64_t bandwidth = 0;
     if (client->bandwidth && (parse_size(client->bandwidth, &bandwidth) < 0 || bandwidth == 0))
@@ -100,6 +102,8 @@ static int append_options(const Client *client, sd_bus_message *m, const char *s
         r = sd_bus_message_append(m, "{sv}", "compress", "b", true);
     if (r >= 0 && bandwidth > 0)
         r = sd_bus_message_append(m, "{sv}", "bandwidth", "t", bandwidth);
+    if (r >= 0 && tpm >= 0)
+        r = sd_bus_message_append(m, "{sv}", "tpm", "h", tpm);
     if (r >= 0)
         r = sd_bus_message_close_container(m);
     return r < 0 ? report_errno(r, "CreateBackup: cannot make the call") : EXIT_DONE;
@@ -119,7 +123,7 @@ static int append_target(sd_bus_message *m, int fd, const char *disk, const Back
     return r < 0 ? report_errno(r, "CreateBackup: cannot make the call") : EXIT_DONE;
 }
 
-static int make_call(Client *client, const Backup *backup, const Backup *since, int fd, JobCall *ret)
+static int make_call(Client *client, const Backup *backup, const Backup *since, int fd, int tpm, JobCall *ret)
 {
     ret->pool = g_strdup(backup->vm);
     ret->volume = g_strdup(backup->name);
@@ -140,7 +144,7 @@ static int make_call(Client *client, const Backup *backup, const Backup *since, 
         return r;
     r = sd_bus_message_close_container(ret->message);
     return r < 0 ? report_errno(r, "CreateBackup: cannot make the call")
-                 : append_options(client, ret->message, since ? since->checkpoint : NULL, backup->checkpoint);
+                 : append_options(client, ret->message, since ? since->checkpoint : NULL, backup->checkpoint, tpm);
 }
 
 /* What was fixed of each disk, behind the job. */
@@ -226,11 +230,14 @@ static void say_result(const Client *client, const char *dir, const Backup *back
 static int run_backup(Client *client, const char *dir, Backup *backup, const Backup *since, int fd)
 {
     g_auto(JobCall) call = {.answered = on_answer, .userdata = backup};
+    fd_cleanup int tpm = memfd_create("vmd-tpm", MFD_CLOEXEC);
     int r = keep_settings(client, backup, fd);
     if (r == EXIT_DONE)
-        r = make_call(client, backup, since, fd, &call);
+        r = tpm < 0 ? report_errno(errno, "memfd_create()") : make_call(client, backup, since, fd, tpm, &call);
     if (r == EXIT_DONE)
         r = job_perform(client, &backup_kind, &call, 1);
+    if (r == EXIT_DONE)
+        r = backup_set_keep_tpm(fd, tpm);
     if (r != EXIT_DONE)
         return r;
     g_autofree char *nvram = backup_file_name(NVRAM_DISK);
@@ -343,7 +350,7 @@ static int offer(Client *client, const char *vm, int listening, const char *sock
     r = sd_bus_message_append(message, "h", listening);
     if (r < 0)
         return report_errno(r, "OpenBackup: cannot make the call");
-    r = append_options(client, message, client->since, client->checkpoint);
+    r = append_options(client, message, client->since, client->checkpoint, -1);
     if (r == EXIT_DONE)
         r = client_send(client, vm, message, &reply);
     if (r == EXIT_DONE)

@@ -37,6 +37,8 @@ static int read_typed(sd_bus_message *m, const CallOption *option)
         return r;
     case 'h':
         return read_descriptors(m, option->target);
+    case 'f':
+        return sd_bus_message_read(m, "h", option->target);
     case 'a':
         g_strfreev(*(char ***) option->target);
         *(char ***) option->target = NULL;
@@ -57,7 +59,7 @@ static int read_text(sd_bus_message *m, const CallOption *option)
 
 static int read_value(sd_bus_message *m, const CallOption *option)
 {
-    const char *contents, *typed = option->type == 's' ? "s" : option->type == 't' ? "t" : option->type == 'b' ? "b" : option->type == 'h' ? "ah" : "as";
+    const char *contents, *typed = option->type == 's' ? "s" : option->type == 't' ? "t" : option->type == 'b' ? "b" : option->type == 'h' ? "ah" : option->type == 'f' ? "h" : "as";
     char type;
     int r = sd_bus_message_peek_type(m, &type, &contents);
     if (r < 0 || type != 'v')

@@ -12,7 +12,7 @@
 
 typedef struct CallOption {
     const char *name;
-    char type;    /* 's': char *, new; 't': uint64_t; 'b': bool; 'a': char **, new; 'h': GArray * of int, new, the descriptors the message's */
+    char type;    /* 's': char *, new; 't': uint64_t; 'b': bool; 'a': char **, new; 'h': GArray * of int, new, the descriptors the message's; 'f': int, one of them */
     void *target; /* left as it is where the option is not given */
 } CallOption;
 

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "backup.h"
 #include "call-options.h"
 #include "cleanup.h"
 #include "nvram.h"
+#include "tpm.h"
 
 /* More disks than any VM has. */
 #define TARGETS_MAX 256U
@@ -60,8 +63,8 @@ static bool begin(Manager *manager, sd_bus_message *m, VM *vm, BackupWish *wish,
 {
     g_autofree char *since = NULL, *checkpoint = NULL, *quiesce = NULL;
     const CallOption push[] = {{"since", 's', &since}, {"checkpoint", 's', &checkpoint}, {"quiesce", 's', &quiesce}, {"compress", 'b', &wish->compress},
-        {"bandwidth", 't', &wish->bandwidth}, {NULL}};
-    const CallOption pull[] = {{"since", 's', &since}, {"checkpoint", 's', &checkpoint}, {"quiesce", 's', &quiesce}, {NULL}};
+        {"bandwidth", 't', &wish->bandwidth}, {"tpm", 'f', &wish->tpm}, {NULL}};
+    const CallOption pull[] = {{"since", 's', &since}, {"checkpoint", 's', &checkpoint}, {"quiesce", 's', &quiesce}, {"tpm", 'f', &wish->tpm}, {NULL}};
     if (!call_options_read(m, wish->targets ? push : pull, ret_error))
         return false;
     if (quiesce && !quiesce_mode_read(quiesce, &wish->quiesce, ret_error))
@@ -81,17 +84,50 @@ static bool begin(Manager *manager, sd_bus_message *m, VM *vm, BackupWish *wish,
 bool method_create_backup(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     g_autoptr(GArray) targets = backup_targets_new();
-    BackupWish wish = {.targets = targets, .socket = -1};
+    BackupWish wish = {.targets = targets, .socket = -1, .tpm = -1};
     return read_targets(m, targets, ret_error) && begin(manager, m, object, &wish, ret_error);
 }
 
 bool method_open_backup(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
-    BackupWish wish = {.socket = -1};
+    BackupWish wish = {.socket = -1, .tpm = -1};
     int r = sd_bus_message_read(m, "h", &wish.socket);
     if (r < 0)
         return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
     return begin(manager, m, object, &wish, ret_error);
+}
+
+/* A memfd, so that to read it waits for no file system. A new string. */
+static char *read_memfd(int fd, Error **ret_error)
+{
+    struct stat st;
+    if (fcntl(fd, F_GET_SEALS) < 0 || fstat(fd, &st) < 0 || st.st_size == 0 || st.st_size > (off_t) TPM_STATE_MAX) {
+        error_set(ret_error, ERROR_INVALID_SETTINGS, "state", NULL, "it is no memfd that has what a TPM remembers");
+        return NULL;
+    }
+    g_autofree char *text = g_malloc0((gsize) st.st_size + 1);
+    if (pread(fd, text, (size_t) st.st_size, 0) == st.st_size)
+        return g_steal_pointer(&text);
+    error_set_errno(ret_error, errno ? errno : EIO, "state", "it cannot be read");
+    return NULL;
+}
+
+bool method_restore_tpm(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    VM *vm = object;
+    int fd, r = sd_bus_message_read(m, "h", &fd);
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name), *state = NULL;
+    if (r < 0)
+        return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
+    if (!vm_check_unworked(vm, ret_error))
+        return false;
+    if (vm->instance || vm->state == VM_SAVED)
+        return error_set(ret_error, ERROR_BUSY, thing, "Stop it first", "it is %s, and its TPM is part of that", vm_state_to_string(vm->state));
+    state = read_memfd(fd, ret_error);
+    if (!state || !tpm_state_write(vm, state, ret_error))
+        return false;
+    (void) sd_bus_reply_method_return(m, NULL);
+    return true;
 }
 
 bool method_close_backup(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)

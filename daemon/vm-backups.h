@@ -9,3 +9,4 @@ bool method_create_backup(Manager *manager, sd_bus_message *m, uid_t caller, voi
 bool method_open_backup(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
 bool method_import_nvram(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
 bool method_close_backup(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
+bool method_restore_tpm(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);

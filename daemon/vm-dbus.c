@@ -462,6 +462,7 @@ static const Method methods[] = {
     {"OpenBackup", OPEN_BACKUP, ACTION_READ_DISKS, NULL, method_open_backup},
     {"ImportNVRAM", "h", "", SD_BUS_PARAM(image), ACTION_MANAGE, NULL, method_import_nvram},
     {"CloseBackup", "b", "", SD_BUS_PARAM(keep), ACTION_READ_DISKS, NULL, method_close_backup},
+    {"RestoreTPM", "h", "", SD_BUS_PARAM(state), ACTION_MANAGE, NULL, method_restore_tpm},
     {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_MANAGE, NULL, method_explain},
     {"OpenConsole", "", "h", SD_BUS_PARAM(console), ACTION_OPEN_CONSOLE, NULL, method_open_console},
     {"OpenDisplay", "s", "h", SD_BUS_PARAM(type) SD_BUS_PARAM(display), ACTION_OPEN_DISPLAY, NULL, method_open_display},

@@ -36,6 +36,7 @@ typedef struct BackupWish {
     const char *checkpoint; /* that it becomes one; NULL: none */
     QuiesceMode quiesce;
     const char *caller;     /* unique name on the bus: what it began goes with it */
+    int tpm;                /* an empty memfd, for what its TPM remembers at the moment; duplicated. -1: nobody wants it */
     bool compress;
     uint64_t bandwidth;     /* bytes a second; 0: no limit */
 } BackupWish;

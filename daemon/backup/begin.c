@@ -57,6 +57,16 @@ static bool check_socket(int fd, Error **ret_error)
     return true;
 }
 
+/* To write into it waits for no file system. */
+static bool check_memfd(int fd, Error **ret_error)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+    struct stat st;
+    if (seals < 0 || seals & (F_SEAL_WRITE | F_SEAL_GROW) || fstat(fd, &st) < 0 || st.st_size > 0)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, "tpm", NULL, "it is no empty memfd that can be written to");
+    return true;
+}
+
 static bool check(VM *vm, const BackupWish *wish, Error **ret_error)
 {
     if (!vm_check_unworked(vm, ret_error) || (vm->instance && !vm_check_idle(vm, ret_error)))
@@ -70,7 +80,7 @@ static bool check(VM *vm, const BackupWish *wish, Error **ret_error)
     for (guint i = 0; wish->targets && i < wish->targets->len; i++)
         if (!check_target(&g_array_index(wish->targets, BackupTarget, i), ret_error))
             return false;
-    return wish->targets || check_socket(wish->socket, ret_error);
+    return (wish->tpm < 0 || check_memfd(wish->tpm, ret_error)) && (wish->targets || check_socket(wish->socket, ret_error));
 }
 
 /* ---- disks ---- */
@@ -194,6 +204,9 @@ static bool prepare(BackupWork *work, const BackupWish *wish, Error **ret_error)
     work->socket = wish->targets ? -1 : fcntl(wish->socket, F_DUPFD_CLOEXEC, 3);
     if (!wish->targets && work->socket < 0)
         return error_set_errno(ret_error, errno, "socket", "it cannot be copied");
+    work->tpm_fd = wish->tpm < 0 ? -1 : fcntl(wish->tpm, F_DUPFD_CLOEXEC, 3);
+    if (wish->tpm >= 0 && work->tpm_fd < 0)
+        return error_set_errno(ret_error, errno, "tpm", "it cannot be copied");
     int r = sd_event_add_defer(work->vm->manager->event, &work->soon, on_begin, work);
     return r >= 0 || error_set_errno(ret_error, r, work->vm->name, "it cannot be begun");
 }

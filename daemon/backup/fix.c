@@ -4,9 +4,12 @@
  * guest is stopped for some milliseconds, filters are put before its disks, and it goes on. Whatever changes from then on is noted in
  * a bitmap of each disk, which becomes the checkpoint when the backup is whole. */
 
+#include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "tpm.h"
 #include "work.h"
 
 /* A scratch file that does not answer for so long costs the backup, and the guest no more than that. */
@@ -80,6 +83,23 @@ static void add_nvram_copy(Script *script, const Disk *disk)
     script_add_job(script, "blockdev-backup", json_pack("{ss ss ss}", "device", disk->node, "target", scratch, "sync", "full"));
 }
 
+/* The guest, if any, stands still. */
+static bool read_tpm(BackupWork *work, Error **ret_error)
+{
+    if (work->tpm_fd < 0)
+        return true;
+    g_autofree char *state = tpm_state_read(work->vm, ret_error);
+    if (!state)
+        return false;
+    size_t length = strlen(state);
+    return pwrite(work->tpm_fd, state, length, 0) == (ssize_t) length || error_set_errno(ret_error, errno ?: EIO, "tpm", "it cannot be written");
+}
+
+static bool on_still(const json_t *result, void *userdata, Error **ret_error)
+{
+    return read_tpm(userdata, ret_error);
+}
+
 static void let_go(BackupWork *work)
 {
     work->holding = false;
@@ -91,9 +111,12 @@ static void let_go(BackupWork *work)
  * abort. */
 static void hold(BackupWork *work)
 {
+    Error *error = NULL;
+    bool runs = work->live && work->vm->state == VM_RUNNING;
+    if (!runs && !read_tpm(work, &error))
+        return backup_fail(work, error);
     Script *script = backup_script(work);
     work->holding = work->live;
-    bool runs = work->live && work->vm->state == VM_RUNNING;
     if (runs)
         script_add_call(script, "stop", NULL);
     for (guint i = 0; i < work->disks->len; i++) {
@@ -108,8 +131,10 @@ static void hold(BackupWork *work)
         add_filter(work, script, disk);
         add_point(script, disk);
     }
-    if (runs)
+    if (runs) {
+        script_add_question(script, "query-status", NULL, on_still, work);
         script_add_call(script, "cont", NULL);
+    }
     backup_run(work, let_go);
 }
 

@@ -31,7 +31,7 @@ BackupWork *backup_work_new(VM *vm, const BackupStep *steps)
     work->vm = vm;
     work->next = steps;
     work->live = vm->instance != NULL;
-    work->socket = -1;
+    work->socket = work->tpm_fd = -1;
     work->sets = SET_BASE + (unsigned) (g_get_monotonic_time() / 1000 % SET_BLOCKS) * SET_BLOCK;
     work->disks = g_ptr_array_new_with_free_func(disk_free);
     work->images = g_array_new(FALSE, FALSE, sizeof(ImageIdentity));
@@ -73,6 +73,7 @@ void backup_free(BackupWork *work)
     g_free(work->since);
     g_free(work->checkpoint);
     close_fd(&work->socket);
+    close_fd(&work->tpm_fd);
     error_free(work->error);
     g_free(work);
 }

@@ -91,6 +91,7 @@ struct BackupWork {
     const Disk *copying;
     bool holding;          /* the guest, for a moment */
     bool was_running;      /* of a recovery: before that */
+    int tpm_fd;            /* a memfd of the caller's; -1: none */
     bool quiesced, undoing, in_qemu;
     bool serving;          /* QEMU has nothing of it any more */
     bool offered;
