@@ -94,8 +94,10 @@ void nvram_free(NvramOpening *opening)
     if (!opening)
         return;
     task_abandon(opening->task);
-    worker_free(opening->worker);
     look_free(opening->look);
+    if (opening->worker && opening->making)
+        (void) unlink(opening->making->part);
+    worker_free(opening->worker);
     making_free(opening->making);
     g_free(opening->vm);
     g_free(opening);
@@ -250,17 +252,26 @@ static void too_late(NvramOpening *opening)
     finish(opening, error);
 }
 
+/* What a thread has to say at its end, NULL: it has none: whether that is the end of all. */
+static bool ends(NvramOpening *opening, Error **said)
+{
+    bool over = !said || *said;
+    opening->task = NULL;
+    if (!said)
+        too_late(opening);
+    else if (over)
+        finish(opening, g_steal_pointer(said));
+    return over;
+}
+
 static void on_look(void *data, void *userdata);
 
 static void on_settled(void *data, void *userdata)
 {
     NvramOpening *opening = userdata;
-    opening->task = NULL;
-    opening->making = data;
-    if (!data)
-        return too_late(opening);
-    if (opening->making->error)
-        return finish(opening, g_steal_pointer(&opening->making->error));
+    Making *making = opening->making = data;
+    if (ends(opening, making ? &making->error : NULL))
+        return;
     if (opening->importing)
         return finish(opening, NULL);
     /* Now that it is there. */
@@ -307,12 +318,9 @@ static void on_part(void *data, void *userdata)
     NvramOpening *opening = userdata;
     Manager *manager = opening->manager;
     Error *error = NULL;
-    opening->task = NULL;
-    opening->making = data;
-    if (!data)
-        return too_late(opening);
-    if (opening->making->error)
-        return finish(opening, g_steal_pointer(&opening->making->error));
+    Making *making = opening->making = data;
+    if (ends(opening, making ? &making->error : NULL))
+        return;
     g_autofree char *binary = qemu_default_binary(&error), *unit = worker_unit();
     opening->worker = worker_new(manager->event, manager->scopes, manager->user);
     add_copy(opening->worker, opening->look, opening->making);
@@ -337,13 +345,10 @@ static void begin_making(NvramOpening *opening)
 static void on_look(void *data, void *userdata)
 {
     NvramOpening *opening = userdata;
-    opening->task = NULL;
-    opening->look = data;
-    if (!data)
-        return too_late(opening);
-    if (opening->look->error)
-        return finish(opening, g_steal_pointer(&opening->look->error));
-    if (opening->importing || (opening->make && opening->look->firmware && !opening->look->nvram && !opening->making))
+    Look *look = opening->look = data;
+    if (ends(opening, look ? &look->error : NULL))
+        return;
+    if (opening->importing || (opening->make && look->firmware && !look->nvram && !opening->making))
         return begin_making(opening);
     finish(opening, NULL);
 }
@@ -460,10 +465,11 @@ char *vm_find_nvram(const VM *vm, const Settings *settings)
 void vm_delete_nvram(const VM *vm)
 {
     const char *folder = vm->manager->dirs->nvram, *name;
-    g_autofree char *own = g_strdup_printf("%s.qcow2", vm->name), *others = g_strdup_printf("%s@", vm->name);
+    g_autofree char *own = g_strdup_printf("%s.qcow2", vm->name), *part = g_strdup_printf(".%s.qcow2.part", vm->name);
+    g_autofree char *others = g_strdup_printf("%s@", vm->name), *parts = g_strdup_printf(".%s@", vm->name);
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     while (dir && (name = g_dir_read_name(dir))) {
-        if (!g_str_equal(name, own) && !g_str_has_prefix(name, others))
+        if (!g_str_equal(name, own) && !g_str_equal(name, part) && !g_str_has_prefix(name, others) && !g_str_has_prefix(name, parts))
             continue;
         g_autofree char *path = g_build_filename(folder, name, NULL);
         (void) unlink(path);
