@@ -80,7 +80,7 @@ typedef struct Client {
     const char *name, *as, *pool, *bandwidth, *checkpoint; /* backup, restore */
     bool pull;
     bool full_screen, until_eof; /* view */
-    const char *viewer, *display_type, *listen;
+    const char *viewer, *display_type, *listen, *head;
     const char *description, *quiesce;
 } Client;
 

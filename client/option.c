@@ -62,6 +62,7 @@ const Option options[] = {
     { "view", "type", 0, OPTION_STRING, AT(display_type), "TYPE", "spice|vnc", "What it speaks; else SPICE where the VM has it" },
     { "view", "listen", 0, OPTION_FILE, AT(listen), "PATH", NULL, "Start no viewer: make a socket that one can be pointed at, until Ctrl-C" },
     { "view", "until-eof", 0, OPTION_FLAG, AT(until_eof), NULL, NULL, NULL },
+    { "screenshot", "head", 0, OPTION_STRING, AT(head), "N", NULL, "Of this head; 0 is the first" },
     { "ip", "wait", 0, OPTION_OPTIONAL, AT(wait_time), "TIME", NULL, "Wait until there is an address, for TIME at most" },
     { "volume create,volume clone,volume convert", "size", 0, OPTION_STRING, AT(size), "SIZE", NULL, "What a guest sees, such as 20G; of a copy, that of what it is made from" },
     { "volume create,volume clone,volume convert", "format", 0, OPTION_STRING, AT(format), "FORMAT", "raw|qcow2", "raw or qcow2; else by the name, which ends in .qcow2 for qcow2 alone" },

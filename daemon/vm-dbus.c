@@ -466,6 +466,8 @@ static const Method methods[] = {
     {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_MANAGE, NULL, method_explain},
     {"OpenConsole", "", "h", SD_BUS_PARAM(console), ACTION_OPEN_CONSOLE, NULL, method_open_console},
     {"OpenDisplay", "s", "h", SD_BUS_PARAM(type) SD_BUS_PARAM(display), ACTION_OPEN_DISPLAY, NULL, method_open_display},
+    {"Screenshot", "", "h", SD_BUS_PARAM(picture), ACTION_OPEN_DISPLAY, NULL, method_screenshot},
+    {"ScreenshotHead", "u", "h", SD_BUS_PARAM(head) SD_BUS_PARAM(picture), ACTION_OPEN_DISPLAY, NULL, method_screenshot_head},
     {"Disconnect", "u", "", SD_BUS_PARAM(client), ACTION_MANAGE, NULL, method_disconnect},
     {NULL},
 };

@@ -44,7 +44,7 @@ static bool add_video(Command *command, const MachineParts *parts, Error **ret_e
         return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(parts->settings, "Display", "Heads") ?: "[Display]", "Use Video=virtio",
             "a card of the type %s has one head", word);
     g_autofree char *outputs = cards[i].heads ? g_strdup_printf(",%s=%" G_GUINT64_FORMAT, cards[i].heads, heads) : g_strdup("");
-    command_addf(command, machine_origin(parts, "Display", "Video"), "-device", "%s,id=video0%s", card, outputs);
+    command_addf(command, machine_origin(parts, "Display", "Video"), "-device", "%s,id=" MACHINE_VIDEO "%s", card, outputs);
     return true;
 }
 

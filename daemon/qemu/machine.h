@@ -36,6 +36,9 @@ typedef enum DiskBus { DISK_VIRTIO, DISK_SCSI, DISK_SATA, _DISK_BUS_MAX } DiskBu
 #define MACHINE_IOTHREAD "io0"
 #define MACHINE_SCSI "scsi0"
 
+/* The graphics card, where there is one. */
+#define MACHINE_VIDEO "video0"
+
 /* A network card; behind it a tap. */
 typedef struct MachineInterface {
     char *section;   /* "Network lan" */

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Screenshot: what a VM shows, as a picture in memory that QEMU writes. */
+
+#include "vm.h"
+
+/* Either `fd` (borrowed; a sealed PNG, at its beginning) or an Error. */
+typedef void (*ScreenshotDone)(int fd, const Error *error, void *userdata);
+
+/* `head`: 0 is the first. Errors: NotRunning, Busy, Unsupported (no display, no such head, or a QEMU without PNG), QemuFailed. */
+bool vm_screenshot(VM *vm, uint32_t head, ScreenshotDone done, void *userdata, Error **ret_error);
