@@ -11,6 +11,9 @@
 /* A call of Pool.ImportVolume, for job_perform(): `fd` is open for reading only, `size` 0: that of the image. */
 int image_import_call(Client *client, const char *word, int fd, const char *format, uint64_t size, JobCall *ret);
 
+/* As if --OPTION=VALUE, of a setting, came first. `value` must live as long as the client. */
+void image_put_first(Client *client, const char *option, const char *value);
+
 /* create --image: makes POOL/NAME.qcow2 for a VM of that name, and takes --disk=SIZE, which is its size, for its place. *ret_volume, which the
  * caller frees, is what image_remove_disk() takes back; NULL where there is no --image. */
 int image_make_disk(Client *client, const char *vm, char **ret_volume);

@@ -81,10 +81,13 @@ int image_import_call(Client *client, const char *word, int fd, const char *form
     bool image = strcmp(client->verb->name, "image import") == 0;
     int r = volume_split(word, volume_pool(client), &ret->pool, &ret->volume);
     if (r == EXIT_DONE)
-        r = client_new_call(client, ret->pool, POOL_INTERFACE, "ImportVolume", &ret->message);
+        r = client_connect(client);
     if (r != EXIT_DONE)
         return r;
-    r = sd_bus_message_append(ret->message, "sh", ret->volume, fd);
+    g_autofree char *path = kind_object(&kind_pool, ret->pool); /* the verb may be one of VMs */
+    r = sd_bus_message_new_method_call(client->bus, &ret->message, BUS_NAME, path, POOL_INTERFACE, "ImportVolume");
+    if (r >= 0)
+        r = sd_bus_message_append(ret->message, "sh", ret->volume, fd);
     if (r >= 0)
         r = sd_bus_message_open_container(ret->message, 'a', "{sv}");
     if (r >= 0)
@@ -274,12 +277,11 @@ static uint64_t take_size(Client *client)
     return 0;
 }
 
-/* As if --disk=VOLUME came first. */
-static void put_first(Client *client, const char *volume)
+void image_put_first(Client *client, const char *option, const char *value)
 {
-    SettingArgument argument = {.value = volume};
+    SettingArgument argument = {.value = value};
     for (const SettingKey *key = vm_schema.keys; key->section; key++)
-        if (g_strcmp0(key->option, "disk") == 0)
+        if (g_strcmp0(key->option, option) == 0)
             argument.key = key;
     if (!client->changes)
         client->changes = g_array_new(false, false, sizeof(SettingArgument));
@@ -331,7 +333,7 @@ int image_make_disk(Client *client, const char *vm, char **ret_volume)
     if (r != EXIT_DONE)
         return r;
     *ret_volume = g_strjoin("/", call.pool, call.volume, NULL);
-    put_first(client, *ret_volume);
+    image_put_first(client, "disk", *ret_volume);
     return EXIT_DONE;
 }
 
