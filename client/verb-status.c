@@ -152,6 +152,30 @@ static void print_addresses(const json_t *vm)
     }
 }
 
+/* "#1 alice by SPICE, PID 812, since Sat 2026-11-21 23:04:00 UTC" */
+static void print_viewers(const json_t *vm)
+{
+    static const char *const protocols[][2] = {{"spice", "SPICE"}, {"vnc", "VNC"}, {"dbus", "D-Bus"}};
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(vm, "DisplayClients"), i, row)
+    {
+        uint64_t uid = (uint64_t) json_integer_value(json_array_get(row, 2)), pid = (uint64_t) json_integer_value(json_array_get(row, 3));
+        const struct passwd *account = getpwuid((uid_t) uid);
+        const char *type = json_string_value(json_array_get(row, 1)) ?: "";
+        for (size_t j = 0; j < G_N_ELEMENTS(protocols); j++)
+            if (strcmp(type, protocols[j][0]) == 0)
+                type = protocols[j][1];
+        g_autofree char *user = account ? g_strdup(account->pw_name) : g_strdup_printf("%" PRIu64, uid);
+        g_autofree char *since = timestamp_format((uint64_t) json_integer_value(json_array_get(row, 4)));
+        printf(i == 0 ? LABEL : "%14.0s", i == 0 ? "Viewers" : "");
+        printf("#%" JSON_INTEGER_FORMAT " %s by %s", json_integer_value(json_array_get(row, 0)), user, type);
+        if (pid > 0)
+            printf(", PID %" PRIu64, pid);
+        printf(", since %s\n", since);
+    }
+}
+
 static void print_runtime(Client *client, const json_t *vm, size_t columns)
 {
     const char *unit = json_get_string(vm, "Unit"), *reason = json_get_string(vm, "AcceleratorReason");
@@ -169,6 +193,7 @@ static void print_runtime(Client *client, const json_t *vm, size_t columns)
     print_addresses(vm);
     if (json_get_bool(vm, "AgentConnected"))
         printf(LABEL "connected\n", "Agent");
+    print_viewers(vm);
     if (*json_get_string(scope, "ControlGroup"))
         systemd_print_processes(
                 client, unit, json_get_string(scope, "ControlGroup"), "      CGroup:", columns);

@@ -33,6 +33,7 @@ const Verb verbs[] = {
     { "ip", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show the addresses of VMs", verb_ip },
     { "console", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Attach the terminal to the serial console", verb_console },
     { "view", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Show the screen in a window", verb_view },
+    { "disconnect", 1, 2, VERB_ACTS | VERB_NAMES, "NAME [VIEWER]", "Put out who looks at the screen", verb_disconnect },
     { "screenshot", 1, 2, VERB_ACTS | VERB_NAMES, "NAME [FILE]", "Write what the guest shows to a PNG file, or stdout", verb_screenshot },
     { "log", 1, VERB_ANY, VERB_NAMES, "NAME [-- JOURNALCTL-OPTION...]", "Show what the journal has on a VM", verb_log },
     { "explain", 1, 1, VERB_NAMES, "NAME", "Show the QEMU command line and where each part comes from", verb_explain },

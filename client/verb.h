@@ -95,6 +95,7 @@ int verb_volume_show(Client *client);
 int verb_tap(Client *client);
 int verb_console(Client *client);
 int verb_view(Client *client);
+int verb_disconnect(Client *client);
 int verb_screenshot(Client *client);
 int verb_log(Client *client);
 int verb_enable(Client *client);
