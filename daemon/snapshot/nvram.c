@@ -19,7 +19,8 @@
 #include "work.h"
 
 #define COPY_USEC (60 * G_USEC_PER_SEC)
-#define NVRAM_MAX (INT64_C(1) << 30)
+/* QEMU writes to it: what it says of itself may be anything. */
+#define NVRAM_MAX (INT64_C(256) * 1024 * 1024)
 
 /* A file that is copied, or an empty one. The thread's own while that runs. */
 typedef struct Copying {
@@ -64,11 +65,11 @@ static bool copy_nvram(Copying *copying, Error **ret_error)
     fd_cleanup int from = open(copying->from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (from < 0 || fstat(from, &st) < 0)
         return error_set_errno(ret_error, errno, copying->from, "the NVRAM cannot be opened");
-    if (!S_ISREG(st.st_mode) || st.st_size > NVRAM_MAX)
-        return error_set(ret_error, ERROR_FAILED, copying->from, NULL, "it is no NVRAM");
     image_read_info(from, copying->from, &info);
     g_free(info.backing);
     copying->size = info.size;
+    if (!S_ISREG(st.st_mode) || st.st_size > NVRAM_MAX || info.size > (uint64_t) NVRAM_MAX)
+        return error_set(ret_error, ERROR_FAILED, copying->from, "Delete it, and the next start makes an empty one", "it is larger than any NVRAM");
     /* What a vmd that was killed has left. */
     (void) unlink(copying->to);
     copying->fd = open(copying->to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
