@@ -27,6 +27,7 @@
  * never)
  *   --bind=PATH, --bind-read-only=PATH   what QEMU sees of the host beside the programs, under the same name
  *   --helper=yes         the program is not QEMU but one that works for it: helper.h. Instead of --qmp and what is the console's:
+ *                        (--go holds the helper back in the same way)
  *   --life=FD            a pidfd of the VM's guard, whose end is the helper's
  *   --own=PATH           a folder below vmd's state that it sees under the same name, and that its uid gets with the files in it
  *   --file-size=BYTES    how large a file it can make (default: no limit)

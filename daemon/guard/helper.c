@@ -62,6 +62,19 @@ static int signals_open(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Waits for the byte on --go, without which the start was given up. */
+static bool wait_go(const Options *options)
+{
+    struct pollfd fds[] = {{.fd = options->go, .events = POLLIN}, {.fd = options->life, .events = POLLIN}};
+    char c;
+
+    if (options->go < 0)
+        return true;
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        ;
+    return !fds[1].revents && read(options->go, &c, 1) == 1;
+}
+
 static int give_one(int dir, const char *name, uid_t uid, gid_t gid)
 {
     struct stat st;
@@ -182,6 +195,8 @@ int helper_run(const Options *options)
     helper.signals = signals_open();
     if (helper.signals < 0)
         return finish_failed("cannot take signals");
+    if (!wait_go(options))
+        return 0;
     if (options->own && options->uid != OPTIONS_NO_ID && give_folder(options) < 0)
         return finish_failed("cannot give its folder to its uid");
     if (options->file_size > 0 && setrlimit(RLIMIT_FSIZE, &size) < 0)

@@ -46,6 +46,7 @@ struct Helper {
     uint64_t file_size;
 
     Birth *birth; /* while it is being born */
+    int go_fd;    /* write end; -1: it was started at once */
     pid_t guard;  /* 0: not born */
     int pidfd;
     sd_event_source *end;
@@ -76,6 +77,7 @@ static void helper_free(void *userdata)
         helper->birth->helper = NULL;
     sd_event_source_disable_unref(helper->end);
     close_fd(&helper->pidfd);
+    close_fd(&helper->go_fd);
     close_fds(helper->fds);
     g_ptr_array_unref(helper->argv);
     g_free(helper->program);
@@ -106,7 +108,7 @@ static Helper *add(Instance *instance, HelperKind kind, const char *program)
     helper->program = g_path_get_basename(program);
     helper->argv = g_ptr_array_new_with_free_func(g_free);
     helper->fds = g_array_new(FALSE, FALSE, sizeof(int));
-    helper->pidfd = -1;
+    helper->pidfd = helper->go_fd = -1;
     g_ptr_array_add(instance->helpers->all, helper);
     return helper;
 }
@@ -273,7 +275,7 @@ static void on_born(pid_t pid, int pidfd, int r, void *userdata)
     finish_births(helpers);
 }
 
-static GPtrArray *guard_argv_of(const Helper *helper, int status, int life)
+static GPtrArray *guard_argv_of(const Helper *helper, int status, int life, int go)
 {
     const Instance *instance = helper->helpers->instance;
     GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
@@ -282,6 +284,8 @@ static GPtrArray *guard_argv_of(const Helper *helper, int status, int life)
     g_ptr_array_add(argv, g_strdup_printf("--name=%s", instance->vm->name));
     g_ptr_array_add(argv, g_strdup_printf("--status=%d", status));
     g_ptr_array_add(argv, g_strdup_printf("--life=%d", life));
+    if (go >= 0)
+        g_ptr_array_add(argv, g_strdup_printf("--go=%d", go));
     if (instance->uid != (uid_t) -1) {
         unsigned n = instance->uid - GUARD_QEMU_UIDS, uid = GUARD_HELPER_UIDS + ((unsigned) helper->kind << 16) + n;
         g_ptr_array_add(argv, g_strdup_printf("--uid=%u", uid));
@@ -306,6 +310,22 @@ static int open_status(const Helper *helper)
     return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
+/* What its guard gets, beside what is the helper's: in `ret_fds`, -1 where it is not there, and among those of its birth. */
+static int open_fds(Helper *helper, bool in_place, Birth *birth, int ret_fds[3])
+{
+    int go[2] = {-1, -1}, r = 0;
+    ret_fds[0] = open_status(helper);
+    ret_fds[1] = fcntl(helper->helpers->instance->guard_pidfd, F_DUPFD_CLOEXEC, 3);
+    if (ret_fds[0] < 0 || ret_fds[1] < 0 || (!in_place && pipe2(go, O_CLOEXEC) < 0))
+        r = -errno;
+    ret_fds[2] = go[0];
+    helper->go_fd = go[1];
+    for (size_t i = 0; i < 3; i++)
+        if (ret_fds[i] >= 0)
+            g_array_append_val(birth->fds, ret_fds[i]);
+    return r;
+}
+
 static void start_one(Helper *helper, bool in_place)
 {
     const Instance *instance = helper->helpers->instance;
@@ -319,19 +339,13 @@ static void start_one(Helper *helper, bool in_place)
     birth->cgroup = in_place ? scope_cgroup_open(manager->scopes, unit) : -1;
     birth->output = sd_journal_stream_fd(helper->program, LOG_INFO, true);
 
-    int status = open_status(helper), life = fcntl(instance->guard_pidfd, F_DUPFD_CLOEXEC, 3), r = 0;
-    if (status < 0 || life < 0)
-        r = -errno;
-    else if (in_place && birth->cgroup < 0)
+    int fds[3], r = open_fds(helper, in_place, birth, fds);
+    if (in_place && birth->cgroup < 0 && r >= 0)
         r = birth->cgroup;
-    if (status >= 0)
-        g_array_append_val(birth->fds, status);
-    if (life >= 0)
-        g_array_append_val(birth->fds, life);
     if (r < 0)
         return on_born(0, -1, r, birth);
 
-    g_autoptr(GPtrArray) argv = guard_argv_of(helper, status, life);
+    g_autoptr(GPtrArray) argv = guard_argv_of(helper, fds[0], fds[1], fds[2]);
     const SpawnSpec spec = {
         .argv = (char *const *) argv->pdata,
         .fds = (const int *) (const void *) birth->fds->data,
@@ -351,6 +365,16 @@ void helpers_start(Helpers *helpers, bool in_place, HelpersStarted started, void
     for (guint i = 0; i < helpers->all->len; i++)
         start_one(helpers->all->pdata[i], in_place);
     finish_births(helpers);
+}
+
+void helpers_go(Helpers *helpers)
+{
+    for (guint i = 0; helpers && i < helpers->all->len; i++) {
+        Helper *helper = helpers->all->pdata[i];
+        if (helper->go_fd >= 0)
+            (void) !write(helper->go_fd, "g", 1);
+        close_fd(&helper->go_fd);
+    }
 }
 
 void helpers_append_guards(const Helpers *helpers, GArray *pids)

@@ -46,6 +46,9 @@ typedef void (*HelpersStarted)(const Error *error, void *userdata);
  * this returns. What is born later than that is killed. */
 void helpers_start(Helpers *helpers, bool in_place, HelpersStarted started, void *userdata);
 
+/* Where they are not in place: their guards are in the scope now, and have them executed. */
+void helpers_go(Helpers *helpers);
+
 /* Appends the PIDs of their guards to `pids` (pid_t). */
 void helpers_append_guards(const Helpers *helpers, GArray *pids);
 

@@ -207,6 +207,7 @@ static void on_scope(const Error *error, void *userdata)
         return start_fail(start, error_copy(error));
     }
     start->scope_active = true;
+    helpers_go(start->instance->helpers);
     if (start->go_fd >= 0) {
         (void) !write(start->go_fd, "g", 1);
         close_fd(&start->go_fd);
