@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "await.h"
 #include "confine.h"
 #include "console.h"
 #include "helper.h"
@@ -22,8 +23,6 @@
 #include "output.h"
 #include "qemu-child.h"
 #include "status.h"
-
-#define USEC_PER_SEC UINT64_C(1000000)
 
 typedef struct Guard {
     Options options;
@@ -50,50 +49,6 @@ const char *__asan_default_options(void)
     return "detect_leaks=0";
 }
 #endif
-
-static uint64_t now_usec(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / 1000;
-}
-
-/* All signals are blocked, and those that mean something here are read from a descriptor. What was inherited
- * as ignored is not: without SIGCHLD there is no exit status. */
-static int signals_open(void)
-{
-    sigset_t set;
-
-    for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
-    sigfillset(&set);
-    sigprocmask(SIG_SETMASK, &set, NULL);
-    sigemptyset(&set);
-    sigaddset(&set, GUARD_SIGNAL_POWER);
-    sigaddset(&set, SIGUSR1);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGCHLD);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-/* Waits for the byte on --go. False when the start was given up. */
-static bool wait_go(const Options *options)
-{
-    struct pollfd fds[] = {
-            {.fd = options->go, .events = POLLIN},
-            {.fd = guard.signals, .events = POLLIN},
-    };
-    char c;
-
-    if (options->go < 0)
-        return true;
-    while (poll(fds, 2, -1) < 0 && errno == EINTR)
-        ;
-    return !fds[1].revents && read(options->go, &c, 1) == 1;
-}
 
 /* The memory of the arguments and the environment, which may be pages, goes back to the kernel, and the
  * process list shows the name alone. Nothing in argv and environ can be used any more. */
@@ -266,7 +221,8 @@ int main(int argc, char **argv)
         return GUARD_EXIT_USAGE;
     if (options->helper)
         return helper_run(options);
-    guard.signals = signals_open();
+    guard.signals = signals_open(
+            (const int[]){GUARD_SIGNAL_POWER, SIGUSR1, SIGTERM, SIGINT, SIGHUP, SIGCHLD}, 6);
     guard.press_usec = UINT64_MAX;
     guard.output.fd = -1;
     monitor_init(&guard.monitor, options->qmp);
@@ -274,7 +230,7 @@ int main(int argc, char **argv)
             options->log_size);
     if (guard.signals < 0)
         return finish_failed("cannot take signals", errno);
-    if (!wait_go(options))
+    if (!wait_go(options->go, guard.signals))
         return 0;
 
     r = options->jail ? jail_enter(&jail, options, &what) : 0;

@@ -15,14 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "await.h"
 #include "confine.h"
 #include "jail.h"
 #include "journal.h"
 #include "output.h"
 #include "qemu-child.h"
 #include "status.h"
-
-#define USEC_PER_SEC UINT64_C(1000000)
 
 /* A program that has ended is lost to its VM, unless it only ended a moment before QEMU's guard does. One that ended by itself and
  * in peace has heard QEMU go, which then may have much memory to give back. */
@@ -39,41 +38,6 @@ typedef struct Helper {
 } Helper;
 
 static Helper helper;
-
-static uint64_t now_usec(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / 1000;
-}
-
-/* Those that the scope is sent are blocked: what they mean, QEMU's guard knows. */
-static int signals_open(void)
-{
-    sigset_t set;
-
-    for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
-    sigfillset(&set);
-    sigprocmask(SIG_SETMASK, &set, NULL);
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-/* Waits for the byte on --go, without which the start was given up. */
-static bool wait_go(const Options *options)
-{
-    struct pollfd fds[] = {{.fd = options->go, .events = POLLIN}, {.fd = options->life, .events = POLLIN}};
-    char c;
-
-    if (options->go < 0)
-        return true;
-    while (poll(fds, 2, -1) < 0 && errno == EINTR)
-        ;
-    return !fds[1].revents && read(options->go, &c, 1) == 1;
-}
 
 static int give_one(int dir, const char *name, uid_t uid, gid_t gid)
 {
@@ -192,10 +156,11 @@ int helper_run(const Options *options)
 
     helper.options = options;
     helper.output.fd = -1;
-    helper.signals = signals_open();
+    /* Those that the scope is sent are blocked: what they mean QEMU's guard knows. */
+    helper.signals = signals_open((const int[]){SIGCHLD}, 1);
     if (helper.signals < 0)
         return finish_failed("cannot take signals");
-    if (!wait_go(options))
+    if (!wait_go(options->go, options->life))
         return 0;
     if (options->own && options->uid != OPTIONS_NO_ID && give_folder(options) < 0)
         return finish_failed("cannot give its folder to its uid");
