@@ -73,6 +73,7 @@ typedef struct Client {
     GPtrArray *properties; /* show: names */
     GArray *changes;       /* create, run, set: SettingArgument */
     GPtrArray *cdroms;
+    const char *wait_for; /* start */
     const char *wait_time, *mac, *port_name; /* ip, tap */
     GPtrArray *forwards;
     const char *size, *format, *preallocation, *from, *image, *ova, *sha256, *sha512, *max_size, *proxy, *keyring, *sums, *signature; /* volumes */

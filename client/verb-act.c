@@ -13,6 +13,7 @@
 #include "report.h"
 #include "terminal.h"
 #include "verb.h"
+#include "watch.h"
 
 #define BARRIER_TIMEOUT (5 * G_USEC_PER_SEC)
 
@@ -62,6 +63,8 @@ int verb_act(Client *client)
 
     if (client->attach && client->n_arguments > 1)
         return report_usage("--attach: one terminal takes one VM only");
+    if (client->wait_for && client->no_block)
+        return report_usage("--wait: it waits, and --no-block does not");
     if (action->confirm) {
         int r = confirm_delete(client);
         if (r != EXIT_DONE)
@@ -69,6 +72,8 @@ int verb_act(Client *client)
     }
     int r = action_perform(client, action, client->arguments);
     if (r != EXIT_DONE || strcmp(action->verb, "start") != 0)
+        return r;
+    if (client->wait_for && (r = watch_for(client, client->arguments, client->wait_for)) != EXIT_DONE)
         return r;
     if (client->notify)
         return notify_started(client, client->arguments[0]);
