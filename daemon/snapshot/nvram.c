@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The NVRAM in snapshots: a whole copy, since it is small, beside the snapshot's record; so QEMU writes to one and the same file for ever, all of
- * whose clusters are there (vm/nvram.h). Of a VM that runs the copy is a job that begins in the transaction by which the disks are frozen:
+/* The NVRAM in snapshots: a whole copy, since it is small, beside the snapshot's record; so QEMU writes to one and the same raw file for ever
+ * (vm/nvram.h). Of a VM that runs the copy is a job that begins in the transaction by which the disks are frozen:
  * it has what the NVRAM held at that moment. */
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include "work.h"
 
 #define COPY_USEC (60 * G_USEC_PER_SEC)
-/* QEMU writes to it: what it says of itself may be anything. */
+/* QEMU writes to it: it may be anything. */
 #define NVRAM_MAX (INT64_C(256) * 1024 * 1024)
 
 /* A file that is copied, or an empty one. The thread's own while that runs. */
@@ -27,8 +27,7 @@ typedef struct Copying {
     uid_t owner;  /* whose the new file is */
     char *from;
     char *to;
-    bool empty;   /* only made, and left open */
-    uint64_t size; /* of the image `from` */
+    bool empty;   /* only made, as large, and left open */
     int fd, read_fd;
     Error *error;
 } Copying;
@@ -58,17 +57,13 @@ static bool copy_content(const Copying *copying, int from, Error **ret_error)
 static bool copy_nvram(Copying *copying, Error **ret_error)
 {
     struct stat st;
-    ImageInfo info;
     int r = identity_make_for(copying->owner);
     if (r < 0)
         return error_set_errno(ret_error, r, copying->to, "a file cannot be made for the VM's owner");
     fd_cleanup int from = open(copying->from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (from < 0 || fstat(from, &st) < 0)
         return error_set_errno(ret_error, errno, copying->from, "the NVRAM cannot be opened");
-    image_read_info(from, copying->from, &info);
-    g_free(info.backing);
-    copying->size = info.size;
-    if (!S_ISREG(st.st_mode) || st.st_size > NVRAM_MAX || info.size > (uint64_t) NVRAM_MAX)
+    if (!S_ISREG(st.st_mode) || st.st_size > NVRAM_MAX)
         return error_set(ret_error, ERROR_FAILED, copying->from, "Delete it, and the next start makes an empty one", "it is larger than any NVRAM");
     /* What a vmd that was killed has left. */
     (void) unlink(copying->to);
@@ -76,7 +71,9 @@ static bool copy_nvram(Copying *copying, Error **ret_error)
     copying->read_fd = copying->fd < 0 ? -1 : open(copying->to, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (copying->read_fd < 0)
         return error_set_errno(ret_error, errno, copying->to, "the NVRAM cannot be copied");
-    return copying->empty || copy_content(copying, from, ret_error);
+    if (!copying->empty)
+        return copy_content(copying, from, ret_error);
+    return ftruncate(copying->fd, st.st_size) == 0 || error_set_errno(ret_error, errno, copying->to, "it cannot be made as large");
 }
 
 static void run_copy(void *userdata)
@@ -84,6 +81,16 @@ static void run_copy(void *userdata)
     Copying *copying = userdata;
     if (!copy_nvram(copying, &copying->error))
         (void) unlink(copying->to);
+}
+
+/* What QEMU has made; zeros take no room. */
+static void run_sync(void *userdata)
+{
+    Copying *copying = userdata;
+    CopyState state = {0};
+    (void) copy_dig_holes(copying->fd, &state);
+    if (fsync(copying->fd) < 0)
+        (void) error_set_errno(&copying->error, errno, copying->to, "it cannot be written to disk");
 }
 
 /* ---- on the loop ---- */
@@ -106,7 +113,6 @@ static void on_copied(void *data, void *userdata)
     else if (copying->empty) {
         work->nvram_fds[0] = steal_fd(&copying->fd);
         work->nvram_fds[1] = steal_fd(&copying->read_fd);
-        work->nvram_size = copying->size;
     }
     if (copying)
         copying_free(copying);
@@ -116,19 +122,25 @@ static void on_copied(void *data, void *userdata)
         work_next(work);
 }
 
-/* Takes the names. */
-static void begin_copy(SnapshotWork *work, uid_t owner, char *from, char *to, bool empty)
+/* Takes it. */
+static void begin(SnapshotWork *work, TaskRun run, Copying *copying)
 {
-    const TaskSpec spec = {.run = run_copy, .done = on_copied, .free_data = copying_free, .timeout_usec = COPY_USEC};
+    const TaskSpec spec = {.run = run, .done = on_copied, .free_data = copying_free, .timeout_usec = COPY_USEC};
     Error *error = NULL;
-    Copying *copying = g_new0(Copying, 1);
-    *copying = (Copying){.owner = owner, .from = from, .to = to, .empty = empty, .fd = -1, .read_fd = -1};
     int r = task_new(work->vm->manager->event, &spec, copying, work, &work->task);
     if (r >= 0)
         return;
     copying_free(copying);
     error_set_errno(&error, r, work->vm->name, "no thread can be made to copy its NVRAM");
     work_fail(work, error);
+}
+
+/* Takes the names. */
+static void begin_copy(SnapshotWork *work, uid_t owner, char *from, char *to, bool empty)
+{
+    Copying *copying = g_new0(Copying, 1);
+    *copying = (Copying){.owner = owner, .from = from, .to = to, .empty = empty, .fd = -1, .read_fd = -1};
+    begin(work, run_copy, copying);
 }
 
 /* ---- a snapshot is made ---- */
@@ -145,17 +157,6 @@ void work_nvram_keep(SnapshotWork *work)
     begin_copy(work, geteuid(), g_strdup(work->snapshot->nvram), snapshot_file(work->tree, work->snapshot, "nvram"), work->vm->instance);
 }
 
-void work_nvram_add_image(SnapshotWork *work, Worker *worker)
-{
-    if (work->nvram_fds[0] < 0)
-        return;
-    g_autofree char *filename = g_strdup_printf("/dev/fdset/%u", worker_add_fds(worker, work->nvram_fds, G_N_ELEMENTS(work->nvram_fds)));
-    Script *script = worker_script(worker);
-    script_add_call(script, "blockdev-add", json_pack("{ss ss ss}", "driver", "file", "node-name", "nvram", "filename", filename));
-    json_t *options = json_pack("{ss ss sI ss}", "driver", "qcow2", "file", "nvram", "size", (json_int_t) work->nvram_size, "preallocation", "metadata");
-    script_add_job(script, "blockdev-create", json_pack("{so}", "options", options));
-}
-
 static char *copy_name(const SnapshotWork *work)
 {
     g_autofree char *stem = machine_disk_stem(NVRAM_DISK);
@@ -165,27 +166,25 @@ static char *copy_name(const SnapshotWork *work)
 void work_nvram_add_nodes(SnapshotWork *work)
 {
     static const BlockdevOptions options;
-    const Image image = {.format = IMAGE_QCOW2};
+    const Image image = {.format = IMAGE_RAW};
     g_autofree char *name = copy_name(work);
     unsigned set = work_overlay_set(work, SNAPSHOT_DISKS_MAX);
     if (work->nvram_fds[0] < 0)
         return;
     script_add_fds(work->live, set, work->nvram_fds, G_N_ELEMENTS(work->nvram_fds));
     script_add_call(work->live, "blockdev-add", blockdev_file(&image, name, 0, set, &options));
-    script_add_call(work->live, "blockdev-add", blockdev_format(&image, name, 0, &options));
 }
 
 void work_nvram_add_freeze(SnapshotWork *work, json_t *actions, ScriptAnswer frozen)
 {
-    g_autofree char *name = copy_name(work), *node = blockdev_node_name(name, 0), *file = blockdev_file_name(name, 0);
+    g_autofree char *name = copy_name(work), *file = blockdev_file_name(name, 0);
     if (!work->nvram_node) {
         script_add_question(work->live, "transaction", json_pack("{so}", "actions", actions), frozen, work);
         return;
     }
-    json_t *job = json_pack("{ss ss ss}", "device", work->nvram_node, "target", node, "sync", "full");
+    json_t *job = json_pack("{ss ss ss}", "device", work->nvram_node, "target", file, "sync", "full");
     script_add_transaction(work->live, actions, "blockdev-backup", job, frozen, work);
     /* Closed, so that all of it is in the file. */
-    script_add_call(work->live, "blockdev-del", json_pack("{ss}", "node-name", node));
     script_add_call(work->live, "blockdev-del", json_pack("{ss}", "node-name", file));
     script_add_call(work->live, "remove-fd", json_pack("{si}", "fdset-id", (int) work_overlay_set(work, SNAPSHOT_DISKS_MAX)));
 }
@@ -193,37 +192,22 @@ void work_nvram_add_freeze(SnapshotWork *work, json_t *actions, ScriptAnswer fro
 void work_nvram_remove_nodes(SnapshotWork *work)
 {
     Qmp *qmp = work->vm->instance ? work->vm->instance->qmp : NULL;
-    g_autofree char *name = copy_name(work), *node = blockdev_node_name(name, 0), *file = blockdev_file_name(name, 0), *job = work_script_id(work);
+    g_autofree char *name = copy_name(work), *file = blockdev_file_name(name, 0), *job = work_script_id(work);
     unsigned set = work_overlay_set(work, SNAPSHOT_DISKS_MAX);
     if (!work->snapshot->nvram || !qmp)
         return;
     (void) qmp_call(qmp, "job-dismiss", json_pack("{ss}", "id", job), -1, 0, NULL, NULL);
-    (void) qmp_call(qmp, "blockdev-del", json_pack("{ss}", "node-name", node), -1, 0, NULL, NULL);
     (void) qmp_call(qmp, "blockdev-del", json_pack("{ss}", "node-name", file), -1, 0, NULL, NULL);
     (void) qmp_call(qmp, "remove-fd", json_pack("{si}", "fdset-id", (int) set), -1, 0, NULL, NULL);
 }
 
-static void on_synced(int r, void *userdata)
-{
-    SnapshotWork *work = userdata;
-    Error *error = NULL;
-    work->task = NULL;
-    if (r >= 0)
-        return work_next(work);
-    error_set_errno(&error, r, work->vm->name, "the NVRAM cannot be written to disk");
-    work_fail(work, error);
-}
-
 void work_nvram_sync(SnapshotWork *work)
 {
-    Error *error = NULL;
     if (work->nvram_fds[0] < 0)
         return work_next(work);
-    int r = sync_begin(work->vm->manager->event, work->nvram_fds[0], on_synced, work, &work->task);
-    if (r >= 0)
-        return;
-    error_set_errno(&error, r, work->vm->name, "no thread can be made to write the NVRAM to disk");
-    work_fail(work, error);
+    Copying *copying = g_new0(Copying, 1);
+    *copying = (Copying){.to = snapshot_file(work->tree, work->snapshot, "nvram"), .fd = steal_fd(&work->nvram_fds[0]), .read_fd = -1};
+    begin(work, run_sync, copying);
 }
 
 /* ---- one is gone back to ---- */

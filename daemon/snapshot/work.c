@@ -259,7 +259,6 @@ void work_overlays(SnapshotWork *work)
     for (guint i = 0; i < work->layers->files->len; i++)
         add_overlay(work->worker, work->layers->files->pdata[i], i);
     keep_bitmaps(work);
-    work_nvram_add_image(work, work->worker);
     if (!binary || !worker_start(work->worker, binary, unit, on_overlays, NULL, work, &error))
         work_fail(work, error);
 }

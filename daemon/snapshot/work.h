@@ -51,7 +51,6 @@ struct SnapshotWork {
     bool frozen;            /* QEMU writes into the overlays */
     int memory_fd;
     int nvram_fds[2];       /* of the copy that QEMU makes of the NVRAM, and the same for reading; -1: none */
-    uint64_t nvram_size;
     char *nvram_node;       /* what is copied; NULL: none */
     bool has_tpm;
     char *tpm;              /* what it remembers (vm/tpm.h) */
@@ -93,11 +92,10 @@ unsigned work_overlay_set(const SnapshotWork *work, unsigned i);
 /* What its own QEMU's jobs are called; a new string. */
 char *work_script_id(const SnapshotWork *work);
 
-/* nvram.c, of a making: whether there is one to be kept; a step: a copy of it, or of a VM that runs an empty file; which a Worker makes an image;
+/* nvram.c, of a making: whether there is one to be kept; a step: a copy of it, or of a VM that runs an empty file;
  * which QEMU opens, and in one transaction with `actions` (taken) begins to copy to; a step: that it is on disk. */
 void work_nvram_find(SnapshotWork *work, const Settings *settings);
 void work_nvram_keep(SnapshotWork *work);
-void work_nvram_add_image(SnapshotWork *work, Worker *worker);
 void work_nvram_add_nodes(SnapshotWork *work);
 void work_nvram_add_freeze(SnapshotWork *work, json_t *actions, ScriptAnswer frozen);
 void work_nvram_remove_nodes(SnapshotWork *work); /* whatever there is of it */

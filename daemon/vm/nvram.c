@@ -19,8 +19,8 @@
 #include "worker.h"
 
 #define LOOK_USEC (60 * G_USEC_PER_SEC)
-/* What a qcow2 image has beside its content. */
-#define QCOW2_ROOM (1024 * 1024)
+/* Of 64 MiB of flash on ARM no more than the beginning is ever written. */
+#define ROOM_MAX (UINT64_C(1024) * 1024)
 #define IMPORT_MAX (UINT64_C(128) * 1024 * 1024)
 
 /* All of it is the thread's own while that runs. */
@@ -120,7 +120,7 @@ static Image *open_firmware(const Look *look, const char *path, const char *form
 static bool open_nvram(Look *look, Error **ret_error)
 {
     g_autoptr(Error) error = NULL;
-    const ImageSpec spec = {.path = look->path, .format = "qcow2"};
+    const ImageSpec spec = {.path = look->path, .format = "raw"};
     look->nvram = image_open(&spec, &error);
     if (!look->nvram) {
         g_autofree char *owner = identity_name(look->owner);
@@ -161,7 +161,7 @@ static bool look_at_import(Look *look, Error **ret_error)
     look->template = foreign_open(look->import_fd, "qcow2", look->path, ret_error);
     if (!look->template)
         return false;
-    image_read_info(look->template->fd, look->path, &info);
+    image_read_info(look->template->fd, ".qcow2", &info);
     g_free(info.backing);
     look->template->size = info.size;
     return (info.size > 0 && info.size <= IMPORT_MAX) || error_set(ret_error, ERROR_INVALID_SETTINGS, look->path, NULL, "the image is no NVRAM");
@@ -186,11 +186,11 @@ static bool make_part(Making *making, Error **ret_error)
     making->read_fd = making->fd < 0 ? -1 : open(making->part, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (making->read_fd < 0)
         return error_set_errno(ret_error, errno, making->path, "the NVRAM cannot be made");
-    /* That there is no room is said better here than by QEMU. */
-    r = fallocate(making->fd, 0, 0, (off_t) making->size + QCOW2_ROOM) < 0 ? errno : 0;
+    /* What is written later has its place then. */
+    r = fallocate(making->fd, 0, 0, (off_t) MIN(making->size, ROOM_MAX)) < 0 ? errno : 0;
     if (r == ENOSPC || r == EDQUOT)
         return error_set_errno(ret_error, r, making->path, "the NVRAM cannot be made");
-    return ftruncate(making->fd, 0) == 0 || error_set_errno(ret_error, errno, making->path, "the NVRAM cannot be made");
+    return ftruncate(making->fd, (off_t) making->size) == 0 || error_set_errno(ret_error, errno, making->path, "the NVRAM cannot be made");
 }
 
 static void run_make(void *userdata)
@@ -298,17 +298,15 @@ static void on_copied(Worker *worker, const Error *failed, void *userdata)
     finish(opening, error);
 }
 
-/* All clusters are there from the start: what a guest writes then is in the file at once, also when its QEMU is killed. */
 static void add_copy(Worker *worker, const Look *look, const Making *making)
 {
     const int fds[] = {making->fd, making->read_fd};
     g_autofree char *file = g_strdup_printf("/dev/fdset/%u", worker_add_fds(worker, fds, G_N_ELEMENTS(fds)));
     Script *script = worker_script(worker);
     worker_add_image(worker, look->template, "template");
-    script_add_call(script, "blockdev-add", json_pack("{ss ss ss}", "driver", "file", "node-name", "part", "filename", file));
-    json_t *options = json_pack("{ss ss sI ss}", "driver", "qcow2", "file", "part", "size", (json_int_t) look->template->size, "preallocation", "metadata");
-    script_add_job(script, "blockdev-create", json_pack("{so}", "options", options));
-    script_add_call(script, "blockdev-add", json_pack("{ss ss ss}", "driver", "qcow2", "node-name", "target", "file", "part"));
+    /* Zeros take no room. */
+    script_add_call(script, "blockdev-add", json_pack("{ss ss ss ss ss}", "driver", "file", "node-name", "target", "filename", file, "discard", "unmap",
+        "detect-zeroes", "unmap"));
     script_add_job(script, "blockdev-backup", json_pack("{ss ss ss}", "device", "template-node0", "target", "target", "sync", "full"));
     script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", "target"));
 }
@@ -402,7 +400,7 @@ void nvram_take(NvramOpening *opening, MachineParts *parts)
     /* What it will be. */
     Image *image = parts->nvram->image = g_new0(Image, 1);
     image->path = g_strdup(look->path);
-    image->format = IMAGE_QCOW2;
+    image->format = IMAGE_RAW;
     image->fd = image->read_fd = -1;
 }
 
@@ -450,7 +448,7 @@ char *vm_nvram_path(const VM *vm, const Settings *settings)
     const char *set = settings_get_string(settings, "VM", "Firmware");
     if (set && g_str_equal(set, "bios"))
         return NULL;
-    return g_strdup_printf("%s/%s%s.qcow2", vm->manager->dirs->nvram, vm->name, settings_get_bool(settings, "VM", "SecureBoot") ? "@secure" : "");
+    return g_strdup_printf("%s/%s%s.fd", vm->manager->dirs->nvram, vm->name, settings_get_bool(settings, "VM", "SecureBoot") ? "@secure" : "");
 }
 
 char *vm_find_nvram(const VM *vm, const Settings *settings)
@@ -465,7 +463,7 @@ char *vm_find_nvram(const VM *vm, const Settings *settings)
 void vm_delete_nvram(const VM *vm)
 {
     const char *folder = vm->manager->dirs->nvram, *name;
-    g_autofree char *own = g_strdup_printf("%s.qcow2", vm->name), *part = g_strdup_printf(".%s.qcow2.part", vm->name);
+    g_autofree char *own = g_strdup_printf("%s.fd", vm->name), *part = g_strdup_printf(".%s.fd.part", vm->name);
     g_autofree char *others = g_strdup_printf("%s@", vm->name), *parts = g_strdup_printf(".%s@", vm->name);
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     while (dir && (name = g_dir_read_name(dir))) {

@@ -4,13 +4,12 @@
 /* Nvram: what a machine with UEFI has beside its disks: the firmware's code, which is the host's, and its variables, the NVRAM, which are
  * the VM's.
  *
- *     STATE_DIR/nvram/NAME.qcow2          made by the first start, from the template that comes with the code
- *                     NAME@secure.qcow2   the same with SecureBoot=yes: another template, with keys
- *                     NAME@2.qcow2        what a snapshot has frozen of it (snapshot/tree.h)
+ *     STATE_DIR/nvram/NAME.fd          made by the first start, from the template that comes with the code
+ *                     NAME@secure.fd   the same with SecureBoot=yes: another template, with keys
  *
- * It belongs to the VM's owner, as a volume does, and is opened with the owner's rights; its folder is vmd's. It is a qcow2 image so that it
- * is frozen, saved and backed up as disks are, under the name NVRAM_DISK. A Worker makes it, since firmware comes as raw files and as
- * others. */
+ * It belongs to the VM's owner, as a volume does, and is opened with the owner's rights; its folder is vmd's. It is raw: nobody flushes a flash
+ * chip, and what is written is in the file at once, also when QEMU is killed. A Worker makes it, since firmware comes as raw files and as
+ * others. Where disks have names, in snapshots and backups, its is NVRAM_DISK. */
 
 #include "machine.h"
 #include "vm.h"

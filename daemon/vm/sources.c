@@ -194,7 +194,7 @@ static void add_nvram(Sources *sources, const VM *vm, const Settings *settings)
     g_ptr_array_add(sources->parts.disks, disk);
     source->disk = disk;
     source->path = vm_nvram_path(vm, settings);
-    source->format = g_strdup("qcow2");
+    source->format = g_strdup("raw");
     source->spec.format = source->format;
     g_ptr_array_add(sources->disks, source);
 }
