@@ -304,10 +304,10 @@ static void add_copy(Worker *worker, const Look *look, const Making *making)
     g_autofree char *file = g_strdup_printf("/dev/fdset/%u", worker_add_fds(worker, fds, G_N_ELEMENTS(fds)));
     Script *script = worker_script(worker);
     worker_add_image(worker, look->template, "template");
-    /* Zeros take no room. */
+    /* Zeros take no room; a backup would write those that the image has as such. */
     script_add_call(script, "blockdev-add", json_pack("{ss ss ss ss ss}", "driver", "file", "node-name", "target", "filename", file, "discard", "unmap",
         "detect-zeroes", "unmap"));
-    script_add_job(script, "blockdev-backup", json_pack("{ss ss ss}", "device", "template-node0", "target", "target", "sync", "full"));
+    script_add_job(script, "blockdev-mirror", json_pack("{ss ss ss}", "device", "template-node0", "target", "target", "sync", "full"));
     script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", "target"));
 }
 
