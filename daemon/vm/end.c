@@ -53,7 +53,7 @@ static Verdict judge(const VM *vm, const InstanceEnd *end)
             g_strdup_printf("QEMU was killed by signal %d (%s)%s%s", end->signal, strsignal(end->signal), words ? ": " : "", words ?: "")};
     if (end->signal == 0 && end->code != 0)
         return (Verdict){VM_FAILED, REASON_CRASHED,
-            g_strdup_printf("QEMU exited with %d%s%s", end->code, words ? ": " : "", words ?: "")};
+            g_strdup_printf("%s%sQEMU exited with %d%s%s", end->helper ?: "", end->helper ? "; then " : "", end->code, words ? ": " : "", words ?: "")};
     return (Verdict){vm_resting_state(vm), shutdown_reason(end->reason), NULL};
 }
 
