@@ -14,6 +14,7 @@
 #include "helpers.h"
 #include "live.h"
 #include "machine.h"
+#include "machined.h"
 #include "manager.h"
 #include "spawn.h"
 #include "start-internal.h"
@@ -54,6 +55,7 @@ static void running(Start *start)
     if (restored)
         vm_delete_saved(vm);
     vm_set_state(vm, VM_RUNNING, restored ? REASON_RESTORED : REASON_REQUESTED, NULL);
+    machined_register(vm);
     done(NULL, userdata);
 }
 
