@@ -143,7 +143,7 @@ static int method_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *ret_
     change_actions_clear(&actions);
     (void) sd_bus_message_rewind(m, true);
     AccessDetails details = get_details(manager, m, interface);
-    int r = access_check(manager->access, m, actions.action ? actions.action : method->action, &details, on_access, manager);
+    int r = access_check(manager->access, m, details.granted ? ACTION_VIEW : actions.action ? actions.action : method->action, &details, on_access, manager);
     details_clear(&details);
     if (r == -ENOBUFS)
         return sd_bus_error_set(ret_error, error_code_to_dbus(ERROR_LIMIT_REACHED), "You have too many calls that wait for an answer");

@@ -54,6 +54,7 @@ static void details(Manager *manager, sd_bus_message *m, AccessDetails *details)
     if (!vm)
         return;
     details->vm = g_strdup(vm->name);
+    details->granted = g_str_equal(details->verb, "OpenDisplay") && vm_is_viewed_by(vm, sd_bus_message_get_sender(m));
     details->owner = vm->owner;
 }
 

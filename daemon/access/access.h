@@ -43,6 +43,7 @@ typedef struct AccessDetails {
     const char *vm;
     const char *pool;
     uid_t owner;       /* of the VM or volume; UID_NOBODY_KNOWN: none */
+    bool granted; /* the caller has been let in before, and is still there: needs no more than ACTION_VIEW */
     bool callers_own;  /* that is yet to be made, and its owner will be the caller */
     const char *network; /* or several, with commas between them */
     const char *verb;  /* the D-Bus member, "Start" */

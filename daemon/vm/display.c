@@ -297,6 +297,15 @@ bool vm_disconnect_display(VM *vm, uint32_t id, Error **ret_error)
     return found || error_set(ret_error, ERROR_NO_SUCH_DEVICE, vm->name, NULL, "it has no viewer %" G_GUINT32_FORMAT, id);
 }
 
+bool vm_is_viewed_by(const VM *vm, const char *sender)
+{
+    const Displays *displays = vm->instance ? vm->instance->displays : NULL;
+    for (guint i = 0; displays && sender && i < displays->viewers->len; i++)
+        if (g_str_equal(((const Viewer *) displays->viewers->pdata[i])->sender, sender))
+            return true;
+    return false;
+}
+
 int vm_append_display_clients(const VM *vm, sd_bus_message *reply)
 {
     const Displays *displays = vm->instance ? vm->instance->displays : NULL;

@@ -29,6 +29,9 @@ bool vm_open_display(VM *vm, const char *type, const DisplayCaller *caller, Disp
 /* Ends all connections of a viewer. Errors: NotRunning, NoSuchDevice. */
 bool vm_disconnect_display(VM *vm, uint32_t id, Error **ret_error);
 
+/* Whether this caller has a connection already. A viewer that wants ten is not to ask for a password ten times. */
+bool vm_is_viewed_by(const VM *vm, const char *sender);
+
 /* Appends a(usuutu), as DisplayClients has it. */
 int vm_append_display_clients(const VM *vm, sd_bus_message *reply);
 
