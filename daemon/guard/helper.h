@@ -6,7 +6,7 @@
  *     vmd-guard --helper=yes OPTIONS -- PROGRAM ARGUMENT...
  *
  * The program has what QEMU has (guard.h): a jail, a uid that nobody else has, no capability, a system call filter; but a jail
- * of its own, without /dev/kvm. Its end is told in the status file and takes nobody along. The end of the VM's guard, on the other
+ * of its own, without /dev/kvm, and it is PID 1 of a PID namespace, so that what it forks ends with it. Its end is told in the status file and takes nobody along. The end of the VM's guard, on the other
  * hand, whose pidfd is --life, is its own, whether or not a vmd is there: nothing of a VM outlives its QEMU. Signals that the
  * scope is sent are no concern of either. */
 

@@ -185,14 +185,16 @@ static int map_ids(uid_t uid, gid_t gid)
     return write_file("/proc/self/gid_map", map);
 }
 
-static int unshare_all(Jail *jail, const char **ret_what)
+static int unshare_all(Jail *jail, const Options *options, const char **ret_what)
 {
     int flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
     uid_t uid = geteuid();
     gid_t gid = getegid();
 
-    if (uid == 0)
-        return unshare(flags) < 0 ? fail("cannot make namespaces", ret_what) : 0;
+    if (uid == 0) {
+        jail->own_pids = options->helper;
+        return unshare(flags | (options->helper ? CLONE_NEWPID : 0)) < 0 ? fail("cannot make namespaces", ret_what) : 0;
+    }
     if (unshare(flags | CLONE_NEWUSER | CLONE_NEWPID) < 0) {
         journal_say(JOURNAL_WARNING, "QEMU runs with all that its user may do: this host allows no user namespaces (%s)",
                 strerror(errno));
@@ -218,7 +220,7 @@ static int close_jail(const char **ret_what)
 
 int jail_enter(Jail *jail, const Options *options, const char **ret_what)
 {
-    int r = unshare_all(jail, ret_what);
+    int r = unshare_all(jail, options, ret_what);
 
     if (r != 0)
         return r < 0 ? r : 0;

@@ -14,6 +14,8 @@
  * where it may make the others, and QEMU in a PID namespace. Where the host allows no user namespaces the guard says so and goes
  * on without a jail, since refusing to run anything would help nobody.
  *
+ * A helper is in a PID namespace in either case: what it may fork goes with it.
+ *
  * Built before QEMU is forked, since what both see is the same. */
 
 #include <stdbool.h>
@@ -22,7 +24,7 @@
 
 typedef struct Jail {
     bool entered;
-    bool own_pids; /* QEMU is PID 1 of a PID namespace */
+    bool own_pids; /* QEMU, or the helper, is PID 1 of a PID namespace */
 } Jail;
 
 /* Moves the guard into its jail. Negative errno; *ret_what says what failed. */
