@@ -28,6 +28,7 @@
 #include "trays.h"
 #include "vm-backups.h"
 #include "vm-displays.h"
+#include "vm-keys.h"
 #include "vm-snapshots.h"
 
 #define DELETE_FORCE UINT64_C(1)
@@ -469,6 +470,8 @@ static const Method methods[] = {
     {"OpenDisplay", "s", "h", SD_BUS_PARAM(type) SD_BUS_PARAM(display), ACTION_OPEN_DISPLAY, NULL, method_open_display},
     {"Screenshot", "", "h", SD_BUS_PARAM(picture), ACTION_OPEN_DISPLAY, NULL, method_screenshot},
     {"ScreenshotHead", "u", "h", SD_BUS_PARAM(head) SD_BUS_PARAM(picture), ACTION_OPEN_DISPLAY, NULL, method_screenshot_head},
+    {"SendKeys", "as", "", SD_BUS_PARAM(keys), ACTION_OPEN_DISPLAY, NULL, method_send_keys},
+    {"TypeText", "sa{sv}", "o", SD_BUS_PARAM(text) SD_BUS_PARAM(options) SD_BUS_PARAM(job), ACTION_OPEN_DISPLAY, NULL, method_type_text},
     {"Disconnect", "u", "", SD_BUS_PARAM(client), ACTION_MANAGE, NULL, method_disconnect},
     {NULL},
 };

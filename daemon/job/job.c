@@ -32,6 +32,7 @@ static const char *const job_types[_JOB_TYPE_MAX] = {
     [JOB_REVERT_SNAPSHOT] = "revert-snapshot",
     [JOB_DELETE_SNAPSHOT] = "delete-snapshot",
     [JOB_CREATE_BACKUP] = "create-backup",
+    [JOB_TYPE_TEXT] = "type-text",
 };
 
 static const char *const job_states[_JOB_STATE_MAX] = {

@@ -6,7 +6,7 @@
  *
  * The room that does the work makes a job with job_new(), reports with job_set_progress(), and ends it
  * exactly once with job_finish(), which frees it. The registry owns all jobs. `object` says what a job
- * works on; at most one job works on a VM at a time, but for the stop of one whose snapshots are merged, and job_find() tells which; those on
+ * works on; at most one job works on a VM at a time, but for the stop of one whose snapshots are merged and for text that is typed, and job_find() tells which; those on
  * volumes work on the pool, any number of them.
  * job-dbus.c is its face on the bus. */
 
@@ -31,6 +31,7 @@ typedef enum JobType {
     JOB_REVERT_SNAPSHOT,
     JOB_DELETE_SNAPSHOT,
     JOB_CREATE_BACKUP,
+    JOB_TYPE_TEXT,
     _JOB_TYPE_MAX,
 } JobType;
 

@@ -18,6 +18,7 @@
 #include "guard.h"
 #include "guest.h"
 #include "helpers.h"
+#include "keyboard.h"
 #include "manager.h"
 #include "port.h"
 #include "quiesce.h"
@@ -62,6 +63,7 @@ void instance_free(Instance *instance, bool remove)
     sd_event_source_disable_unref(instance->kill_timer);
     close_fd(&instance->guard_pidfd);
     displays_free(g_steal_pointer(&instance->displays));
+    keyboard_free(g_steal_pointer(&instance->keyboard));
     freezer_free(instance->freezer);
     guest_free(instance->guest);
     trays_free(instance->trays);

@@ -39,6 +39,7 @@ typedef struct Freezer Freezer;   /* quiesce.c */
 typedef struct Trays Trays;       /* trays.c */
 typedef struct Helpers Helpers;   /* helpers.c */
 typedef struct Displays Displays; /* display.c */
+typedef struct Keyboard Keyboard; /* keyboard.c */
 typedef struct Waiter {
     VMDone done;
     void *userdata;
@@ -71,6 +72,7 @@ struct Instance {
     Helpers *helpers;  /* NULL: none */
     char *helpers_record; /* what the record says of them, until they are found again */
     Displays *displays; /* NULL until one has been opened */
+    Keyboard *keyboard; /* NULL until keys have been pressed */
 
     bool kvm;
     char *accelerator_reason;
