@@ -82,6 +82,7 @@ typedef struct Client {
     bool pull;
     bool full_screen, until_eof; /* view */
     const char *viewer, *display_type, *listen, *head;
+    const char *layout, *interval; /* type */
     const char *description, *quiesce;
 } Client;
 

@@ -96,6 +96,8 @@ int verb_tap(Client *client);
 int verb_console(Client *client);
 int verb_view(Client *client);
 int verb_disconnect(Client *client);
+int verb_send_keys(Client *client);
+int verb_type(Client *client);
 int verb_screenshot(Client *client);
 int verb_log(Client *client);
 int verb_enable(Client *client);

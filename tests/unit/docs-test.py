@@ -144,12 +144,12 @@ class Vmctl(Test):
     def setUpClass(cls):
         cls.help = run(cls.vmctl, '--help')
         commands = cls.help.split('\nOptions:')[0]
-        cls.verbs = re.findall(r'^  ([a-z]+(?: [a-z]+)?)\b', commands, re.M)
+        cls.verbs = re.findall(r'^  ([a-z-]+(?: [a-z-]+)?)\b', commands, re.M)
         cls.general = help_options(cls.help)
         cls.of_verb = {verb: help_options(run(cls.vmctl, *verb.split(), '--help')) for verb in cls.verbs}
 
     def test_each_command_is_documented_and_no_other(self):
-        self.assertEqual(re.findall(r'^\.It Cm ([a-z]+(?: [a-z]+)?)\b', page('vmctl.1'), re.M), self.verbs)
+        self.assertEqual(re.findall(r'^\.It Cm ([a-z-]+(?: [a-z-]+)?)\b', page('vmctl.1'), re.M), self.verbs)
 
     def test_each_option_is_documented_at_its_command(self):
         settings = {'vm': man_options(section('vmctl.1', 'Of VMs')), 'network': man_options(section('vmctl.1', 'Of networks')),
