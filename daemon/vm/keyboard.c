@@ -52,14 +52,19 @@ static bool check_display(const VM *vm, Error **ret_error)
         error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Type=spice in [Display] and restart it", "it has no display");
 }
 
+/* QEMU takes keys at any time, and drops those of a guest that stands still. One that is told to stop may ask whether it really is to. */
+static bool hears(const VM *vm)
+{
+    return vm->state == VM_RUNNING || vm->state == VM_STOPPING;
+}
+
 /* NULL and an Error, where no key can be pressed now. */
 static Keyboard *take_keyboard(VM *vm, Error **ret_error)
 {
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
     if (!vm_check_monitor(vm, ret_error) || !check_display(vm, ret_error))
         return NULL;
-    /* QEMU would take them and drop them. */
-    if (vm->state != VM_RUNNING) {
+    if (!hears(vm)) {
         error_set(ret_error, ERROR_BUSY, thing, vm->state == VM_PAUSED ? "Resume it first" : NULL, "it is %s, so it hears no keys", vm_state_to_string(vm->state));
         return NULL;
     }
@@ -214,7 +219,7 @@ static void go_on(Keyboard *keyboard)
     }
     if (keyboard->next >= keyboard->strokes->len)
         return finish(keyboard, NULL);
-    if (vm->state != VM_RUNNING)
+    if (!hears(vm))
         return wait_for(keyboard, PAUSED_USEC, on_time);
     const Stroke *stroke = &g_array_index(keyboard->strokes, Stroke, keyboard->next);
     int r = qmp_call(vm->instance->qmp, "input-send-event", json_pack("{so}", "events", events_of(stroke)), -1, ANSWER_USEC, on_stroke, keyboard);
