@@ -240,19 +240,28 @@ static bool begin(Connection *connection, Error **ret_error)
     return r >= 0 || error_set_errno(ret_error, r, instance->vm->name, "QEMU cannot be given a connection to its display");
 }
 
-static bool check(const VM *vm, const char *type, size_t *ret_protocol, Error **ret_error)
+Settings *vm_check_display(const VM *vm, Error **ret_error)
 {
     g_autoptr(Settings) settings = vm_load_current_settings(vm, ret_error);
     if (!settings)
-        return false;
-    const char *has = settings_get_string(settings, "Display", "Type");
+        return NULL;
+    if (!g_str_equal(settings_get_string(settings, "Display", "Type"), "none"))
+        return g_steal_pointer(&settings);
+    error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Type=spice in [Display] and restart it", "it has no display");
+    return NULL;
+}
+
+static bool check(const VM *vm, const char *type, size_t *ret_protocol, Error **ret_error)
+{
     size_t i = 0;
     while (i < G_N_ELEMENTS(protocols) && !g_str_equal(protocols[i].type, type))
         i++;
     if (i == G_N_ELEMENTS(protocols))
         return error_set(ret_error, ERROR_UNSUPPORTED, type, "There are spice, vnc and dbus", "there is no such type of display");
-    if (g_str_equal(has, "none"))
-        return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Type=spice in [Display] and restart it", "it has no display");
+    g_autoptr(Settings) settings = vm_check_display(vm, ret_error);
+    if (!settings)
+        return false;
+    const char *has = settings_get_string(settings, "Display", "Type");
     if (g_str_equal(type, "spice") && !g_str_equal(has, "spice"))
         return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Type=spice in [Display] and restart it", "its display is of the type %s", has);
     *ret_protocol = i;

@@ -20,6 +20,9 @@ typedef struct DisplayCaller {
     uid_t uid;
 } DisplayCaller;
 
+/* The settings that it runs with, the caller's, where it has a display at all; NULL and ERROR_UNSUPPORTED where not. */
+Settings *vm_check_display(const VM *vm, Error **ret_error);
+
 /* Either `fd` (borrowed) or an Error. Comes once. */
 typedef void (*DisplayOpened)(int fd, const Error *error, void *userdata);
 

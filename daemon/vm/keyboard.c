@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "display.h"
 #include "key-name.h"
 #include "keymap.h"
 #include "manager.h"
@@ -45,11 +46,8 @@ struct Keyboard {
 
 static bool check_display(const VM *vm, Error **ret_error)
 {
-    g_autoptr(Settings) settings = vm_load_current_settings(vm, ret_error);
-    if (!settings)
-        return false;
-    return !g_str_equal(settings_get_string(settings, "Display", "Type"), "none") ||
-        error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Type=spice in [Display] and restart it", "it has no display");
+    g_autoptr(Settings) settings = vm_check_display(vm, ret_error);
+    return settings != NULL;
 }
 
 /* QEMU takes keys at any time, and drops those of a guest that stands still. One that is told to stop may ask whether it really is to. */

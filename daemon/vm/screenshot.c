@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "display.h"
 #include "instance.h"
 #include "machine.h"
 #include "steps.h"
@@ -78,13 +79,11 @@ static void on_added(Qmp *qmp, const json_t *result, const Error *failed, void *
 
 static bool check(const VM *vm, uint32_t head, Error **ret_error)
 {
-    g_autoptr(Settings) settings = vm_load_current_settings(vm, ret_error);
+    g_autoptr(Settings) settings = vm_check_display(vm, ret_error);
     if (!settings)
         return false;
-    if (g_str_equal(settings_get_string(settings, "Display", "Type"), "none"))
-        return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Type=spice in [Display] and restart it", "it has no display");
     uint64_t heads = settings_get_number(settings, "Display", "Heads");
-    return head < heads || error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Heads= in [Display] and restart it", "its display has %" G_GUINT64_FORMAT " heads", heads);
+    return head < heads || error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Heads= in [Display] and restart it", "its display has %" G_GUINT64_FORMAT " head%s", heads, heads == 1 ? "" : "s");
 }
 
 bool vm_screenshot(VM *vm, uint32_t head, ScreenshotDone done, void *userdata, Error **ret_error)
