@@ -27,6 +27,8 @@
 #define JOB_ID "vmd-merge"
 #define QMP_USEC (30 * G_USEC_PER_SEC)
 #define AGAIN_USEC (20 * 1000)
+/* How long after its monitor the rest of a QEMU may last. */
+#define END_USEC (10 * G_USEC_PER_SEC)
 #define AGAIN_MAX 500U
 #define FDS_MAX 64U /* of a set; it has two, or four after a merge that failed */
 
@@ -46,6 +48,7 @@ typedef struct LiveMerge {
     unsigned again;
     json_t *lower_node; /* what QEMU says of it, where the guest is to write to it */
     json_t *bitmaps;    /* that it gets then (bitmaps.h) */
+    Error *late;        /* QEMU can be asked no more: why it fails, unless the VM has ended */
 } LiveMerge;
 
 void live_merge_free(LiveMerge *merge)
@@ -58,6 +61,7 @@ void live_merge_free(LiveMerge *merge)
     g_free(merge->base_file);
     json_decref(merge->lower_node);
     json_decref(merge->bitmaps);
+    error_free(merge->late);
     g_free(merge);
 }
 
@@ -213,6 +217,23 @@ static void on_settled(SnapshotWork *work)
 
 static void with_threads(SnapshotWork *work);
 
+static int on_no_end(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    work_fail(work, g_steal_pointer(&work->merge->late));
+    return 0;
+}
+
+/* A VM that ends is no failure (work_merge_ended()), and its monitor is closed a moment before its guard says so. */
+static bool awaits_end(SnapshotWork *work, const Error *error)
+{
+    const Instance *instance = work->vm->instance;
+    if (!instance || qmp_is_ready(instance->qmp))
+        return false;
+    work->merge->late = error_copy(error);
+    return sd_event_add_time_relative(work->vm->manager->event, &work->soon, CLOCK_MONOTONIC, END_USEC, 0, on_no_end, work) >= 0;
+}
+
 static void on_committed(const Error *error, void *userdata)
 {
     SnapshotWork *work = userdata;
@@ -220,6 +241,8 @@ static void on_committed(const Error *error, void *userdata)
     work->soon = sd_event_source_disable_unref(work->soon);
     if (error && !work->merge->threads && strstr(error->cause, "option 'aio'"))
         return with_threads(work);
+    if (error && awaits_end(work, error))
+        return;
     if (error)
         return work_fail(work, error_copy(error));
     work->merge->pivoted = true;
