@@ -5,6 +5,9 @@
 #
 #   source "$(dirname "$0")/lib.sh"
 #
+# Lines at its top that tests/lab/run-tests reads: "# time limit: SECONDS", where 120 are too few, and "# not sanitized: WHY", where under ASan
+# the test would cost much and run no code of ours that others do not.
+#
 # Each test has its container or machine for itself. Any command that fails ends the test; what it printed before says
 # where it was. $vm is a VM name of the test's own, $guest the folder with kernel, initrd and images, $work an empty folder.
 
