@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "keyboard.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "display.h"
@@ -110,7 +111,11 @@ static void finish(Keyboard *keyboard, const Error *error)
 static void finish_errno(Keyboard *keyboard, int r)
 {
     g_autoptr(Error) error = NULL;
-    error_set_errno(&error, r, keyboard->instance->vm->name, "QEMU cannot be given keys");
+    /* Its monitor is closed a moment before its guard says that it has ended. */
+    if (r == -ENOTCONN)
+        error_set(&error, ERROR_NOT_RUNNING, keyboard->instance->vm->name, NULL, "it has ended");
+    else
+        error_set_errno(&error, r, keyboard->instance->vm->name, "QEMU cannot be given keys");
     finish(keyboard, error);
 }
 
