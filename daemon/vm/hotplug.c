@@ -8,7 +8,8 @@
  *     .make_device  in the first free slot   done_with        the file, and what is known of what runs
  *     done_with     the same
  *
- * What fails after .open is undone by .remove and .close. */
+ * What fails after .open is undone by .remove and .close. From .add or device_del on the record says what is under way, until the files are
+ * written: where vmd is killed in between, the next one takes away all that there is (hotplug_recover). */
 
 #include "hotplug.h"
 
@@ -40,11 +41,32 @@ static void hotplug_free(Hotplug *hotplug)
     g_free(hotplug);
 }
 
+/* QEMU is about to get or lose a part of the device. */
+static bool note_begin(Hotplug *hotplug, bool attaches, Error **ret_error)
+{
+    Instance *instance = hotplug->vm->instance;
+    if (!hotplug->kind->make_device)
+        return true; /* a medium: its drive stays */
+    g_free(instance->hotplug_section);
+    instance->hotplug_section = g_strdup(hotplug->section);
+    instance->hotplug_attaches = attaches;
+    return instance_write_record(instance, ret_error);
+}
+
+static void note_end(Instance *instance)
+{
+    if (!instance->hotplug_section)
+        return;
+    g_clear_pointer(&instance->hotplug_section, g_free);
+    (void) instance_write_record(instance, NULL);
+}
+
 static void finish(Hotplug *hotplug, const Error *failed)
 {
     g_autoptr(Error) error = error_copy(failed);
     VMDone done = hotplug->done;
     void *userdata = hotplug->userdata;
+    note_end(hotplug->vm->instance);
     hotplug->vm->instance->hotplug = NULL;
     hotplug_free(hotplug);
     done(error, userdata);
@@ -259,9 +281,10 @@ void hotplug_added(Hotplug *hotplug, const Error *error)
         cannot_ask(hotplug, r);
 }
 
-void hotplug_opened(Hotplug *hotplug, const Error *error)
+void hotplug_opened(Hotplug *hotplug, const Error *failed)
 {
-    if (error) {
+    g_autoptr(Error) error = error_copy(failed);
+    if (error || !note_begin(hotplug, true, &error)) {
         hotplug->kind->close(hotplug);
         return finish(hotplug, error);
     }
@@ -334,6 +357,23 @@ static void on_device_del(Qmp *qmp, const json_t *result, const Error *failed, v
     finish(hotplug, failed);
 }
 
+static bool begin_detach(Hotplug *hotplug, Error **ret_error)
+{
+    VM *vm = hotplug->vm;
+    if (!note_begin(hotplug, false, ret_error))
+        return give_up(hotplug);
+    int r = sd_event_add_time_relative(vm->manager->event, &hotplug->timer, CLOCK_MONOTONIC, DETACH_USEC, 1, on_timeout, hotplug);
+    if (r >= 0 && hotplug->kind->leaves)
+        hotplug->kind->leaves(hotplug);
+    if (r >= 0)
+        r = qmp_call(vm->instance->qmp, "device_del", json_pack("{ss}", "id", hotplug->device), -1, HOTPLUG_QMP_USEC, on_device_del, vm);
+    if (r >= 0)
+        return true;
+    error_set_errno(ret_error, r, hotplug->section, "QEMU cannot be asked");
+    note_end(vm->instance);
+    return give_up(hotplug);
+}
+
 bool vm_detach(VM *vm, const char *section, VMDone done, void *userdata, Error **ret_error)
 {
     const SettingsChange removal = {.section = section};
@@ -347,17 +387,34 @@ bool vm_detach(VM *vm, const char *section, VMDone done, void *userdata, Error *
         return false;
     hotplug->done = done;
     hotplug->userdata = userdata;
-    if (!hotplug->kind->check(hotplug, ret_error))
-        return give_up(hotplug);
-    int r = sd_event_add_time_relative(vm->manager->event, &hotplug->timer, CLOCK_MONOTONIC, DETACH_USEC, 1, on_timeout, hotplug);
-    if (r >= 0 && hotplug->kind->leaves)
-        hotplug->kind->leaves(hotplug);
-    if (r >= 0)
-        r = qmp_call(vm->instance->qmp, "device_del", json_pack("{ss}", "id", hotplug->device), -1, HOTPLUG_QMP_USEC, on_device_del, vm);
-    if (r >= 0)
-        return true;
-    (void) give_up(hotplug);
-    return error_set_errno(ret_error, r, section, "QEMU cannot be asked");
+    return hotplug->kind->check(hotplug, ret_error) ? begin_detach(hotplug, ret_error) : give_up(hotplug);
+}
+
+static void on_recovered(const Error *error, void *userdata)
+{
+    const VM *vm = userdata;
+    g_autofree char *message = error ? error_message(error) : NULL;
+    if (message)
+        g_warning("VM %s: what was being attached or detached is left as it is: %s", vm->name, message);
+}
+
+void hotplug_recover(VM *vm)
+{
+    Instance *instance = vm->instance;
+    if (!instance->hotplug_section)
+        return;
+    g_autofree char *section = g_strdup(instance->hotplug_section), *path = vm_settings_path(vm), *running = running_path(vm);
+    if (instance->hotplug_attaches && file_has_section(path, section) && file_has_section(running, section))
+        return note_end(instance);
+    const SettingsChange removal = {.section = section};
+    g_autoptr(Error) error = NULL;
+    Hotplug *hotplug = hotplug_new(vm, NULL, section, &removal, 1, false, &error);
+    if (!hotplug)
+        return on_recovered(error, vm);
+    hotplug->done = on_recovered;
+    hotplug->userdata = vm;
+    if (!begin_detach(hotplug, &error))
+        on_recovered(error, vm);
 }
 
 /* ---- media ---- */

@@ -15,6 +15,9 @@ bool vm_attach(VM *vm, const char *section, const SettingsChanges *changes, VMDo
  * did not let go of it in time, and may yet. */
 bool vm_detach(VM *vm, const char *section, VMDone done, void *userdata, Error **ret_error);
 
+/* What a vmd before this one has left half done: an attach is undone, a detach goes on. Called when QEMU can be asked. */
+void hotplug_recover(VM *vm);
+
 /* Puts an image into a CD drive in place of what is there, or with "" takes that out. `section`: "Disk cd", or "" where the VM has one
  * drive only. ERROR_GUEST_UNRESPONSIVE: the guest keeps the tray locked; with `force` it is not asked. */
 bool vm_change_medium(VM *vm, const char *section, const char *source, bool force, VMDone done, void *userdata, Error **ret_error);

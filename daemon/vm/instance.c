@@ -71,6 +71,7 @@ void instance_free(Instance *instance, bool remove)
     qmp_free(instance->qmp);
     g_free(instance->dir);
     g_free(instance->helpers_record);
+    g_free(instance->hotplug_section);
     g_free(instance->accelerator_reason);
     g_free(instance->binary);
     g_free(instance->version);
@@ -161,7 +162,7 @@ bool instance_write_record(const Instance *instance, Error **ret_error)
         const char *key, *value;
     } strings[] = {
         {"Binary", instance->binary}, {"Version", instance->version}, {"Machine", instance->machine},
-        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"Description", vm->description},
+        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"Hotplug", instance->hotplug_section}, {"Description", vm->description},
         {"State", vm_state_to_string(vm->state)}, {"Reason", vm_reason_to_string(vm->reason)}, {"Message", vm->message},
     };
     const struct {
@@ -170,7 +171,7 @@ bool instance_write_record(const Instance *instance, Error **ret_error)
     } numbers[] = {
         {"Guard", (uint64_t) instance->guard}, {"Uid", instance->uid}, {"Kvm", instance->kvm}, {"StopTimeout", instance->stop_timeout},
         {"PressInterval", instance->press_interval}, {"TerminateAtTimeout", instance->terminate_at_timeout},
-        {"Console", instance->console}, {"Replugged", instance->replugged}, {"Frozen", instance->frozen}, {"CPUs", vm->cpus}, {"Memory", vm->memory}, {"Since", vm->since},
+        {"Console", instance->console}, {"Replugged", instance->replugged}, {"Frozen", instance->frozen}, {"HotplugAttaches", instance->hotplug_attaches}, {"CPUs", vm->cpus}, {"Memory", vm->memory}, {"Since", vm->since},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(strings); i++)
         if (strings[i].value)
@@ -214,6 +215,8 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     instance->replugged = RECORD_NUMBER("Replugged");
     instance->frozen = RECORD_NUMBER("Frozen");
     instance->helpers_record = RECORD_STRING("Helpers");
+    instance->hotplug_section = RECORD_STRING("Hotplug");
+    instance->hotplug_attaches = RECORD_NUMBER("HotplugAttaches");
     g_autofree char *images = RECORD_STRING("Images");
     read_images(instance, images);
 

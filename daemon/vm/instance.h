@@ -90,6 +90,8 @@ struct Instance {
     struct Stop *stop;     /* while it stops or reboots */
     struct Save *save;     /* while it saves */
     struct Hotplug *hotplug; /* while a device comes or goes */
+    char *hotplug_section;   /* which: recorded while QEMU may have a part of it only */
+    bool hotplug_attaches;
     bool terminating;      /* on purpose */
     bool orphan;           /* systemd has no scope for the cgroup, so it is removed by us */
     GArray *waiters;       /* Waiter: told when it has ended */

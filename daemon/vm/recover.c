@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "guest.h"
 #include "helpers.h"
+#include "hotplug.h"
 #include "manager.h"
 #include "name.h"
 #include "steps.h"
@@ -157,6 +158,7 @@ void recover_monitor_ready(VM *vm)
     (void) qmp_call(vm->instance->qmp, "query-status", NULL, -1, QUERY_USEC, on_status, vm);
     guest_find(vm->instance);
     backup_recover(vm);
+    hotplug_recover(vm);
     trays_find(vm->instance);
     /* What was written into its file while vmd was away. */
     if (vm->needs_restart)
