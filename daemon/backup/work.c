@@ -232,7 +232,11 @@ void backup_next(BackupWork *work)
 bool vm_check_unbacked(const VM *vm, Error **ret_error)
 {
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
-    return !vm->backup || vm->backup->serving || error_set(ret_error, ERROR_BUSY, thing, "Wait for its job, or cancel it (vmctl jobs)", "it is being backed up");
+    if (!vm->backup || vm->backup->serving)
+        return true;
+    if (!vm->backup->job)
+        return error_set(ret_error, ERROR_BUSY, thing, "Try again", "what is left of a backup that was interrupted is being taken away");
+    return error_set(ret_error, ERROR_BUSY, thing, "Wait for its job, or cancel it (vmctl jobs)", "it is being backed up");
 }
 
 bool backup_holds_guest(const BackupWork *work)
