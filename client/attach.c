@@ -15,6 +15,7 @@
 #include "connect.h"
 #include "name.h"
 #include "report.h"
+#include "ssh.h"
 #include "value.h"
 
 #define ESCAPE_KEY 0x1d /* Ctrl-] */
@@ -395,9 +396,11 @@ static int copy(Attachment *a)
 /* The console's descriptor does not travel over ssh: vmctl runs there. */
 static int attach_remote(Client *client, const char *name)
 {
-    g_autofree char *quoted = g_shell_quote(name);
-    execlp("ssh", "ssh", isatty(STDIN_FILENO) ? "-t" : "-T", client->host, "--", "vmctl", "console", quoted,
-            NULL);
+    const char *const options[] = {isatty(STDIN_FILENO) ? "-t" : "-T", NULL}, *const words[] = {"vmctl", "console", name};
+    g_autoptr(GPtrArray) argv = ssh_command(client, options, words, G_N_ELEMENTS(words));
+    if (!argv)
+        return EXIT_USAGE;
+    execvp(argv->pdata[0], (char **) argv->pdata);
     return report_errno(errno, "ssh: cannot be run");
 }
 

@@ -10,6 +10,7 @@
 #include "journal.h"
 #include "name.h"
 #include "report.h"
+#include "ssh.h"
 #include "verb.h"
 
 static void add_flag(GPtrArray *argv, const char *flag, bool wanted)
@@ -40,16 +41,10 @@ static void add_matches(GPtrArray *argv, const Client *client, const char *name)
     add_flag(argv, client->user ? uid : "_SYSTEMD_UNIT=vmd.service", uid || !client->user);
 }
 
-/* journalctl with its options, to which the matches are added; over -H on that host. */
+/* journalctl, to which options and matches are added. */
 static GPtrArray *new_command(const Client *client)
 {
     GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
-    if (client->host) {
-        g_ptr_array_add(argv, g_strdup("ssh"));
-        g_ptr_array_add(argv, g_strdup(isatty(STDOUT_FILENO) ? "-t" : "-T"));
-        g_ptr_array_add(argv, g_strdup(client->host));
-        g_ptr_array_add(argv, g_strdup("--"));
-    }
     g_ptr_array_add(argv, g_strdup("journalctl"));
     if (client->machine) {
         const char *at = strchr(client->machine, '@');
@@ -58,20 +53,19 @@ static GPtrArray *new_command(const Client *client)
     return argv;
 }
 
+/* Over -H as a command for that host. NULL: that is reported. Takes `argv`. */
+static GPtrArray *finish_command(const Client *client, GPtrArray *argv)
+{
+    const char *const options[] = {isatty(STDOUT_FILENO) ? "-t" : "-T", NULL};
+    g_autoptr(GPtrArray) here = argv;
+    g_ptr_array_add(here, NULL);
+    return client->host ? ssh_command(client, options, (const char *const *) here->pdata, here->len) : g_steal_pointer(&here);
+}
+
 static void add_option(GPtrArray *argv, const char *option, const char *value)
 {
     if (value)
         g_ptr_array_add(argv, g_strdup_printf("%s=%s", option, value));
-}
-
-/* ssh hands its words to a shell. */
-static void quote_for_ssh(GPtrArray *argv, const Client *client)
-{
-    for (guint i = 4; client->host && i < argv->len; i++) {
-        char *quoted = g_shell_quote(argv->pdata[i]);
-        g_free(argv->pdata[i]);
-        argv->pdata[i] = quoted;
-    }
 }
 
 static const char *journal_output(const Client *client)
@@ -91,8 +85,9 @@ int journal_print(const Client *client, const char *name, const char *lines)
     add_option(argv, "--lines", client->lines ? client->lines : lines);
     add_option(argv, "--output", client->output);
     add_matches(argv, client, name);
-    quote_for_ssh(argv, client);
-    g_ptr_array_add(argv, NULL);
+    argv = finish_command(client, g_steal_pointer(&argv));
+    if (!argv)
+        return EXIT_USAGE;
     int r = child_run((const char *const *) argv->pdata);
     return r < 0 ? report_errno(r, "journalctl: cannot be run") : EXIT_DONE;
 }
@@ -123,9 +118,9 @@ int verb_log(Client *client)
     for (size_t i = 1; i < client->n_arguments; i++)
         g_ptr_array_add(argv, g_strdup(client->arguments[i]));
     add_matches(argv, client, name);
-    quote_for_ssh(argv, client);
-    g_ptr_array_add(argv, NULL);
-
+    argv = finish_command(client, g_steal_pointer(&argv));
+    if (!argv)
+        return EXIT_USAGE;
     child_reset_signals();
     execvp(argv->pdata[0], (char **) argv->pdata);
     return report_errno(errno, "%s: cannot be run", (char *) argv->pdata[0]);

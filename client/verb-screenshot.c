@@ -12,6 +12,7 @@
 #include "child.h"
 #include "connect.h"
 #include "report.h"
+#include "ssh.h"
 #include "value.h"
 #include "verb.h"
 
@@ -49,13 +50,14 @@ static int write_all(int fd, const void *data, size_t size)
 /* vmctl there writes it to a pipe of ssh's. */
 static GBytes *fetch(const Client *client)
 {
-    g_autofree char *name = g_shell_quote(client->arguments[0]), *head = client->head ? g_strdup_printf("--head=%s", client->head) : NULL;
-    const char *argv[] = {"ssh", "-T", client->host, "--", "vmctl", "screenshot", name, "-", head, NULL};
+    g_autofree char *head = client->head ? g_strdup_printf("--head=%s", client->head) : NULL;
+    const char *const options[] = {"-T", NULL}, *const words[] = {"vmctl", "screenshot", client->arguments[0], "-", head};
+    g_autoptr(GPtrArray) argv = ssh_command(client, options, words, G_N_ELEMENTS(words));
     g_autoptr(GByteArray) data = g_byte_array_new();
     int out[2], status = -1;
-    if (pipe2(out, O_CLOEXEC) < 0)
+    if (!argv || pipe2(out, O_CLOEXEC) < 0)
         return NULL;
-    pid_t pid = child_start(argv, -1, out[1]);
+    pid_t pid = child_start((const char *const *) argv->pdata, -1, out[1]);
     (void) close(out[1]);
     guint8 piece[65536];
     ssize_t n = 0;

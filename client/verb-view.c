@@ -15,6 +15,7 @@
 #include "polkit-agent.h"
 #include "proxy.h"
 #include "report.h"
+#include "ssh.h"
 #include "verb.h"
 #include "viewer.h"
 
@@ -184,11 +185,13 @@ static int start_tunnel(View *view)
 {
     g_autofree char *there = g_strdup_printf("/tmp/vmctl-view-%08x%08x", g_random_int(), g_random_int());
     g_autofree char *forward = g_strdup_printf("%s:%s", view->path, there), *listen = g_strdup_printf("--listen=%s", there);
-    g_autofree char *host = strchr(view->client->host, ':') ? g_strdup_printf("ssh://%s", view->client->host) : g_strdup(view->client->host);
     g_autofree char *type = view->client->display_type ? g_strdup_printf("--type=%s", view->client->display_type) : NULL;
-    const char *argv[] = {"ssh", "-xT", "-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindMask=0177", "-L", forward, "--", host, "vmctl", "view", "--until-eof",
-        listen, view->vm, type, NULL};
+    const char *const options[] = {"-xT", "-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindMask=0177", "-L", forward, NULL};
+    const char *const words[] = {"vmctl", "view", "--until-eof", listen, view->vm, type};
+    g_autoptr(GPtrArray) argv = ssh_command(view->client, options, words, G_N_ELEMENTS(words));
     int in[2], out[2];
+    if (!argv)
+        return EXIT_USAGE;
     if (pipe2(in, O_CLOEXEC) < 0)
         return report_errno(errno, "vmctl: a pipe cannot be made");
     if (pipe2(out, O_CLOEXEC) < 0) {
@@ -196,7 +199,7 @@ static int start_tunnel(View *view)
         (void) close(in[1]);
         return report_errno(errno, "vmctl: a pipe cannot be made");
     }
-    pid_t pid = child_start(argv, in[0], out[1]);
+    pid_t pid = child_start((const char *const *) argv->pdata, in[0], out[1]);
     (void) close(in[0]);
     (void) close(out[1]);
     view->tunnel_in = in[1];
@@ -228,7 +231,7 @@ static int on_tunnel_ready(sd_event_source *source, int fd, uint32_t events, voi
 
 static int view_there(View *view)
 {
-    if (view->client->machine || strchr(view->client->host, '/'))
+    if (view->client->machine)
         return report_usage("view: a display cannot be shown out of a container; run vmctl there with --listen=PATH");
     if (view->client->listen)
         return report_usage("view: --listen= is for VMs of this host");
