@@ -17,7 +17,7 @@
 #include "open-tap.h"
 #include "settings-dbus.h"
 #include "steps.h"
-
+#include "vm-statistics.h"
 
 #define OWNER_VMS_MAX 100U
 
@@ -329,6 +329,7 @@ static const Method methods[] = {
     {"RunVM", NAME_AND_SETTINGS, ACTION_MANAGE, choose_action, method_run_vm},
     {"GetVM", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(vm), ACTION_VIEW, check_name, method_get_vm},
     {"ListVMs", "", "a(ssuo)", SD_BUS_PARAM(vms), ACTION_VIEW, NULL, method_list_vms},
+    {"GetAllStatistics", "", "a{sa{sv}}", SD_BUS_PARAM(statistics), ACTION_VIEW, NULL, method_get_all_statistics},
     {"CreateNetwork", NETWORK_AND_SETTINGS, ACTION_MANAGE_NETWORKS, check_new_network, method_create_network},
     {"GetNetwork", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(network), ACTION_VIEW, check_network, method_get_network},
     {"ListNetworks", "", "a(sssso)", SD_BUS_PARAM(networks), ACTION_VIEW, NULL, method_list_networks},

@@ -30,6 +30,7 @@
 #include "vm-displays.h"
 #include "vm-keys.h"
 #include "vm-snapshots.h"
+#include "vm-statistics.h"
 
 #define DELETE_FORCE UINT64_C(1)
 #define MEDIUM_FORCE UINT64_C(1)
@@ -450,6 +451,7 @@ static const Method methods[] = {
     {"Delete", "t", "", SD_BUS_PARAM(flags), ACTION_MANAGE, NULL, method_delete},
     {"GetSettings", "", "a{sa{sv}}", SD_BUS_PARAM(settings), ACTION_VIEW, NULL, method_get_settings},
     {"SetSettings", "a{sa{sv}}", "", SD_BUS_PARAM(settings), ACTION_MANAGE, choose_settings_action, method_set_settings},
+    {"GetStatistics", "", "a{sv}", SD_BUS_PARAM(statistics), ACTION_VIEW, NULL, method_get_statistics},
     {"GetFiles", "", "a(ss)", SD_BUS_PARAM(files), ACTION_VIEW, NULL, method_get_files},
     {"SetFile", "ss", "", SD_BUS_PARAM(expected) SD_BUS_PARAM(text), ACTION_MANAGE, choose_file_action, method_set_file},
     {"AttachDevice", "sa{sv}", "", SD_BUS_PARAM(section) SD_BUS_PARAM(settings), ACTION_MANAGE, choose_attach_action, method_attach_device},

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Links: what addresses, routes and neighbours there are. */
+/* Links: what addresses, routes and neighbours there are, and what has passed. */
 
 #include <errno.h>
+#include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <string.h>
 
@@ -162,4 +163,42 @@ GArray *links_neighbours(Links *links, int index, Error **ret_error)
     g_autoptr(NlMessage) message = link_message(RTM_GETNEIGH, NLM_F_DUMP, &head, sizeof head);
     link_put_u32(message, NDA_IFINDEX, (uint32_t) index);
     return link_dump(links, message, take_neighbour, sizeof(Neighbour), &index, "neighbours", ret_error);
+}
+
+static void take_counters(const struct nlmsghdr *header, GArray *items, void *userdata)
+{
+    struct nlattr *a[IFLA_MAX + 1];
+    const struct ifinfomsg *head = nlmsg_data(header);
+    struct rtnl_link_stats64 stats = {0};
+    if (header->nlmsg_type != RTM_NEWLINK || nlmsg_datalen(header) < (int) sizeof *head ||
+        nlmsg_parse((struct nlmsghdr *) header, sizeof *head, a, IFLA_MAX, NULL) < 0 || !a[IFLA_STATS64])
+        return;
+    /* A kernel that is newer than what this was built with has more of them, at the end. */
+    memcpy(&stats, nla_data(a[IFLA_STATS64]), MIN((size_t) nla_len(a[IFLA_STATS64]), sizeof stats));
+    const LinkCounters counters = {
+        .received = stats.rx_bytes,
+        .sent = stats.tx_bytes,
+        .packets_received = stats.rx_packets,
+        .packets_sent = stats.tx_packets,
+        .errors_received = stats.rx_errors,
+        .errors_sent = stats.tx_errors,
+        .dropped_received = stats.rx_dropped,
+        .dropped_sent = stats.tx_dropped,
+    };
+    g_array_append_val(items, counters);
+}
+
+int links_counters(Links *links, int index, LinkCounters *ret)
+{
+    if (index <= 0)
+        return -ENODEV;
+    g_autoptr(NlMessage) message = link_message_for(RTM_GETLINK, 0, index);
+    g_autoptr(GArray) items = g_array_new(false, false, sizeof(LinkCounters));
+    int r = link_request(links, message, take_counters, items, NULL);
+    if (r < 0)
+        return r;
+    if (items->len == 0)
+        return -ENODEV;
+    *ret = g_array_index(items, LinkCounters, 0);
+    return 0;
 }

@@ -106,6 +106,15 @@ typedef struct Neighbour {
 /* What the kernel has heard on a link (REACHABLE, STALE, DELAY, PROBE, PERMANENT); GArray of Neighbour. */
 GArray *links_neighbours(Links *links, int index, Error **ret_error);
 
+/* What has passed a link since it was made, as the host counts: of a tap the guest has sent what is received here. */
+typedef struct LinkCounters {
+    uint64_t received, sent; /* bytes */
+    uint64_t packets_received, packets_sent;
+    uint64_t errors_received, errors_sent;
+    uint64_t dropped_received, dropped_sent;
+} LinkCounters;
+int links_counters(Links *links, int index, LinkCounters *ret); /* 0, or a negative errno */
+
 /* Told, from the loop, that links (`what` LINKS_LINK; index and name of the one; `gone`) or neighbours (LINKS_NEIGHBOUR) have
  * changed. LINKS_LOST: the kernel had more to say than was read; look at everything again. One watcher. */
 typedef enum LinksChange { LINKS_LINK, LINKS_NEIGHBOUR, LINKS_LOST } LinksChange;

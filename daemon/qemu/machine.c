@@ -106,7 +106,7 @@ static void add_common_devices(Command *command, const MachineParts *parts)
         bool x86_only, other_only;
     } devices[] = {
         {"virtio-rng-pci", "", false, false},
-        {"virtio-balloon-pci", ",id=balloon0,free-page-reporting=on", false, false},
+        {"virtio-balloon-pci", ",id=" MACHINE_BALLOON ",free-page-reporting=on", false, false},
         {"pvpanic", "", true, false},
         {"pvpanic-pci", "", false, true},
     };

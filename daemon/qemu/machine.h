@@ -39,6 +39,9 @@ typedef enum DiskBus { DISK_VIRTIO, DISK_SCSI, DISK_SATA, _DISK_BUS_MAX } DiskBu
 /* The graphics card, where there is one. */
 #define MACHINE_VIDEO "video0"
 
+/* What takes memory from the guest and gives it back, and tells how the guest does with it. */
+#define MACHINE_BALLOON "balloon0"
+
 /* A network card; behind it a tap. */
 typedef struct MachineInterface {
     char *section;   /* "Network lan" */

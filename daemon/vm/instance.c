@@ -23,6 +23,7 @@
 #include "port.h"
 #include "quiesce.h"
 #include "display.h"
+#include "statistics.h"
 #include "trays.h"
 
 /* QEMU that was killed is gone in milliseconds; what is left after this is killed with the whole cgroup. */
@@ -64,6 +65,7 @@ void instance_free(Instance *instance, bool remove)
     close_fd(&instance->guard_pidfd);
     displays_free(g_steal_pointer(&instance->displays));
     keyboard_free(g_steal_pointer(&instance->keyboard));
+    statistics_free(g_steal_pointer(&instance->statistics));
     freezer_free(instance->freezer);
     guest_free(instance->guest);
     trays_free(instance->trays);

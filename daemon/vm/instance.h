@@ -40,6 +40,7 @@ typedef struct Trays Trays;       /* trays.c */
 typedef struct Helpers Helpers;   /* helpers.c */
 typedef struct Displays Displays; /* display.c */
 typedef struct Keyboard Keyboard; /* keyboard.c */
+typedef struct Statistics Statistics; /* statistics.c */
 typedef struct Waiter {
     VMDone done;
     void *userdata;
@@ -73,6 +74,7 @@ struct Instance {
     char *helpers_record; /* what the record says of them, until they are found again */
     Displays *displays; /* NULL until one has been opened */
     Keyboard *keyboard; /* NULL until keys have been pressed */
+    Statistics *statistics; /* NULL until somebody has asked */
 
     bool kvm;
     char *accelerator_reason;

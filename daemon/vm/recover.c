@@ -16,6 +16,7 @@
 #include "hotplug.h"
 #include "manager.h"
 #include "name.h"
+#include "statistics.h"
 #include "steps.h"
 #include "trays.h"
 
@@ -160,6 +161,7 @@ void recover_monitor_ready(VM *vm)
     backup_recover(vm);
     hotplug_recover(vm);
     trays_find(vm->instance);
+    statistics_recover(vm->instance);
     /* What was written into its file while vmd was away. */
     if (vm->needs_restart)
         vm_read_settings(vm);

@@ -333,7 +333,7 @@ def wrong_bodies(signature):
 # ---- the objects
 
 READS = {"Introspect", "Ping", "GetMachineId", "Get", "GetAll", "GetManagedObjects", "GetVM", "ListVMs", "GetNetwork", "ListNetworks", "GetPool", "ListPools", "ListVolumes", "GetVolume", "ListSnapshots", "GetSnapshot", "Refresh", "GetLeases", "GetPorts", "ListJobs", "ListQEMU",
-         "GetSettings", "GetFiles"}
+         "GetSettings", "GetFiles", "GetStatistics", "GetAllStatistics"}
 REFUSALS = {"org.vmd1.Error." + name for name in ("NotAuthorized", "InvalidName", "InvalidSettings")} | {DBUS + ".Error." + name for name in (
     "InvalidArgs", "UnknownMethod", "UnknownObject", "UnknownInterface", "UnknownProperty", "PropertyReadOnly", "AccessDenied")}
 MISSES = {"org.vmd1.Error.NoSuchVM", "org.vmd1.Error.NoSuchNetwork", "org.vmd1.Error.NoSuchPool", "org.vmd1.Error.NoSuchVolume", "org.vmd1.Error.NoSuchSnapshot", "org.vmd1.Error.NotRunning", "org.vmd1.Error.InvalidName", "org.vmd1.Error.Failed"}

@@ -158,6 +158,26 @@ static void ports(void)
     remove_bridge(index);
 }
 
+/* What the kernel has counted of a link, by name; the two ends of a veth. */
+static void counters(void)
+{
+    LinkCounters here, there;
+    Link link, peer;
+    g_assert_true(sh("ip link add veh0 type veth peer name veh1 && ip link set veh0 up && ip link set veh1 up && ip addr add 10.66.0.1/24 dev veh0"));
+    g_assert_cmpint(links_get(links, "veh0", &link), ==, 0);
+    g_assert_cmpint(links_get(links, "veh1", &peer), ==, 0);
+    g_assert_true(sh("ip neigh add 10.66.0.2 lladdr 52:54:00:01:02:03 dev veh0 && ping -c 3 -i 0.01 -W 1 -s 1000 10.66.0.2 > /dev/null; true"));
+    g_assert_cmpint(links_counters(links, link.index, &here), ==, 0);
+    g_assert_cmpint(links_counters(links, peer.index, &there), ==, 0);
+    g_assert_cmpuint(here.sent, >=, 3 * 1042);
+    g_assert_cmpuint(here.packets_sent, >=, 3);
+    g_assert_cmpuint(there.received, >=, 3 * 1042);
+    g_assert_cmpuint(here.received, <, 3 * 1042);
+    g_assert_true(sh("ip link del veh0"));
+    g_assert_cmpint(links_counters(links, link.index, &here), ==, -ENODEV);
+    g_assert_cmpint(links_counters(links, 0, &here), ==, -ENODEV);
+}
+
 static void collisions(void)
 {
     static const struct {
@@ -317,6 +337,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/net-link/bridge-fails", bridge_fails);
     g_test_add_func("/net-link/strangers", strangers_stay);
     g_test_add_func("/net-link/ports", ports);
+    g_test_add_func("/net-link/counters", counters);
     g_test_add_func("/net-link/collisions", collisions);
     g_test_add_func("/net-link/bandwidth", bandwidth);
     g_test_add_func("/net-link/macvtap", macvtap);
