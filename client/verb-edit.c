@@ -8,6 +8,7 @@
 
 #include "child.h"
 #include "connect.h"
+#include "io.h"
 #include "json.h"
 #include "report.h"
 #include "terminal.h"
@@ -37,16 +38,10 @@ static int write_copy(const char *name, const char *suffix, const char *text, ch
     fd_cleanup int fd = mkostemps(path, (int) strlen(suffix), O_CLOEXEC);
     if (fd < 0)
         return report_errno(errno, "%s: cannot make a copy to edit", path);
-    for (size_t at = 0, length = strlen(text); at < length;) {
-        ssize_t n = write(fd, text + at, length - at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            int r = report_errno(errno, "%s: cannot write a copy to edit", path);
-            (void) unlink(path);
-            return r;
-        }
-        at += (size_t) n;
+    int r = io_write_all(fd, text, strlen(text));
+    if (r < 0) {
+        (void) unlink(path);
+        return report_errno(r, "%s: cannot write a copy to edit", path);
     }
     *ret_path = g_steal_pointer(&path);
     return EXIT_DONE;

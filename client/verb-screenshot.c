@@ -11,6 +11,7 @@
 
 #include "child.h"
 #include "connect.h"
+#include "io.h"
 #include "report.h"
 #include "ssh.h"
 #include "value.h"
@@ -25,26 +26,11 @@ static GBytes *read_all(int fd)
     struct stat st;
     if (fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > PICTURE_MAX)
         return NULL;
-    size_t size = (size_t) st.st_size, done = 0;
+    size_t size = (size_t) st.st_size;
     g_autofree char *data = g_malloc(size);
-    while (done < size) {
-        ssize_t n = pread(fd, data + done, size - done, (off_t) done);
-        if (n <= 0)
-            return NULL;
-        done += (size_t) n;
-    }
+    if (lseek(fd, 0, SEEK_SET) < 0 || io_read_all(fd, data, size) != (ssize_t) size)
+        return NULL;
     return g_bytes_new_take(g_steal_pointer(&data), size);
-}
-
-static int write_all(int fd, const void *data, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        ssize_t n = write(fd, (const char *) data + done, size - done);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        done += n > 0 ? (size_t) n : 0;
-    }
-    return 0;
 }
 
 /* vmctl there writes it to a pipe of ssh's. */
@@ -134,7 +120,7 @@ static int put(const Client *client, GBytes *picture)
         return show(picture) ? EXIT_DONE : report_usage("screenshot: this terminal shows no pictures; give a FILE, or > FILE");
     gsize size;
     const void *data = g_bytes_get_data(picture, &size);
-    int r = write_all(STDOUT_FILENO, data, size);
+    int r = io_write_all(STDOUT_FILENO, data, size);
     return r < 0 ? report_errno(r, "stdout: it cannot be written") : EXIT_DONE;
 }
 

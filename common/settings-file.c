@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "settings-internal.h"
 
 #define DROP_INS_MAX 128U
@@ -46,30 +47,20 @@ static bool fail_to_open(Error **ret_error, const char *path, int err)
 /* The whole file at once: one that grows meanwhile is still bounded, one that shrinks is read as it is. */
 static char *read_all(int fd, size_t expected, size_t *ret_length, int *ret_errno)
 {
-    size_t size = MIN(expected, (size_t) SETTINGS_FILE_MAX) + 1, n = 0;
+    size_t size = MIN(expected, (size_t) SETTINGS_FILE_MAX) + 1;
     g_autofree char *text = g_malloc(size + 1);
-
-    for (;;) {
-        ssize_t r = read(fd, text + n, size - n);
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0) {
-            *ret_errno = errno;
-            return NULL;
-        }
-        if (r == 0)
-            break;
-        n += (size_t) r;
-        if (n < size)
-            continue;
-        if (size > SETTINGS_FILE_MAX)
-            break;
-        size = SETTINGS_FILE_MAX + 1;
-        text = g_realloc(text, size + 1);
+    ssize_t n = io_read_all(fd, text, size), more = 0;
+    if (n == (ssize_t) size && size <= SETTINGS_FILE_MAX) {
+        text = g_realloc(text, SETTINGS_FILE_MAX + 2);
+        more = io_read_all(fd, text + n, SETTINGS_FILE_MAX + 1 - size);
     }
+    if (n < 0 || more < 0) {
+        *ret_errno = (int) -MIN(n, more);
+        return NULL;
+    }
+    n += more;
     text[n] = '\0';
-    *ret_length = n;
+    *ret_length = (size_t) n;
     return g_steal_pointer(&text);
 }
 
@@ -236,21 +227,6 @@ Settings *settings_load(const Schema *schema, const char *path, Error **ret_erro
     return g_steal_pointer(&settings);
 }
 
-static int write_all(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, text, length);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        text += n;
-        length -= (size_t) n;
-    }
-    return 0;
-}
-
 /* A hidden file beside `name`, so that neither a reader nor the watch on the folder takes it for one. */
 static int open_temporary(int dir_fd, const char *name, char **ret_temporary)
 {
@@ -282,7 +258,7 @@ static int write_in(int dir_fd, const char *name, const char *text, mode_t mode,
     if (fd < 0)
         return fd;
 
-    r = write_all(fd, text, strlen(text));
+    r = io_write_all(fd, text, strlen(text));
     if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
         r = -errno;
     if (close(fd) < 0 && r == 0)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "io.h"
 #include "value.h"
 
 #define LINE_LENGTH_MAX 1024U
@@ -78,22 +79,6 @@ GArray *leases_parse(const char *text, size_t length)
     return leases;
 }
 
-static ssize_t read_all(int fd, char *buffer, size_t size)
-{
-    size_t n = 0;
-    while (n < size) {
-        ssize_t k = read(fd, buffer + n, size - n);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return -errno;
-        if (k == 0)
-            break;
-        n += (size_t) k;
-    }
-    return (ssize_t) n;
-}
-
 GArray *leases_read(const char *path)
 {
     struct stat st;
@@ -103,6 +88,6 @@ GArray *leases_read(const char *path)
         return leases_parse("", 0);
     size_t size = (size_t) CLAMP(st.st_size, 0, (off_t) LEASE_FILE_MAX);
     g_autofree char *buffer = g_malloc(size + 1);
-    ssize_t n = read_all(fd, buffer, size);
+    ssize_t n = io_read_all(fd, buffer, size);
     return leases_parse(buffer, n > 0 ? (size_t) n : 0);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io.h"
 
 #define DESCRIPTOR_MAX (1024U * 1024U)
 #define DESCRIPTORS_MAX 256U
@@ -135,14 +136,10 @@ static char *read_text(const char *path, size_t *ret_size)
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0 || st.st_size > (off_t) DESCRIPTOR_MAX)
         return NULL;
-    size_t size = 0, total = S_ISREG(st.st_mode) ? (size_t) st.st_size : 0;
-    g_autofree char *text = g_malloc(total + 1);
-    while (size < total) {
-        ssize_t n = read(fd, text + size, total - size);
-        if (n <= 0)
-            return NULL;
-        size += (size_t) n;
-    }
+    size_t size = S_ISREG(st.st_mode) ? (size_t) st.st_size : 0;
+    g_autofree char *text = g_malloc(size + 1);
+    if (io_read_all(fd, text, size) != (ssize_t) size)
+        return NULL;
     *ret_size = size;
     return g_steal_pointer(&text);
 }

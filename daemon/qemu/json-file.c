@@ -7,13 +7,14 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io.h"
 #include "qmp-message.h"
 
 static char *read_file(const char *path, size_t size_max, size_t *ret_size)
 {
     fd_cleanup int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     g_autofree char *text = NULL;
-    size_t size = 0, total;
+    size_t size;
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < 0 ||
@@ -22,15 +23,10 @@ static char *read_file(const char *path, size_t size_max, size_t *ret_size)
     /* Its folder is ours, but what another has written into it would choose what runs. */
     if (st.st_uid != 0 && st.st_uid != geteuid())
         return NULL;
-    total = (size_t) st.st_size;
-    text = g_malloc(total + 1);
-    while (size < total) {
-        ssize_t n = read(fd, text + size, total - size);
-
-        if (n <= 0)
-            return NULL;
-        size += (size_t) n;
-    }
+    size = (size_t) st.st_size;
+    text = g_malloc(size + 1);
+    if (io_read_all(fd, text, size) != (ssize_t) size)
+        return NULL;
     *ret_size = size;
     return g_steal_pointer(&text);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io.h"
 
 #define PREFIX "io.systemd.credential.binary:"
 #define ID_MAX 255
@@ -84,34 +85,18 @@ static bool read_file(const char *path, char *buffer, size_t *ret_n, Error **ret
         return error_set_errno(ret_error, errno, path, "Load= of [Credentials] cannot be opened");
     if (!S_ISREG(st.st_mode))
         return error_set(ret_error, ERROR_INVALID_SETTINGS, path, NULL, "Load= of [Credentials] is no regular file");
-    size_t n = 0;
-    while (n <= TOTAL_MAX) {
-        ssize_t r = read(fd, buffer + n, TOTAL_MAX + 1 - n);
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return error_set_errno(ret_error, errno, path, "Load= of [Credentials] cannot be read");
-        if (r == 0)
-            break;
-        n += (size_t) r;
-    }
-    *ret_n = n;
+    ssize_t n = io_read_all(fd, buffer, TOTAL_MAX + 1);
+    if (n < 0)
+        return error_set_errno(ret_error, (int) -n, path, "Load= of [Credentials] cannot be read");
+    *ret_n = (size_t) n;
     return true;
 }
 
 static int make_memfd(const char *text)
 {
-    size_t n = strlen(text);
     fd_cleanup int fd = memfd_create("vmd-credential", MFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    for (size_t at = 0; at < n;) {
-        ssize_t r = write(fd, text + at, n - at);
-        if (r < 0)
-            return -errno;
-        at += (size_t) r;
-    }
-    return steal_fd(&fd);
+    int r = fd < 0 ? -errno : io_write_all(fd, text, strlen(text));
+    return r < 0 ? r : steal_fd(&fd);
 }
 
 static bool open_one(const Credential *credential, GArray *fds, size_t *total, Error **ret_error)

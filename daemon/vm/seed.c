@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io.h"
 #include "iso.h"
 
 #define LABEL "CIDATA"
@@ -174,17 +175,13 @@ static bool read_file(const char *path, const char *key, GByteArray *data, Error
         return error_set_errno(ret_error, errno, path, "%s= of [CloudInit] cannot be opened", key);
     if (!S_ISREG(st.st_mode))
         return error_set(ret_error, ERROR_INVALID_SETTINGS, path, NULL, "%s= of [CloudInit] is no regular file", key);
-    while (data->len <= FILE_MAX) {
-        uint8_t buffer[65536];
-        ssize_t n = read(fd, buffer, sizeof buffer);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_set_errno(ret_error, errno, path, "%s= of [CloudInit] cannot be read", key);
-        if (n == 0)
-            return true;
-        g_byte_array_append(data, buffer, (guint) n);
-    }
+    g_byte_array_set_size(data, FILE_MAX + 1);
+    ssize_t n = io_read_all(fd, data->data, data->len);
+    if (n < 0)
+        return error_set_errno(ret_error, (int) -n, path, "%s= of [CloudInit] cannot be read", key);
+    g_byte_array_set_size(data, (guint) n);
+    if (n <= (ssize_t) FILE_MAX)
+        return true;
     return error_set(ret_error, ERROR_INVALID_SETTINGS, path, NULL, "%s= of [CloudInit] is larger than %u MiB", key, FILE_MAX >> 20);
 }
 

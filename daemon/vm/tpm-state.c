@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io.h"
 #include "manager.h"
 
 #define GROUP "TPM"
@@ -70,8 +71,9 @@ static int write_file(int dir, const char *name, const void *data, size_t length
     fd_cleanup int fd = openat(dir, MADE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
-    ssize_t n = write(fd, data, length);
-    int r = n < 0 ? -errno : (size_t) n < length ? -ENOSPC : fsync(fd) < 0 || renameat(dir, MADE, dir, name) < 0 ? -errno : 0;
+    int r = io_write_all(fd, data, length);
+    if (r >= 0)
+        r = fsync(fd) < 0 || renameat(dir, MADE, dir, name) < 0 ? -errno : 0;
     if (r < 0)
         (void) unlinkat(dir, MADE, 0);
     return r;
