@@ -351,6 +351,16 @@ static void on_look(void *data, void *userdata)
     finish(opening, NULL);
 }
 
+static NvramOpening *opening_new(const VM *vm, NvramDone done, void *userdata)
+{
+    NvramOpening *opening = g_new0(NvramOpening, 1);
+    opening->manager = vm->manager;
+    opening->vm = g_strdup(vm->name);
+    opening->done = done;
+    opening->userdata = userdata;
+    return opening;
+}
+
 bool nvram_open(const VM *vm, const Settings *settings, const QemuBuild *build, const char *machine, bool make, NvramDone done, void *userdata,
     NvramOpening **ret, Error **ret_error)
 {
@@ -370,12 +380,8 @@ bool nvram_open(const VM *vm, const Settings *settings, const QemuBuild *build, 
     look->folders = firmware_folders(vm->manager->user);
     look->path = vm_nvram_path(vm, settings);
     look->import_fd = -1;
-    NvramOpening *opening = g_new0(NvramOpening, 1);
-    opening->manager = vm->manager;
-    opening->vm = g_strdup(vm->name);
+    NvramOpening *opening = opening_new(vm, done, userdata);
     opening->make = make;
-    opening->done = done;
-    opening->userdata = userdata;
     if (!begin_task(opening, run_look, on_look, look_free, look)) {
         nvram_free(opening);
         return error_set(ret_error, ERROR_FAILED, vm->name, NULL, "no thread can be made to open its firmware");
@@ -426,12 +432,8 @@ bool vm_import_nvram(VM *vm, int fd, VMDone done, void *userdata, Error **ret_er
     look->owner = vm->owner;
     look->path = g_steal_pointer(&path);
     look->import_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    NvramOpening *opening = g_new0(NvramOpening, 1);
-    opening->manager = vm->manager;
-    opening->vm = g_strdup(vm->name);
+    NvramOpening *opening = opening_new(vm, done, userdata);
     opening->importing = vm;
-    opening->done = done;
-    opening->userdata = userdata;
     if (look->import_fd < 0 || !begin_task(opening, run_look, on_look, look_free, look)) {
         nvram_free(opening);
         return error_set(ret_error, ERROR_FAILED, vm->name, NULL, "its NVRAM cannot be read");
