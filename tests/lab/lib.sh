@@ -21,6 +21,7 @@ slow=1
 [[ -z ${SANITIZE:-} ]] || slow=3
 slow=${LAB_SLOW:-$slow} # all time limits are multiplied by it
 guest_accelerator=tcg
+guest_memory=256M
 export SYSTEMD_PAGER='' SYSTEMD_COLORS=0 DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/dbus/system_bus_socket
 
 trap 'status=$?; echo "$(basename "$0"):${BASH_LINENO[0]:-}: \"$BASH_COMMAND\" failed with $status (line $LINENO)"' ERR
@@ -221,8 +222,15 @@ define_vm() {
         *) options+=(-p "$setting") ;;
         esac
     done
-    vmctl create "$name" --cpus=1 --memory=256M --accelerator="$guest_accelerator" --kernel="$guest/vmlinuz" --initrd="$guest/initrd" \
+    vmctl create "$name" --cpus=1 --memory="$guest_memory" --accelerator="$guest_accelerator" --kernel="$guest/vmlinuz" --initrd="$guest/initrd" \
         --command-line="console=ttyS0 quiet $kernel vmd.test=$words" "${options[@]}"
+}
+
+# use_graphical_guest: the VMs that are defined from now on have what desktops have (../guest/graphical); in_guest NAME desktop starts it.
+use_graphical_guest() {
+    [[ -e $guest/graphical/initrd ]] || skip "no graphical guest could be made"
+    guest=$guest/graphical
+    guest_memory=512M
 }
 
 # start_vm NAME: and wait until the guest says that it is ready.
