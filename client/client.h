@@ -83,6 +83,8 @@ typedef struct Client {
     bool full_screen, until_eof; /* view */
     const char *viewer, *display_type, *listen, *head;
     const char *layout, *interval; /* type */
+    const char *delay, *iterations, *sort; /* top */
+    bool batch;
     const char *description, *quiesce;
 } Client;
 

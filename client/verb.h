@@ -93,6 +93,7 @@ int verb_import(Client *client);
 int verb_image_pull(Client *client);
 int verb_volume_show(Client *client);
 int verb_tap(Client *client);
+int verb_top(Client *client);
 int verb_console(Client *client);
 int verb_view(Client *client);
 int verb_disconnect(Client *client);
