@@ -84,6 +84,25 @@ static void print_lost(const json_t *vm)
     }
 }
 
+/* "USB: stick at 1-2", and "USB: stick is missing: it is not plugged in". */
+static void print_usb(const json_t *vm)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(vm, "USBDevices"), i, row)
+    {
+        const char *name = json_string_value(json_array_get(row, 0)), *port = json_string_value(json_array_get(row, 1));
+        const char *problem = json_string_value(json_array_get(row, 2));
+        g_autofree char *clean = terminal_clean(problem ? problem : ""), *missing = g_strdup_printf("%s is missing: %s", name, clean);
+        printf(LABEL, "USB");
+        if (port && *port)
+            printf("%s at %s", name, port);
+        else
+            print_styled(STYLE_WARN, missing);
+        putchar('\n');
+    }
+}
+
 static void print_state(const json_t *vm)
 {
     const char *state = json_get_string(vm, "State"), *reason = json_get_string(vm, "StateReason");
@@ -101,6 +120,7 @@ static void print_state(const json_t *vm)
     print_words("Message", json_get_string(vm, "StateMessage"));
     print_words("Problem", json_get_string(vm, "Problem"));
     print_lost(vm);
+    print_usb(vm);
     if (json_get_bool(vm, "NeedsRestart")) {
         printf(LABEL, "Settings");
         print_styled(STYLE_WARN, "changed since the start; they hold from the next start on");

@@ -66,6 +66,9 @@ const Verb verbs[] = {
     { "detach", 2, 2, VERB_ACTS | VERB_NAMES, "NAME SECTION", "Remove a device, also while the VM runs", verb_detach },
     { "insert", 2, 3, VERB_ACTS | VERB_NAMES, "NAME [DISK] SOURCE", "Put an image into a CD drive, also while the VM runs", verb_insert },
     { "eject", 1, 2, VERB_ACTS | VERB_NAMES, "NAME [DISK]", "Take out what is in a CD drive", verb_eject },
+    { "usb list", 0, 0, 0, "", "List the USB devices of the host, and which VM has them", verb_usb_list },
+    { "usb attach", 2, 2, VERB_ACTS | VERB_NAMES, "NAME DEVICE", "Give a USB device to a VM, also while it runs", verb_usb_attach },
+    { "usb detach", 2, 2, VERB_ACTS | VERB_NAMES, "NAME DEVICE", "Take it away, also while the VM runs", verb_usb_detach },
 
     { "Networks" },
     { "network create", 1, 1, VERB_ACTS | VERB_SETTINGS, "NAME [OPTIONS...]", "Define a network", verb_create, &kind_network },

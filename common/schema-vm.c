@@ -18,6 +18,7 @@ static const SettingSection sections[] = {
         {"TPM", false, "A TPM of the guest's own."},
         {"Display", false, "What the guest shows, and how it is looked at (vmctl view)."},
         {"Sound", false, "The sound card."},
+        {"USB", true, "A USB device of the host's that the guest gets whenever it is plugged in; the name is free."},
         {"Credentials", false, "What a guest with systemd is given as system credentials."},
         {"CloudInit", false, "What a guest with cloud-init is given."},
         {"Scope", false, "Resource control of the VM's scope: any property of systemd.resource-control(5)."},
@@ -156,6 +157,11 @@ static const SettingKey keys[] = {
 
         {"Sound", "Type", SETTING_ENUM, .words = "spice|none",
                 .summary = "Where it is heard; unset, in the viewer where the display's type is spice, else there is none."},
+
+        {"USB", "Port", SETTING_STRING, .max = 64,
+                .summary = "Where it is plugged in, as vmctl usb list shows it, such as 1-2 or 1-2.3."},
+        {"USB", "Device", SETTING_STRING, .max = 9, .summary = "Its vendor and product, such as 0951:1666."},
+        {"USB", "Serial", SETTING_STRING, .max = 512, .summary = "Its serial number."},
 
         {"Credentials", "Load", SETTING_WORDS,
                 .summary = "A credential from a file, as ID:PATH, such as ssh.authorized_keys.root:/root/.ssh/id_ed25519.pub; "

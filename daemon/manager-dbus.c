@@ -15,6 +15,7 @@
 #include "manager-networks.h"
 #include "manager-pools.h"
 #include "open-tap.h"
+#include "plugs.h"
 #include "settings-dbus.h"
 #include "steps.h"
 #include "vm-statistics.h"
@@ -239,6 +240,33 @@ static bool method_list_qemu(Manager *manager, sd_bus_message *m, uid_t caller, 
     return reply_array_send(reply, r, ret_error);
 }
 
+static void on_usb_devices(void *userdata)
+{
+    LaterReply *later = userdata;
+    Manager *manager = later->manager;
+    const GPtrArray *devices = usb_seen(manager);
+    g_autoptr(sd_bus_message) reply = NULL;
+    g_autoptr(Error) error = NULL;
+    int r = reply_array_new(later->message, "(ssssss)", &reply);
+    for (guint i = 0; r >= 0 && devices && i < devices->len; i++) {
+        const UsbDevice *device = devices->pdata[i];
+        g_autofree char *id = g_strdup_printf("%04x:%04x", device->vendor, device->product);
+        r = sd_bus_message_append(reply, "(ssssss)", device->port, id, device->serial, device->maker, device->model, usb_holder(manager, device) ?: "");
+    }
+    if (!devices)
+        error_set(&error, ERROR_TIMED_OUT, "USB devices", "Pull out the device that hangs (dmesg may name it)", "one of the host's does not answer");
+    if (error || !reply_array_send(reply, r, &error))
+        reply_error(later->message, error);
+    reply_later_free(later);
+    manager_check_idle(manager);
+}
+
+static bool method_list_usb_devices(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    usb_look(manager, on_usb_devices, reply_later(manager, m));
+    return true;
+}
+
 static int append_problems(sd_bus_message *reply, Manager *manager)
 {
     GHashTableIter iter;
@@ -340,6 +368,7 @@ static const Method methods[] = {
     {"Diagnose", "s", "a(ssss)", SD_BUS_PARAM(vm) SD_BUS_PARAM(findings), ACTION_MANAGE_NETWORKS, check_name_or_none, method_diagnose},
     {"ListJobs", "", "a(ussoo)", SD_BUS_PARAM(jobs), ACTION_VIEW, NULL, method_list_jobs},
     {"ListQEMU", "", "a(sssas)", SD_BUS_PARAM(builds), ACTION_VIEW, NULL, method_list_qemu},
+    {"ListUSBDevices", "", "a(ssssss)", SD_BUS_PARAM(devices), ACTION_VIEW, NULL, method_list_usb_devices},
     {"Reload", "", "a(ss)", SD_BUS_PARAM(problems), ACTION_MANAGE, NULL, method_reload},
     {NULL},
 };

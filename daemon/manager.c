@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "doctor.h"
 #include "name.h"
+#include "plugs.h"
 #include "port.h"
 #include "volume.h"
 
@@ -120,6 +121,7 @@ void manager_free(Manager *manager)
     sd_event_source_disable_unref(manager->idle);
     sd_event_source_disable_unref(manager->trim);
     access_free(manager->access);
+    usb_host_free(g_steal_pointer(&manager->usb));
     GHashTableIter iter;
     gpointer vm;
     g_hash_table_iter_init(&iter, manager->vms);

@@ -21,6 +21,7 @@
 #include "method.h"
 #include "name.h"
 #include "nvram.h"
+#include "plugs.h"
 #include "preview.h"
 #include "settings-dbus.h"
 #include "snapshot.h"
@@ -364,6 +365,17 @@ GET(get_helpers)
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+GET(get_usb_devices)
+{
+    g_autoptr(GPtrArray) views = usb_view(userdata);
+    int r = sd_bus_message_open_container(reply, 'a', "(sss)");
+    for (guint i = 0; r >= 0 && i < views->len; i++) {
+        const UsbView *view = views->pdata[i];
+        r = sd_bus_message_append(reply, "(sss)", view->name, view->port, view->problem);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 GET(get_trays)
 {
     const VM *vm = userdata;
@@ -502,6 +514,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("DisplayClients", "a(usuutu)", get_display_clients, 0, CHANGES),
     SD_BUS_PROPERTY("OpenTrays", "as", get_trays, 0, CHANGES),
     SD_BUS_PROPERTY("Helpers", "a(sus)", get_helpers, 0, CHANGES),
+    SD_BUS_PROPERTY("USBDevices", "a(sss)", get_usb_devices, 0, CHANGES),
     SD_BUS_PROPERTY("SettingsFile", "s", get_settings_file, 0, CONST),
     SD_BUS_PROPERTY("Problem", "s", get_problem, 0, CHANGES),
     SD_BUS_PROPERTY("Snapshots", "u", NULL, offsetof(VM, snapshots), CHANGES),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -34,11 +35,15 @@ static const struct sock_filter instructions[] = {
         REFUSE(ENOSYS),
 
         JUMP(BPF_JEQ, SYS_socket, 1, 0),
-        JUMP(BPF_JEQ, SYS_socketpair, 0, 6),
+        JUMP(BPF_JEQ, SYS_socketpair, 0, 9),
         LOAD(args[0]), /* the lower half: the kernel looks at no more, and both processors are little-endian */
-        JUMP(BPF_JEQ, AF_UNIX, 2, 0),
-        JUMP(BPF_JEQ, AF_INET, 1, 0),
-        JUMP(BPF_JEQ, AF_INET6, 0, 1),
+        JUMP(BPF_JEQ, AF_UNIX, 5, 0),
+        JUMP(BPF_JEQ, AF_INET, 4, 0),
+        JUMP(BPF_JEQ, AF_INET6, 3, 0),
+        /* libusb does not start without one of these, which only say what devices come and go. */
+        JUMP(BPF_JEQ, AF_NETLINK, 0, 3),
+        LOAD(args[2]),
+        JUMP(BPF_JEQ, NETLINK_KOBJECT_UEVENT, 0, 1),
         RETURN(SECCOMP_RET_ALLOW),
         REFUSE(EAFNOSUPPORT),
 

@@ -2,7 +2,7 @@
 #pragma once
 
 /* QEMU's filter: what no QEMU of ours has a use for, and a QEMU that its guest has taken over does. Sockets are of the families
- * unix, IPv4 and IPv6 alone (a network namespace holds those two and not vsock), and a few calls that are mostly known
+ * unix, IPv4 and IPv6 alone (a network namespace holds those two and not vsock), but for the uevents that libusb wants, and a few calls that are mostly known
  * for faults of the kernel's, or reach into other processes of the same user, are not to be had. It lies under QEMU's own
  * filter (-sandbox), which a build may lack and which denies none of this.
  *

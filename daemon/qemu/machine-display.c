@@ -54,10 +54,9 @@ static void add_input(Command *command, const MachineParts *parts)
     const char *from = machine_origin(parts, "Display", "Type");
     if (!qemu_build_has_device(parts->build, "qemu-xhci"))
         return;
-    command_add(command, from, "-device", "qemu-xhci,id=usb0,p2=15,p3=15", NULL);
-    command_add(command, from, "-device", "usb-tablet,id=tablet0,bus=usb0.0", NULL);
+    command_add(command, from, "-device", "usb-tablet,id=tablet0,bus=" MACHINE_USB_BUS, NULL);
     if (!machine_is_x86(parts->build))
-        command_add(command, from, "-device", "usb-kbd,id=keyboard0,bus=usb0.0", NULL);
+        command_add(command, from, "-device", "usb-kbd,id=keyboard0,bus=" MACHINE_USB_BUS, NULL);
 }
 
 /* ---- who shows it ---- */
@@ -76,7 +75,7 @@ static void add_redirection(Command *command, const MachineParts *parts)
         return;
     for (uint64_t i = 0; i < n; i++) {
         command_addf(command, from, "-chardev", "spicevmc,id=redir%" G_GUINT64_FORMAT ",name=usbredir", i);
-        command_addf(command, from, "-device", "usb-redir,id=redir%" G_GUINT64_FORMAT ",chardev=redir%" G_GUINT64_FORMAT ",bus=usb0.0", i, i);
+        command_addf(command, from, "-device", "usb-redir,id=redir%" G_GUINT64_FORMAT ",chardev=redir%" G_GUINT64_FORMAT ",bus=" MACHINE_USB_BUS, i, i);
     }
 }
 

@@ -208,7 +208,8 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
         return NULL;
     machine_add_firmware(command, parts, &set);
     if (!machine_add_tpm(command, parts, ret_error) || !machine_add_disks(command, parts, &set, ret_error) ||
-        !machine_add_interfaces(command, parts, ret_error) || !machine_add_display(command, parts, ret_error))
+        !machine_add_interfaces(command, parts, ret_error) || !machine_add_usb(command, parts, ret_error) ||
+        !machine_add_display(command, parts, ret_error))
         return NULL;
     if (parts->incoming)
         command_add(command, "saved state", "-incoming", "defer", NULL);

@@ -36,6 +36,10 @@ typedef enum DiskBus { DISK_VIRTIO, DISK_SCSI, DISK_SATA, _DISK_BUS_MAX } DiskBu
 #define MACHINE_IOTHREAD "io0"
 #define MACHINE_SCSI "scsi0"
 
+/* The USB controller, and where devices on it are. */
+#define MACHINE_USB "usb0"
+#define MACHINE_USB_BUS MACHINE_USB ".0"
+
 /* The graphics card, where there is one. */
 #define MACHINE_VIDEO "video0"
 

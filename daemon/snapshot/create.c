@@ -32,6 +32,7 @@
 #include "cleanup.h"
 #include "guest.h"
 #include "name.h"
+#include "plugs.h"
 #include "sync.h"
 #include "tpm.h"
 #include "work.h"
@@ -371,6 +372,7 @@ static void step_memory(SnapshotWork *work)
     work->memory_fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (work->memory_fd < 0)
         return step_failed(work, errno, "the memory cannot be written");
+    usb_hold(work->vm->instance);
     int r = qmp_call(qmp, "migrate-set-capabilities", json_pack("{s[{ss sb}]}", "capabilities", "capability", "events", "state", 1), -1, 0, on_memory_step, work);
     if (r >= 0)
         r = qmp_call(qmp, "migrate-set-parameters", json_pack("{sI}", "max-bandwidth", (json_int_t) 1 << 40), -1, 0, on_memory_step, work);

@@ -7,6 +7,7 @@
 #include "claims.h"
 #include "cleanup.h"
 #include "name.h"
+#include "plugs.h"
 
 SnapshotWork *work_new(VM *vm, JobType type, SnapshotTree *tree, const SnapshotStep *steps)
 {
@@ -60,6 +61,7 @@ void work_finish(SnapshotWork *work, const Error *error)
     Job *job = work->job;
     g_autoptr(Error) copy = error_copy(error);
     vm->snapshot_work = NULL;
+    usb_release(vm);
     snapshot_work_free(work);
     vm_count_snapshots(vm);
     vm_changed(vm, "Snapshots", NULL);

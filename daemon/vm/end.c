@@ -9,6 +9,7 @@
 #include "backup.h"
 #include "instance.h"
 #include "manager.h"
+#include "plugs.h"
 #include "nvram.h"
 #include "snapshot.h"
 #include "steps.h"
@@ -105,6 +106,7 @@ void vm_instance_ended(VM *vm)
     bool had_guest = instance->guest, had_trays = instance->trays;
     if (work)
         snapshot_instance_ending(work);
+    usb_instance_ended(instance);
     vm->instance = NULL;
     vm->needs_restart = false;
     instance_free(instance, true);

@@ -20,10 +20,11 @@
 #include "hotplug-kind.h"
 #include "machine.h"
 #include "manager.h"
+#include "plugs.h"
 
 #define DETACH_USEC (15 * G_USEC_PER_SEC)
 
-static const HotplugKind *const kinds[] = {&hotplug_interface, &hotplug_disk};
+static const HotplugKind *const kinds[] = {&hotplug_interface, &hotplug_disk, &hotplug_usb};
 
 static void hotplug_free(Hotplug *hotplug)
 {
@@ -66,9 +67,13 @@ static void finish(Hotplug *hotplug, const Error *failed)
     g_autoptr(Error) error = error_copy(failed);
     VMDone done = hotplug->done;
     void *userdata = hotplug->userdata;
-    note_end(hotplug->vm->instance);
-    hotplug->vm->instance->hotplug = NULL;
+    VM *vm = hotplug->vm;
+    note_end(vm->instance);
+    vm->instance->hotplug = NULL;
     hotplug_free(hotplug);
+    /* One that came or went meanwhile was left alone. */
+    if (vm->instance->usb_plugs)
+        usb_look(vm->manager, NULL, NULL);
     done(error, userdata);
 }
 
@@ -80,6 +85,16 @@ void hotplug_ended(Hotplug *hotplug)
     error_set(&error, ERROR_NOT_RUNNING, hotplug->section, NULL, "the VM has ended meanwhile");
     hotplug_free(hotplug);
     done(error, userdata);
+}
+
+bool hotplug_is_of(const Hotplug *hotplug, const char *kind)
+{
+    return g_str_equal(hotplug->kind->section, kind);
+}
+
+Settings *hotplug_next_settings(const Hotplug *hotplug)
+{
+    return settings_parse_partial(&vm_schema, hotplug->running, strlen(hotplug->running), "settings", NULL);
 }
 
 /* ---- the files ---- */
@@ -140,7 +155,7 @@ static const HotplugKind *find_kind(const char *section, const char *kind, Error
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
         if (g_str_equal(kinds[i]->section, kind))
             return kinds[i];
-    error_set(ret_error, ERROR_UNSUPPORTED, section, "Stop the VM first", "only disks and network interfaces come and go while a VM runs");
+    error_set(ret_error, ERROR_UNSUPPORTED, section, "Stop the VM first", "only disks, network interfaces and USB devices come and go while a VM runs");
     return NULL;
 }
 

@@ -20,6 +20,7 @@
 #include "helpers.h"
 #include "keyboard.h"
 #include "manager.h"
+#include "plugs.h"
 #include "port.h"
 #include "quiesce.h"
 #include "display.h"
@@ -69,6 +70,7 @@ void instance_free(Instance *instance, bool remove)
     freezer_free(instance->freezer);
     guest_free(instance->guest);
     trays_free(instance->trays);
+    usb_free_plugs(instance);
     helpers_free(instance->helpers);
     qmp_free(instance->qmp);
     g_free(instance->dir);
@@ -158,13 +160,13 @@ static void read_images(Instance *instance, const char *text)
 bool instance_write_record(const Instance *instance, Error **ret_error)
 {
     g_autoptr(GKeyFile) record = g_key_file_new();
-    g_autofree char *images = record_images(instance), *helpers = helpers_record(instance->helpers);
+    g_autofree char *images = record_images(instance), *helpers = helpers_record(instance->helpers), *usb = usb_record(instance);
     const VM *vm = instance->vm;
     const struct {
         const char *key, *value;
     } strings[] = {
         {"Binary", instance->binary}, {"Version", instance->version}, {"Machine", instance->machine},
-        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"Hotplug", instance->hotplug_section}, {"Description", vm->description},
+        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"USB", usb}, {"Hotplug", instance->hotplug_section}, {"Description", vm->description},
         {"State", vm_state_to_string(vm->state)}, {"Reason", vm_reason_to_string(vm->reason)}, {"Message", vm->message},
     };
     const struct {
@@ -221,6 +223,8 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     instance->hotplug_attaches = RECORD_NUMBER("HotplugAttaches");
     g_autofree char *images = RECORD_STRING("Images");
     read_images(instance, images);
+    g_autofree char *usb = RECORD_STRING("USB");
+    usb_read_record(instance, usb);
 
     g_free(vm->description);
     vm->description = RECORD_STRING("Description");

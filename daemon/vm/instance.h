@@ -75,6 +75,8 @@ struct Instance {
     Displays *displays; /* NULL until one has been opened */
     Keyboard *keyboard; /* NULL until keys have been pressed */
     Statistics *statistics; /* NULL until somebody has asked */
+    GPtrArray *usb_plugs, *usb_refusals; /* plugs.c; NULL: none */
+    bool usb_held, usb_first; /* while the memory is written down no USB device is there; then it chooses first */
 
     bool kvm;
     char *accelerator_reason;

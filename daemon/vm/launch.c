@@ -16,6 +16,7 @@
 #include "machine.h"
 #include "machined.h"
 #include "manager.h"
+#include "plugs.h"
 #include "spawn.h"
 #include "start-internal.h"
 #include "trays.h"
@@ -56,6 +57,8 @@ static void running(Start *start)
         vm_delete_saved(vm);
     vm_set_state(vm, VM_RUNNING, restored ? REASON_RESTORED : REASON_REQUESTED, NULL);
     machined_register(vm);
+    if (restored)
+        usb_look(vm->manager, NULL, NULL);
     done(NULL, userdata);
 }
 
@@ -142,10 +145,8 @@ static int limit_disks(Start *start)
     return r;
 }
 
-static void go(Start *start)
+static void take_first_step(Start *start)
 {
-    if (!start->scope_active || !start->helpers_ready || !start->instance->monitor_ready || start->going || start->error)
-        return;
     start->going = true;
     int r = unplug_cables(start);
     if (r >= 0)
@@ -154,6 +155,30 @@ static void go(Start *start)
         r = start->restoring ? restore(start) : cont(start);
     if (r < 0)
         cannot_ask(start, r);
+}
+
+static void on_usb(void *userdata)
+{
+    Start *start = userdata;
+    if (!start->error)
+        take_first_step(start);
+}
+
+static void go(Start *start)
+{
+    if (!start->scope_active || !start->helpers_ready || !start->instance->monitor_ready || start->looking || start->going || start->error)
+        return;
+    /* What is plugged in is there when the guest's firmware looks; memory that was saved knows nothing of it, so there it comes after. */
+    if (!start->restoring && usb_is_wanted(start->settings)) {
+        start->looking = true;
+        return usb_look(start->vm->manager, on_usb, start);
+    }
+    take_first_step(start);
+}
+
+bool start_awaits_usb(const Start *start)
+{
+    return start->looking;
 }
 
 void start_monitor_ready(Start *start)

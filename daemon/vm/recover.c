@@ -16,6 +16,7 @@
 #include "hotplug.h"
 #include "manager.h"
 #include "name.h"
+#include "plugs.h"
 #include "statistics.h"
 #include "steps.h"
 #include "trays.h"
@@ -162,6 +163,7 @@ void recover_monitor_ready(VM *vm)
     hotplug_recover(vm);
     trays_find(vm->instance);
     statistics_recover(vm->instance);
+    usb_recover(vm);
     /* What was written into its file while vmd was away. */
     if (vm->needs_restart)
         vm_read_settings(vm);

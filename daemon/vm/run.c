@@ -12,6 +12,7 @@
 #include "helpers.h"
 #include "machine.h"
 #include "manager.h"
+#include "plugs.h"
 #include "snapshot.h"
 #include "steps.h"
 #include "trays.h"
@@ -106,6 +107,8 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
         return displays_closed(instance, data);
     if (g_str_equal(name, "DEVICE_TRAY_MOVED"))
         trays_moved(instance, data);
+    if (g_str_equal(name, "DEVICE_DELETED"))
+        usb_device_deleted(instance, data);
     /* A step under way sees an event first and may keep it to itself. */
     if (instance->start)
         return start_event(instance->start, name, data);

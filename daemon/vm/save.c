@@ -19,6 +19,7 @@
 #include "backup.h"
 #include "cleanup.h"
 #include "manager.h"
+#include "plugs.h"
 #include "sync.h"
 #include "steps.h"
 
@@ -85,6 +86,7 @@ static void save_fail(Save *save, const Error *error)
         (void) qmp_call(vm->instance->qmp, "cont", NULL, -1, 0, NULL, NULL);
     vm->instance->save = NULL;
     save_free(save);
+    usb_release(vm);
     vm_set_state(vm, before, REASON_REQUESTED, error->code == ERROR_CANCELLED ? NULL : message);
     job_finish(job, copy);
 }
@@ -241,6 +243,7 @@ bool vm_save(VM *vm, const char **ret_job_path, Error **ret_error)
     fd_cleanup int fd = open(partial, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return error_set_errno(ret_error, errno, partial, "the saved state cannot be written");
+    usb_hold(vm->instance);
     int r = migrate(vm, fd);
     if (r < 0)
         return error_set_errno(ret_error, r, vm->name, "QEMU cannot be asked");

@@ -39,7 +39,7 @@ struct Start {
     sd_event_source *cancel; /* start_cancel()'s */
     ScopeJob *scope_job;
     bool spawning, in_place; /* the guard is being born; into the scope's cgroup */
-    bool scope_active, helpers_ready, going;
+    bool scope_active, helpers_ready, looking, going;
     unsigned retries;
     sd_event_source *timer; /* the retry's, then the whole start's limit */
 };

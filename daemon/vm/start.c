@@ -29,6 +29,7 @@
 #include "machine.h"
 #include "manager.h"
 #include "name.h"
+#include "plugs.h"
 #include "spawn.h"
 #include "start-internal.h"
 #include "tpm.h"
@@ -47,6 +48,7 @@ static Start *start_new(VM *vm, VMDone done, void *userdata)
 void start_free(Start *start)
 {
     questions_free(start->questions);
+    usb_look_forget(start->vm->manager, start);
     sources_abandon(start->sources);
     interfaces_free(start->interfaces);
     nvram_free(start->nvram);
@@ -286,7 +288,7 @@ static bool load_settings(Start *start, Error **ret_error)
     start->restoring = vm_resting_state(vm) == VM_SAVED;
     if (!start->restoring) {
         start->settings = vm_load_settings(vm, ret_error);
-        return start->settings != NULL;
+        return start->settings && usb_check_settings(start->settings, ret_error);
     }
     g_autofree char *path = vm_saved_path(vm, "settings"), *machine = vm_saved_path(vm, "machine");
     start->settings = settings_load(&vm_schema, path, ret_error);

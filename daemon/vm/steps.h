@@ -15,6 +15,7 @@ void start_monitor_ready(Start *start);
 void start_monitor_closed(Start *start, const Error *error);
 void start_event(Start *start, const char *name, const json_t *data);
 void start_cancel(Start *start);
+bool start_awaits_usb(const Start *start); /* all but the guest's first step is done */
 void start_helper_lost(Start *start);
 /* The instance has ended while it was starting; frees the Start and answers its caller. The VM's state has been set. */
 void start_ended(Start *start, const InstanceEnd *end);
@@ -32,6 +33,9 @@ bool save_ended(Save *save);
 /* hotplug.c */
 bool hotplug_event(Hotplug *hotplug, const char *name, const json_t *data);
 void hotplug_ended(Hotplug *hotplug); /* frees it and answers its caller */
+bool hotplug_is_of(const Hotplug *hotplug, const char *kind); /* a device of that kind comes or goes, "USB" */
+/* What the VM is to run with when it is done; NULL: it cannot be read. The caller frees. */
+Settings *hotplug_next_settings(const Hotplug *hotplug);
 
 /* Whether vmd went away while it saved: the half file is removed, and the guest should go on. */
 bool save_was_interrupted(const VM *vm);
