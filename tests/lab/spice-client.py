@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""spice-client.py VM [SHARED-FOLDER]: a SPICE client on spice-gtk's GLib half, that gets each of its channels by OpenDisplay().
+
+It does what its input says, a line a command, and answers each with one line:
+
+channels               those that are open
+picture HEAD           WIDTHxHEIGHT and the most frequent colour of that screen, as rrggbb
+agent                  whether the guest has one
+type TEXT              lower case letters, digits and blanks, and return
+pointer X Y            to there, and a click
+screen HEAD W H        what size that screen is to have; 0 0: unplug it
+copy TEXT, paste       clipboard; paste says what was copied in the guest since it was asked for last
+hear                   the pitch in Hz of what the guest has played since it was asked for last, and on how many channels
+speak HZ               gives the guest a tone, while it records
+cd FILE                lends it a CD drive by USB; no FILE: takes it away again"""
+
+import array
+import collections
+import ctypes
+import math
+import sys
+
+import gi
+
+gi.require_version("SpiceClientGLib", "2.0")
+from gi.repository import Gio, GLib, GObject, SpiceClientGLib as Spice  # noqa: E402
+
+TEXT = 1  # VD_AGENT_CLIPBOARD_UTF8_TEXT
+on = GObject.Object.connect  # Session and Channel have a connect() of their own
+bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)
+path = "/org/vmd1/vm/" + "".join(c if c.isalnum() and c.isascii() else f"_{ord(c):02x}" for c in sys.argv[1])
+rows = ["1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm"]
+scan_codes = {c: start + i for start, row in zip([0x02, 0x10, 0x1e, 0x2c], rows) for i, c in enumerate(row)} | {" ": 0x39, "\n": 0x1c}
+opened, channels, screens = set(), {}, {}
+state = {"copied": "", "pasted": "", "samples": array.array("h"), "played": 0, "recording": False, "tone": 0, "spoken": 0}
+
+
+def open_display():
+    reply, fds = bus.call_with_unix_fd_list_sync("org.vmd1", path, "org.vmd1.VM", "OpenDisplay", GLib.Variant("(s)", ("spice",)),
+                                                 GLib.VariantType("(h)"), Gio.DBusCallFlags.NONE, 30000, None, None)
+    return fds.get(reply[0])
+
+
+def name_of(channel):
+    return type(channel).__name__.removesuffix("Channel").lower() + (str(channel.props.channel_id) if isinstance(channel, Spice.DisplayChannel) else "")
+
+
+# ---- what channels tell
+
+def on_channel_event(channel, event):
+    if event == Spice.ChannelEvent.OPENED:
+        opened.add(name_of(channel))
+    else:
+        opened.discard(name_of(channel))
+
+
+def on_primary(channel, _format, width, height, stride, _shmid, data):
+    screens[channel.props.channel_id] = (width, height, stride, data)
+
+
+def on_selection_request(main, selection, kind):
+    data = state["copied"].encode()
+    Spice.MainChannel.clipboard_selection_notify(main, selection, kind, data)
+    return True
+
+
+def on_selection_grab(main, selection, _kinds, _n):
+    main.clipboard_selection_request(selection, TEXT)
+    return True
+
+
+def on_selection(_main, _selection, _kind, data, size):
+    state["pasted"] = ctypes.string_at(data, size).decode()
+
+
+def on_playback_start(_channel, _format, n, rate):
+    state["played"], state["rate"] = n, rate
+
+
+def on_playback(_channel, data, size):
+    state["samples"].frombytes(ctypes.string_at(data, size))
+
+
+def on_record_start(channel, _format, n, rate):
+    state["recording"] = True
+    GLib.timeout_add(20, speak_on, channel, n, rate)
+
+
+def speak_on(channel, n, rate):
+    samples = array.array("h")
+    for _ in range(rate // 50):
+        samples.extend([int(12000 * math.sin(2 * math.pi * state["tone"] * state["spoken"] / rate))] * n)
+        state["spoken"] += 1
+    channel.send_data(samples.buffer_info()[0], len(samples) * 2, 0)
+    return state["recording"]
+
+
+def on_new(_session, channel):
+    channels.setdefault(name_of(channel), channel)
+    on(channel, "open-fd", lambda c, _tls: c.open_fd(open_display()))
+    on(channel, "channel-event", on_channel_event)
+    if isinstance(channel, Spice.MainChannel):
+        on(channel, "main-clipboard-selection-request", on_selection_request)
+        on(channel, "main-clipboard-selection-grab", on_selection_grab)
+        on(channel, "main-clipboard-selection", on_selection)
+        return  # the session has opened it
+    if isinstance(channel, Spice.DisplayChannel):
+        on(channel, "display-primary-create", on_primary)
+        on(channel, "display-primary-destroy", lambda c: screens.pop(c.props.channel_id, None))
+    if isinstance(channel, Spice.PlaybackChannel):
+        on(channel, "playback-start", on_playback_start)
+        on(channel, "playback-data", on_playback)
+    if isinstance(channel, Spice.RecordChannel):
+        on(channel, "record-start", on_record_start)
+        on(channel, "record-stop", lambda _c: state.update(recording=False))
+    Spice.Channel.connect(channel)
+
+
+# ---- what is asked
+
+def pause(milliseconds):
+    over = []
+    GLib.timeout_add(milliseconds, lambda: over.append(True))
+    while not over:
+        GLib.MainContext.default().iteration(True)
+
+
+def do_channels():
+    return " ".join(sorted(opened))
+
+
+def do_agent():
+    return "yes" if channels["main"].props.agent_connected else "no"
+
+
+def do_picture(head):
+    if int(head) not in screens:
+        return "none"
+    width, height, stride, data = screens[int(head)]
+    pixels = ctypes.string_at(data, stride * height)
+    found = collections.Counter(pixels[y * stride + x:y * stride + x + 3] for y in range(0, height, 4) for x in range(0, width * 4, 16))
+    return f"{width}x{height} {found.most_common(1)[0][0][::-1].hex()}"
+
+
+def do_type(*words):
+    for c in " ".join(words) + "\n":
+        channels["inputs"].key_press_and_release(scan_codes[c])
+        pause(50)  # QEMU's keyboard keeps 16 bytes for the guest
+    return "typed"
+
+
+def do_pointer(x, y):
+    inputs = channels["inputs"]
+    inputs.position(int(x), int(y), 0, 0)
+    inputs.button_press(1, 1)
+    inputs.button_release(1, 0)
+    return "client" if channels["main"].props.mouse_mode == 2 else "server"
+
+
+def do_screen(head, width, height):
+    main = channels["main"]
+    main.update_display_enabled(int(head), int(width) > 0, False)
+    main.update_display(int(head), 0, 0, int(width), int(height), False)
+    return "sent" if main.send_monitor_config() else "there is no agent"
+
+
+def do_copy(*words):
+    state["copied"] = " ".join(words)
+    channels["main"].clipboard_selection_grab(0, [TEXT])
+    return "copied"
+
+
+def do_paste():
+    text, state["pasted"] = state["pasted"], ""
+    return text
+
+
+def do_hear():
+    samples, state["samples"] = state["samples"], array.array("h")
+    n = state["played"]
+    mono = [s for s in samples[::n or 1]]
+    loud = [s for s in mono if abs(s) > 500]
+    if len(loud) < 1000:
+        return "nothing"
+    ups = [i for i in range(1, len(mono)) if mono[i - 1] < 0 <= mono[i]]
+    periods = sorted(b - a for a, b in zip(ups, ups[1:]))
+    return f"{round(state['rate'] / periods[len(periods) // 2])} {n}"
+
+
+def do_speak(tone):
+    state["tone"] = int(tone)
+    return "speaks"
+
+
+def do_cd(*files):
+    if files:
+        usb.create_shared_cd_device(files[0])
+        pause(500)
+    devices = usb.get_devices()
+    for device in devices:
+        if files:
+            usb.connect_device_async(device, None, lambda manager, result: manager.connect_device_finish(result))
+        else:
+            usb.disconnect_device(device)
+    return f"{'lent' if files else 'taken'} {len(devices)}"
+
+
+def on_line(stream, result):
+    line, _ = stream.read_line_finish_utf8(result)
+    if line is None:
+        loop.quit()
+        return
+    verb, *words = line.split()
+    try:
+        answer = globals()[f"do_{verb}"](*words)
+    except (GLib.Error, TypeError, KeyError) as error:
+        answer = f"error: {error}"
+    print(answer, flush=True)
+    stream.read_line_async(0, None, on_line)
+
+
+session = Spice.Session()
+if len(sys.argv) > 2:
+    session.props.shared_dir = sys.argv[2]
+usb = Spice.UsbDeviceManager.get(session)  # before its channels come
+on(usb, "device-error", lambda _manager, _device, error: print(f"usb: {error.message}", file=sys.stderr, flush=True))
+on(session, "channel-new", on_new)
+session.open_fd(open_display())
+loop = GLib.MainLoop()
+Gio.DataInputStream.new(Gio.UnixInputStream.new(0, False)).read_line_async(0, None, on_line)
+loop.run()
