@@ -89,6 +89,9 @@ static void read_row(UsageRow *row, const json_t *vm, const json_t *before)
             row->numbers[i] = source->factor > 0 ? rate(vm, before, source) : read_source(vm, source);
         }
     }
+    double plugged = number_of(json_object_get(vm, "plugged"), "current");
+    if (!isnan(plugged))
+        row->numbers[USAGE_BALLOON] += plugged;
     row->numbers[USAGE_USED] = number_of(guest, "total") - number_of(guest, json_object_get(guest, "available") ? "available" : "free");
 }
 

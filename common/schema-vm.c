@@ -36,10 +36,10 @@ static const SettingKey keys[] = {
                 .summary = "The machine's UUID as the guest sees it; unset, it is derived from the host's "
                            "machine "
                            "ID and the name, so it stays the same."},
-        {"VM", "CPUs", SETTING_UINT, "2", .min = 1, .max = 4096, .option = "cpus", .metavar = "N",
-                .summary = "How many virtual CPUs."},
-        {"VM", "Memory", SETTING_SIZE, "2G", .min = MiB, .option = "memory", .metavar = "BYTES",
-                .summary = "The guest's memory."},
+        {"VM", "CPUs", SETTING_UINT, "2", .min = 1, .max = 4096, .ranged = true, .option = "cpus", .metavar = "N[/MAX]",
+                .summary = "How many virtual CPUs, and to how many that can change while the VM runs."},
+        {"VM", "Memory", SETTING_SIZE, "2G", .min = MiB, .ranged = true, .option = "memory", .metavar = "BYTES[/MAX]",
+                .summary = "The guest's memory, and to how much that can change while the VM runs."},
         {"VM", "Machine", SETTING_STRING, .max = 256, .option = "machine-type", .metavar = "TYPE",
                 .summary = "QEMU's machine type; unset, q35 on x86 and virt on ARM."},
         {"VM", "Firmware", SETTING_ENUM, .words = "bios|uefi", .option = "firmware", .metavar = "NAME",

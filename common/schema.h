@@ -38,6 +38,7 @@ typedef struct SettingKey {
     uint64_t min, max;   /* of a number (a duration's in µs), and the bytes of a string; max 0: no limit */
     bool required;       /* the section is invalid without it */
     const char *unless;  /* "Type=cdrom": but not where the section has that */
+    bool ranged;         /* of a number: "2/8" is allowed too, how much now and how much at most while the VM runs; D-Bus s then */
     bool live;           /* about the VM, not its machine: a change counts at once, no restart is needed for it */
     const char *option;  /* vmctl's long option without dashes, NULL: only by -p */
     const char *metavar; /* what stands after the option's "=" in --help: "BYTES", "PATH" */

@@ -386,9 +386,13 @@ static int append_value(sd_bus_message *m, const SettingsEntry *entry)
     case SETTING_BOOL:
         return sd_bus_message_append(m, "v", "b", (int) entry->number);
     case SETTING_UINT:
+        if (entry->maximum > 0)
+            return sd_bus_message_append(m, "v", "s", entry->text);
         return sd_bus_message_append(m, "v", "u", (uint32_t) entry->number);
     case SETTING_SIZE:
     case SETTING_DURATION:
+        if (entry->maximum > 0)
+            return sd_bus_message_append(m, "v", "s", entry->text);
         return sd_bus_message_append(m, "v", "t", entry->number);
     case SETTING_STRING:
     case SETTING_PATH:

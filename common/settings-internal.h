@@ -27,6 +27,7 @@ typedef struct SettingsEntry {
     unsigned source, line;
     bool set;         /* false after "Key=", which takes back what an earlier file said */
     uint64_t number;  /* SETTING_BOOL, SETTING_UINT, SETTING_SIZE, SETTING_DURATION */
+    uint64_t maximum; /* of a key that is ranged; 0: none is set */
     const char *text; /* all others but SETTING_WORDS; of repeated lines the last */
     GPtrArray *list;  /* of SETTING_WORDS and SETTING_PROPERTY, NULL-terminated */
     char *origin;     /* made when first asked for */

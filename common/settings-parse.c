@@ -145,6 +145,8 @@ static char *allowed(const SettingKey *schema)
             g_string_append_printf(s, ", at most %s", max);
     } else if (schema->type == SETTING_STRING && schema->max)
         g_string_append_printf(s, " of at most %u bytes", (unsigned) schema->max);
+    if (schema->ranged)
+        g_string_append(s, ", or two of them with a \"/\" between, now and at most");
     g_string_append_c(s, '.');
     return g_string_free(s, FALSE);
 }
@@ -170,6 +172,25 @@ static int parse_number(const SettingKey *schema, const char *value, uint64_t *r
             (schema->type == SETTING_UINT && v > UINT32_MAX))
         return -ERANGE;
     *ret = v;
+    return 0;
+}
+
+/* "2/8": what it is now, and what it can become. */
+static int parse_numbers(SettingsEntry *entry, char *value)
+{
+    char *slash = entry->schema->ranged ? strchr(value, '/') : NULL;
+    g_autofree char *now = slash ? g_strndup(value, (size_t) (slash - value)) : NULL;
+    uint64_t number, maximum = 0;
+    int r = parse_number(entry->schema, now ? g_strchomp(now) : value, &number);
+
+    if (r >= 0 && slash)
+        r = parse_number(entry->schema, g_strchug(slash + 1), &maximum);
+    if (r < 0)
+        return r;
+    if (slash && maximum < number)
+        return -ERANGE;
+    entry->number = number;
+    entry->maximum = maximum;
     return 0;
 }
 
@@ -270,7 +291,7 @@ static bool parse_value(Parser *p, SettingsEntry *entry, char *value)
     case SETTING_UINT:
     case SETTING_SIZE:
     case SETTING_DURATION:
-        r = parse_number(schema, value, &entry->number);
+        r = parse_numbers(entry, value);
         break;
     case SETTING_STRING:
         if (strchr(value, '\t') || (schema->max && strlen(value) > schema->max))

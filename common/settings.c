@@ -136,6 +136,15 @@ uint64_t settings_get_number(const Settings *settings, const char *section, cons
     return value;
 }
 
+uint64_t settings_get_maximum(const Settings *settings, const char *section, const char *key)
+{
+    const SettingKey *schema;
+    const SettingsEntry *entry = get(settings, section, key, TYPE(SETTING_UINT) | TYPE(SETTING_SIZE), &schema);
+
+    g_assert(schema->ranged);
+    return entry ? entry->maximum : 0;
+}
+
 const char *settings_get_string(const Settings *settings, const char *section, const char *key)
 {
     const SettingKey *schema;
@@ -224,6 +233,8 @@ static char *value_canonical(const SettingsEntry *entry)
         return g_strdup(entry->number ? "yes" : "no");
     case SETTING_UINT:
     case SETTING_SIZE:
+        if (entry->maximum > 0)
+            return g_strdup_printf("%" PRIu64 "/%" PRIu64, entry->number, entry->maximum);
         return g_strdup_printf("%" PRIu64, entry->number);
     case SETTING_DURATION:
         return format_duration(entry->number);

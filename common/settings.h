@@ -53,6 +53,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
  * all lines, as scope_property_append() takes them. */
 bool settings_get_bool(const Settings *settings, const char *section, const char *key);
 uint64_t settings_get_number(const Settings *settings, const char *section, const char *key);
+/* Of a key that is ranged, what stands behind the "/"; 0 where nothing does. */
+uint64_t settings_get_maximum(const Settings *settings, const char *section, const char *key);
 const char *settings_get_string(const Settings *settings, const char *section, const char *key);
 const char *const *settings_get_words(const Settings *settings, const char *section, const char *key);
 

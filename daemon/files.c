@@ -167,7 +167,7 @@ void manager_read_file(Manager *manager, const char *name, bool transient)
         vm = manager_add_vm(manager, name, transient);
     else {
         vm_read_settings(vm);
-        vm_changed(vm, "Description", "UUID", "CPUs", "Memory", "Owner", "Problem", NULL);
+        vm_changed(vm, "Description", "UUID", "CPUs", "Memory", "CPUsMax", "MemoryMax", "Owner", "Problem", NULL);
     }
     set_problem(manager, path, vm->problem);
 }

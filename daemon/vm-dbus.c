@@ -509,6 +509,8 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("Transient", "b", get_bool, offsetof(VM, transient), CONST),
     SD_BUS_PROPERTY("CPUs", "u", NULL, offsetof(VM, cpus), CHANGES),
     SD_BUS_PROPERTY("Memory", "t", NULL, offsetof(VM, memory), CHANGES),
+    SD_BUS_PROPERTY("CPUsMax", "u", NULL, offsetof(VM, cpus_max), CHANGES),
+    SD_BUS_PROPERTY("MemoryMax", "t", NULL, offsetof(VM, memory_max), CHANGES),
     SD_BUS_PROPERTY("Addresses", "a(ssss)", get_addresses, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("AgentConnected", "b", get_agent, 0, CHANGES),
     SD_BUS_PROPERTY("DisplayClients", "a(usuutu)", get_display_clients, 0, CHANGES),

@@ -83,6 +83,23 @@ void counters_read_balloon(const json_t *answer, Figures *figures)
         figures_add(figures, "balloon", NULL, "current", value);
 }
 
+void counters_read_plugged(const json_t *answer, Figures *figures)
+{
+    size_t i;
+    json_t *device;
+    json_array_foreach((json_t *) answer, i, device) {
+        const char *type = json_string_value(json_object_get(device, "type"));
+        const json_t *data = json_object_get(device, "data");
+        uint64_t current, wanted;
+        /* There is one at most. */
+        if (type && strcmp(type, "virtio-mem") == 0 && read_number(data, "size", &current) && read_number(data, "requested-size", &wanted)) {
+            figures_add(figures, "plugged", NULL, "current", current);
+            figures_add(figures, "plugged", NULL, "wanted", wanted);
+            return;
+        }
+    }
+}
+
 void counters_read_guest(const json_t *answer, Figures *figures)
 {
     static const struct {

@@ -16,6 +16,9 @@ void counters_read_disks(const json_t *answer, Figures *figures);
 /* "balloon": of query-balloon. */
 void counters_read_balloon(const json_t *answer, Figures *figures);
 
+/* "plugged": of query-memory-devices, what is given to the guest beside the memory that it was started with. */
+void counters_read_plugged(const json_t *answer, Figures *figures);
+
 /* "guest": what the guest's balloon driver said of its memory when it was last asked; of the property "guest-stats". */
 void counters_read_guest(const json_t *answer, Figures *figures);
 

@@ -43,6 +43,10 @@ typedef enum DiskBus { DISK_VIRTIO, DISK_SCSI, DISK_SATA, _DISK_BUS_MAX } DiskBu
 /* The graphics card, where there is one. */
 #define MACHINE_VIDEO "video0"
 
+/* Memory beside the machine's own, as much of which the guest has as it is told to take. In whole blocks of this size. */
+#define MACHINE_MORE_MEMORY "more"
+#define MACHINE_MEMORY_BLOCK (UINT64_C(2) << 20)
+
 /* What takes memory from the guest and gives it back, and tells how the guest does with it. */
 #define MACHINE_BALLOON "balloon0"
 

@@ -23,6 +23,7 @@
 #include "plugs.h"
 #include "port.h"
 #include "quiesce.h"
+#include "scale.h"
 #include "display.h"
 #include "statistics.h"
 #include "trays.h"
@@ -67,6 +68,7 @@ void instance_free(Instance *instance, bool remove)
     displays_free(g_steal_pointer(&instance->displays));
     keyboard_free(g_steal_pointer(&instance->keyboard));
     statistics_free(g_steal_pointer(&instance->statistics));
+    scale_free(g_steal_pointer(&instance->scale));
     freezer_free(instance->freezer);
     guest_free(instance->guest);
     trays_free(instance->trays);
@@ -175,7 +177,7 @@ bool instance_write_record(const Instance *instance, Error **ret_error)
     } numbers[] = {
         {"Guard", (uint64_t) instance->guard}, {"Uid", instance->uid}, {"Kvm", instance->kvm}, {"StopTimeout", instance->stop_timeout},
         {"PressInterval", instance->press_interval}, {"TerminateAtTimeout", instance->terminate_at_timeout},
-        {"Console", instance->console}, {"Replugged", instance->replugged}, {"Frozen", instance->frozen}, {"HotplugAttaches", instance->hotplug_attaches}, {"CPUs", vm->cpus}, {"Memory", vm->memory}, {"Since", vm->since},
+        {"Console", instance->console}, {"Replugged", instance->replugged}, {"Frozen", instance->frozen}, {"HotplugAttaches", instance->hotplug_attaches}, {"CPUs", vm->cpus}, {"Memory", vm->memory}, {"CPUsMax", vm->cpus_max}, {"MemoryMax", vm->memory_max}, {"Since", vm->since},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(strings); i++)
         if (strings[i].value)
@@ -230,6 +232,8 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     vm->description = RECORD_STRING("Description");
     vm->cpus = (uint32_t) RECORD_NUMBER("CPUs");
     vm->memory = RECORD_NUMBER("Memory");
+    vm->cpus_max = MAX(vm->cpus, (uint32_t) RECORD_NUMBER("CPUsMax"));
+    vm->memory_max = MAX(vm->memory, RECORD_NUMBER("MemoryMax"));
     vm->since = RECORD_NUMBER("Since");
     g_autofree char *state = RECORD_STRING("State"), *reason = RECORD_STRING("Reason");
     vm->state = state ? vm_state_from_string(state) : VM_STARTING;

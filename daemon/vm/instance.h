@@ -41,6 +41,7 @@ typedef struct Helpers Helpers;   /* helpers.c */
 typedef struct Displays Displays; /* display.c */
 typedef struct Keyboard Keyboard; /* keyboard.c */
 typedef struct Statistics Statistics; /* statistics.c */
+typedef struct Scale Scale;       /* scale.c */
 typedef struct Waiter {
     VMDone done;
     void *userdata;
@@ -94,6 +95,7 @@ struct Instance {
     struct Stop *stop;     /* while it stops or reboots */
     struct Save *save;     /* while it saves */
     struct Hotplug *hotplug; /* while a device comes or goes */
+    Scale *scale;          /* while CPUs or memory do */
     char *hotplug_section;   /* which: recorded while QEMU may have a part of it only */
     bool hotplug_attaches;
     bool terminating;      /* on purpose */

@@ -320,7 +320,7 @@ static void make_scope(Start *start)
         .kill_signal = SIGRTMIN + 4,
         .settings = start->settings,
         .kvm = instance->kvm,
-        .cpus = vm->cpus,
+        .cpus = vm->cpus_max,
         .after = (const char *const *) mounts->pdata,
     };
     start->scope_job = scope_start(vm->manager->scopes, &spec, on_scope, start, &error);

@@ -8,6 +8,7 @@
 #include "interfaces.h"
 #include "machine.h"
 #include "manager.h"
+#include "scale.h"
 
 /* How long the guest sees its cable unplugged when it has moved to another network: long enough that it asks for an address anew. */
 #define UNPLUGGED_USEC (500 * 1000)
@@ -172,6 +173,7 @@ void vm_apply_live(VM *vm, const Settings *settings)
     if (running) {
         limit_disks(vm, settings, running);
         change_medium(vm, settings, running);
+        vm_scale(vm, settings, running);
     }
     if (vm->manager->user)
         return;

@@ -13,6 +13,7 @@
 #include "machine.h"
 #include "manager.h"
 #include "plugs.h"
+#include "scale.h"
 #include "snapshot.h"
 #include "steps.h"
 #include "trays.h"
@@ -118,6 +119,8 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
         return;
     if (instance->hotplug && hotplug_event(instance->hotplug, name, data))
         return;
+    if (instance->scale && scale_event(instance->scale, name, data))
+        return;
     if (instance->save && save_event(instance->save, name, data))
         return;
     if (instance->stop && stop_event(instance->stop, name, data))
@@ -201,7 +204,7 @@ bool vm_check_stoppable(VM *vm, Error **ret_error)
 bool vm_check_memory(const VM *vm, Error **ret_error)
 {
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
-    if (vm->instance->hotplug)
+    if (vm->instance->hotplug || vm->instance->scale)
         return error_set(ret_error, ERROR_BUSY, thing, "Try again", "a device is just being attached or detached");
     if (!helpers_check_whole(vm->instance->helpers, thing, ret_error))
         return false;

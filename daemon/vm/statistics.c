@@ -74,6 +74,11 @@ static void on_balloon(Qmp *qmp, const json_t *result, const Error *error, void 
     answered(userdata, counters_read_balloon, result);
 }
 
+static void on_plugged(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+{
+    answered(userdata, counters_read_plugged, result);
+}
+
 static void on_guest(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
 {
     answered(userdata, counters_read_guest, result);
@@ -124,6 +129,7 @@ static void ask_qemu(Statistics *statistics)
     const Instance *instance = statistics->instance;
     ask(statistics, "query-blockstats", NULL, on_disks);
     ask(statistics, "query-balloon", NULL, on_balloon);
+    ask(statistics, "query-memory-devices", NULL, on_plugged);
     ask(statistics, "qom-get", json_pack("{ss ss}", "path", BALLOON_PATH, "property", "guest-stats"), on_guest);
     if (instance->kvm && !statistics->no_exits)
         ask(statistics, "query-stats", counters_exits_arguments(), on_exits);

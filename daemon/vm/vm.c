@@ -221,6 +221,8 @@ static void show_machine(VM *vm, const Settings *settings)
         vm->uuid = derive_uuid(vm->name);
     vm->cpus = (uint32_t) settings_get_number(settings, "VM", "CPUs");
     vm->memory = settings_get_number(settings, "VM", "Memory");
+    vm->cpus_max = MAX(vm->cpus, (uint32_t) settings_get_maximum(settings, "VM", "CPUs"));
+    vm->memory_max = MAX(vm->memory, settings_get_maximum(settings, "VM", "Memory"));
 }
 
 static void compare_with_running(VM *vm, const Settings *settings)
@@ -263,7 +265,7 @@ void vm_read_settings(VM *vm)
     if (vm->instance && vm->state != VM_STARTING) {
         vm_apply_live(vm, settings);
         /* Not known before that has ended. */
-        if (!vm->instance->applies_medium)
+        if (!vm->instance->applies_medium && !vm->instance->scale)
             compare_with_running(vm, settings);
     } else
         show_machine(vm, settings);

@@ -61,6 +61,8 @@ typedef struct VM {
     char *description;
     uint32_t cpus;
     uint64_t memory;
+    uint32_t cpus_max;    /* to what they can change while it runs */
+    uint64_t memory_max;
     uint32_t snapshots;   /* how many it has */
     bool snapshots_there; /* or had, and its disks are still made from them */
     char **sources; /* Source= of its disks: what it needs, whether or not it runs; NULL: none */

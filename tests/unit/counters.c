@@ -78,6 +78,16 @@ static void test_memory(void)
     assert_none(far, "guest", NULL, "total");
 }
 
+static void test_plugged(void)
+{
+    g_autoptr(Figures) figures = read_answer(counters_read_plugged, "[{\"type\": \"dimm\", \"data\": {\"size\": 5, \"requested-size\": 5}},"
+        " {\"type\": \"virtio-mem\", \"data\": {\"size\": 4096, \"requested-size\": 8192}}, {\"type\": \"virtio-mem\", \"data\": {\"size\": 1, \"requested-size\": 1}}]");
+    g_autoptr(Figures) none = read_answer(counters_read_plugged, "[{\"type\": \"virtio-mem\", \"data\": 7}, {\"type\": 7}, null]");
+    assert_figure(figures, "plugged", NULL, "current", 4096);
+    assert_figure(figures, "plugged", NULL, "wanted", 8192);
+    assert_none(none, "plugged", NULL, "current");
+}
+
 static void test_exits(void)
 {
     g_autoptr(Figures) figures = read_answer(counters_read_exits,
@@ -111,6 +121,7 @@ int main(int argc, char **argv)
     g_test_add_func("/counters/disks", test_disks);
     g_test_add_func("/counters/many-disks", test_many_disks);
     g_test_add_func("/counters/memory", test_memory);
+    g_test_add_func("/counters/plugged", test_plugged);
     g_test_add_func("/counters/exits", test_exits);
     g_test_add_func("/counters/nonsense", test_nonsense);
     return g_test_run();

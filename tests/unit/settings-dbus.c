@@ -74,6 +74,7 @@ static void check_fails(sd_bus_message *take, const char *cause)
 static void typed_values(void)
 {
     check_becomes(message_with("VM", "CPUs", "u", 4), "[VM]\nCPUs=4\n");
+    check_becomes(message_with("VM", "CPUs", "s", "4/8"), "[VM]\nCPUs=4/8\n");
     check_becomes(message_with("VM", "CPUs", "y", 4), "[VM]\nCPUs=4\n");
     check_becomes(message_with("VM", "CPUs", "n", 4), "[VM]\nCPUs=4\n");
     check_becomes(message_with("VM", "CPUs", "q", 4), "[VM]\nCPUs=4\n");
@@ -282,7 +283,7 @@ static void one_section(void)
 static void round_trip(void)
 {
     static const char text[] =
-            "[VM]\nDescription=x\nCPUs=3\nMemory=1536M\nStopTimeout=infinity\nOnPanic=pause\n"
+            "[VM]\nDescription=x\nCPUs=3/4\nMemory=1536M/2G\nStopTimeout=infinity\nOnPanic=pause\n"
             "UUID=3e3fce64-0ab0-4b0b-a2a4-0e2a3e8e2f10\n[Boot]\nKernel=/k\n[Disk a]\nSource=/a "
             "b\nReadOnly=yes\n"
             "[Disk b]\nSource=/b\n[Scope]\nMemoryMax=50%\nDeviceAllow=/dev/null rw\nDeviceAllow=/dev/kvm\n"

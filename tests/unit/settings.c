@@ -173,11 +173,18 @@ static const struct {
         {"[Scope]\nMemoryMax=1G\nMemoryMax=2G\n", "x.vm:3", "set twice", NULL},
         {"[VM]\nMemory=\nMemory=2G\n", "x.vm:3", "set twice", NULL},
         {"[VM]\nMemory=lots\n", "x.vm:2", "\"lots\" is no valid value for Memory= in [VM]",
-                "Allowed is a size such as 2G, at least 1M."},
+                "Allowed is a size such as 2G, at least 1M, or two of them with a \"/\" between, now and at most."},
         {"[VM]\nMemory=1023K\n", "x.vm:2", "out of range", "at least 1M"},
         {"[VM]\nMemory=99999999T\n", "x.vm:2", "out of range", NULL},
         {"[VM]\nCPUs=0\n", "x.vm:2", "CPUs=0 in [VM] is out of range", "a whole number from 1 to 4096"},
         {"[VM]\nCPUs=4097\n", "x.vm:2", "out of range", NULL},
+        {"[VM]\nCPUs=3/2\n", "x.vm:2", "CPUs=3/2 in [VM] is out of range", "now and at most"},
+        {"[VM]\nCPUs=0/2\n", "x.vm:2", "out of range", NULL},
+        {"[VM]\nCPUs=1/4097\n", "x.vm:2", "out of range", NULL},
+        {"[VM]\nCPUs=1/2/3\n", "x.vm:2", "no valid value", NULL},
+        {"[VM]\nCPUs=1/\n", "x.vm:2", "no valid value", NULL},
+        {"[VM]\nMemory=/1G\n", "x.vm:2", "no valid value", NULL},
+        {"[Disk a]\nSource=/a\nBandwidthMax=1M/2M\n", "x.vm:3", "no valid value", "Allowed is a size such as 2G."},
         {"[VM]\nCPUs=-1\n", "x.vm:2", "no valid value", NULL},
         {"[VM]\nStopTimeout=10ms\n", "x.vm:2", "out of range", "at least 1s"},
         {"[VM]\nAccelerator=xen\n", "x.vm:2", "\"xen\" is no valid value", "Allowed is auto, kvm or tcg."},
@@ -308,6 +315,23 @@ static void canonical(void)
     g_assert_cmpstr(ta, ==, ta_again);
 }
 
+static void ranges(void)
+{
+    g_autoptr(Settings) s = parse_ok("[VM]\nCPUs=2/8\nMemory= 1G / 4G \n"), none = parse_ok("[VM]\nCPUs=2\n"), same = parse_ok("[VM]\nCPUs=2/2\n");
+    g_autofree char *text = settings_canonical(s, false);
+    g_autoptr(Settings) again = parse_ok(text);
+
+    g_assert_cmpuint(settings_get_number(s, "VM", "CPUs"), ==, 2);
+    g_assert_cmpuint(settings_get_maximum(s, "VM", "CPUs"), ==, 8);
+    g_assert_cmpuint(settings_get_number(s, "VM", "Memory"), ==, UINT64_C(1) << 30);
+    g_assert_cmpuint(settings_get_maximum(s, "VM", "Memory"), ==, UINT64_C(4) << 30);
+    g_assert_cmpuint(settings_get_maximum(none, "VM", "CPUs"), ==, 0);
+    g_assert_cmpuint(settings_get_maximum(none, "VM", "Memory"), ==, 0);
+    g_assert_cmpuint(settings_get_maximum(same, "VM", "CPUs"), ==, 2);
+    g_assert_nonnull(strstr(text, "CPUs=2/8\n"));
+    g_assert_cmpuint(settings_get_maximum(again, "VM", "Memory"), ==, UINT64_C(4) << 30);
+}
+
 static void split_sections(void)
 {
     g_autofree char *kind = NULL, *device = NULL, *kind2 = NULL, *device2 = NULL;
@@ -369,6 +393,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/settings/empty-values", empty_values);
     g_test_add_func("/settings/comment-for-words", comment_for_words);
     g_test_add_func("/settings/canonical", canonical);
+    g_test_add_func("/settings/ranges", ranges);
     g_test_add_func("/settings/split-sections", split_sections);
     g_test_add_func("/settings/as-gkeyfile-reads", as_gkeyfile_reads);
     return g_test_run();
