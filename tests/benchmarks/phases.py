@@ -152,6 +152,9 @@ def fifty_running(bench, rounds):
         samples.add("answer.bare", client.ask("call", EMPTY, EMPTY_PATH, PROPERTIES, "GetAll", "s", EMPTY)[0])
         if bench.peer:
             samples.add("answer.libvirt", bench.peer.first_answer(len(CROWD)))
+    for _ in range(rounds):
+        pause()
+        samples.add("statistics.vmd", client.ask("call", VMD, ROOT, "org.vmd1.Manager", "GetAllStatistics")[0])
     samples.add("pss-50-again.vmd", pss_kb(unit_pid("vmd.service")))
     if bench.peer:
         bench.peer.destroy(CROWD)

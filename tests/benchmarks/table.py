@@ -36,6 +36,7 @@ ROWS = [
     ("50 running: PSS of a guard", "pss-guard.vmd", kb, None, "", None, None),
     ("50 running: each adds, vmd and guard", "pss-each.vmd", kb, None, "", "is", 150),
     ("50 running: activation to first answer", "answer.vmd", ms, "answer.bare", "activation of the empty service", "is", 100),
+    ("50 running: GetAllStatistics", "statistics.vmd", ms, None, "", None, None),
 ]
 
 

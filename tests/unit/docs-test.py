@@ -359,6 +359,7 @@ class Documents(Test):
         for folder in ('common', 'daemon', 'client'):
             for path in (SOURCE / folder).rglob('*.[ch]'):
                 names |= set(re.findall(r'\w+', path.read_text()))
+        names |= set(re.findall(r'\w+', read('tests/lab/lib.sh')))
         for name in DOCUMENTS:
             for word in re.findall(r'`([a-z]\w+_\w+)(?:\(\))?`', read(name)):
                 self.assert_known(word, names, name)
