@@ -16,6 +16,8 @@
 
 /* A viewer has some ten channels; QEMU's own limit is that of its descriptors. */
 #define CONNECTIONS_MAX 128U
+/* Of one user: who opens without end does not keep the others out. */
+#define CONNECTIONS_OF_USER_MAX 96U
 #define ANSWER_USEC (10 * G_USEC_PER_SEC)
 /* A viewer opens its channels one after the other: who listens is told of all at once. */
 #define TELL_USEC (50 * 1000)
@@ -202,6 +204,16 @@ static int name_socket(const Instance *instance, int fd, const char *name)
     return unlinkat(dir, name, 0) < 0 ? -errno : 0;
 }
 
+static bool has_room(const Displays *displays, const char *name, uid_t uid, Error **ret_error)
+{
+    unsigned n = 0;
+    for (guint i = 0; displays && i < displays->connections->len; i++)
+        n += ((const Connection *) displays->connections->pdata[i])->uid == uid;
+    bool full = displays && displays->connections->len >= CONNECTIONS_MAX;
+    return (!full && n < CONNECTIONS_OF_USER_MAX) || error_set(ret_error, ERROR_LIMIT_REACHED, name, "Close a viewer, or Disconnect() one",
+        "there are %u connections to its display%s", full ? CONNECTIONS_MAX : n, full ? "" : " from this user");
+}
+
 static Connection *connection_new(Instance *instance, size_t protocol, const DisplayCaller *caller, Error **ret_error)
 {
     int fds[2];
@@ -273,9 +285,8 @@ bool vm_open_display(VM *vm, const char *type, const DisplayCaller *caller, Disp
     size_t protocol = 0;
     if (!vm_check_monitor(vm, ret_error) || !check(vm, type, &protocol, ret_error))
         return false;
-    const Displays *all = vm->instance->displays;
-    if (all && all->connections->len >= CONNECTIONS_MAX)
-        return error_set(ret_error, ERROR_LIMIT_REACHED, vm->name, "Close a viewer, or Disconnect() one", "it has %u connections to its display", CONNECTIONS_MAX);
+    if (!has_room(vm->instance->displays, vm->name, caller->uid, ret_error))
+        return false;
     Connection *connection = connection_new(vm->instance, protocol, caller, ret_error);
     if (!connection)
         return false;

@@ -3,8 +3,12 @@
 """display-client.py VM ACTION...: opens displays of a VM, as a program of the desktop does, and says what it finds.
 
 spice, vnc, dbus: opens one, speaks the protocol's first words and prints the answer. garbage: a SPICE one that gets nonsense. fill: as many
-as there may be. hold: waits until the other side closes them all, or stdin ends. rush N: N times opened and closed, nothing read."""
+as there may be. hold: waits until the other side closes them all, or stdin ends. rush N: N times opened and closed, nothing read.
+deaf N: a SPICE client that wants the picture, and N VNC ones that ask for it without end; none of them reads it. knock N: tries N times to open a
+SPICE one, and keeps what it gets."""
 
+import collections
+import hashlib
 import os
 import select
 import socket
@@ -72,6 +76,74 @@ def rush(times):
     print("rush: done")
 
 
+def read(peer, size):
+    data = b""
+    while len(data) < size:
+        more = peer.recv(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def ticket(key):
+    """No password, for that key: RSA with OAEP, of 1024 bits."""
+    def mask(data, seed):
+        stream = b"".join(hashlib.sha1(seed + struct.pack(">I", i)).digest() for i in range(len(data) // 20 + 1))
+        return bytes(a ^ b for a, b in zip(data, stream))
+
+    seed = os.urandom(20)
+    block = mask(hashlib.sha1().digest() + bytes(128 - 43) + b"\1\0", seed)
+    padded = int.from_bytes(mask(seed, block) + block, "big")
+    return pow(padded, 65537, int.from_bytes(key[29:157], "big")).to_bytes(128, "big")
+
+
+def link(session, kind):
+    """A channel of SPICE, up to where its messages begin."""
+    peer = open_display("spice")
+    message = struct.pack("<IBBIII", session, kind, 0, 0, 0, 18)
+    peer.sendall(struct.pack("<4sIII", b"REDQ", 2, 2, len(message)) + message)
+    size = struct.unpack("<4sIII", read(peer, 16))[3]
+    peer.sendall(ticket(read(peer, size)[4:]))
+    assert read(peer, 4) == bytes(4)
+    return peer
+
+
+def deaf(times):
+    main = link(0, 1)
+    size = struct.unpack("<QHII", read(main, 18))[2]
+    session = struct.unpack("<I", read(main, size)[:4])[0]
+    body = struct.pack("<BqBi", 1, 1 << 20, 1, 1 << 20)
+    link(session, 2).sendall(struct.pack("<QHII", 1, 101, len(body), 0) + body)
+    for _ in range(int(times)):
+        peer = open_display("vnc")
+        read(peer, 12)
+        peer.sendall(b"RFB 003.008\n")
+        read(peer, read(peer, 1)[0])
+        peer.sendall(b"\x01")
+        read(peer, 4)
+        peer.sendall(b"\x01")
+        size = struct.unpack(">20xI", read(peer, 24))[0]
+        read(peer, size)
+        peer.setblocking(False)
+        try:
+            for _ in range(1000):
+                peer.send(struct.pack(">BBHHHH", 3, 0, 0, 0, 4096, 4096) * 10)
+        except BlockingIOError:
+            pass
+    print(f"deaf: {len(sockets)}")
+
+
+def knock(times):
+    refused = collections.Counter()
+    for _ in range(int(times)):
+        try:
+            open_display("spice")
+        except GLib.Error as error:
+            refused[Gio.DBusError.get_remote_error(error)] += 1
+    print(f"knock: {len(sockets)} {dict(refused)}")
+
+
 def hold():
     print("hold", flush=True)
     left = list(sockets)
@@ -91,11 +163,11 @@ def hold():
     print("hold: all closed")
 
 
-actions = {"spice": spice, "vnc": vnc, "dbus": dbus, "garbage": garbage, "fill": fill, "hold": hold}
+actions = {"spice": spice, "vnc": vnc, "dbus": dbus, "garbage": garbage, "fill": fill, "hold": hold, "rush": rush, "deaf": deaf, "knock": knock}
 words = iter(sys.argv[2:])
 for word in words:
     try:
-        rush(next(words)) if word == "rush" else actions[word]()
+        actions[word](next(words)) if word in ("rush", "deaf", "knock") else actions[word]()
     except GLib.Error as error:
         print(f"{word}: {Gio.DBusError.get_remote_error(error)}")
     sys.stdout.flush()
