@@ -19,6 +19,7 @@ static const SettingSection sections[] = {
         {"Display", false, "What the guest shows, and how it is looked at (vmctl view)."},
         {"Sound", false, "The sound card."},
         {"USB", true, "A USB device of the host's that the guest gets whenever it is plugged in; the name is free."},
+        {"PCI", true, "A PCI device of the host's that the guest has while it runs, and nobody else; the name is free."},
         {"Credentials", false, "What a guest with systemd is given as system credentials."},
         {"CloudInit", false, "What a guest with cloud-init is given."},
         {"Scope", false, "Resource control of the VM's scope: any property of systemd.resource-control(5)."},
@@ -162,6 +163,11 @@ static const SettingKey keys[] = {
                 .summary = "Where it is plugged in, as vmctl usb list shows it, such as 1-2 or 1-2.3."},
         {"USB", "Device", SETTING_STRING, .max = 9, .summary = "Its vendor and product, such as 0951:1666."},
         {"USB", "Serial", SETTING_STRING, .max = 512, .summary = "Its serial number."},
+
+        {"PCI", "Address", SETTING_STRING, .max = 12, .summary = "Where it is on the host, such as 0000:01:00.0."},
+        {"PCI", "Device", SETTING_STRING, .max = 9,
+                .summary = "Its vendor and product, such as 10de:1b80: the first that no VM has."},
+        {"PCI", "MediatedDevice", SETTING_UUID, .summary = "The UUID of a mediated device, a part of one that its driver has made."},
 
         {"Credentials", "Load", SETTING_WORDS,
                 .summary = "A credential from a file, as ID:PATH, such as ssh.authorized_keys.root:/root/.ssh/id_ed25519.pub; "

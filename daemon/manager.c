@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "doctor.h"
 #include "name.h"
+#include "passthrough.h"
 #include "plugs.h"
 #include "port.h"
 #include "volume.h"
@@ -133,6 +134,7 @@ void manager_free(Manager *manager)
     free_networks(manager);
     volume_works_free(manager);
     free_pools(manager);
+    passthrough_queue_free(g_steal_pointer(&manager->passthrough));
     jobs_free(manager->jobs);
     qemu_builds_free(manager->builds);
     accel_free(manager->accel);

@@ -40,6 +40,7 @@ struct Manager {
     char *part_suffix;    /* of files that are being made on this host, in pools that others may share */
     GPtrArray *works;     /* pool/volume.h: what is being done to volumes */
     GPtrArray *ports;     /* network/port.h */
+    struct PassthroughQueue *passthrough; /* vm/passthrough.c; NULL until a VM wants a PCI device */
     struct UsbHost *usb;  /* vm/plugs.c; NULL until a VM wants to know */
     Links *links;
     Firewall *firewall;

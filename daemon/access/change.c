@@ -29,6 +29,7 @@ static const Rule rules[] = {
     {"VM", "Owner", ACTION_CHANGE_OWNER, true},
     {"Scope", "DeviceAllow", ACTION_ATTACH_HOST_DEVICE, false},
     {"Scope", "DevicePolicy", ACTION_ATTACH_HOST_DEVICE, false},
+    {"PCI", NULL, ACTION_ATTACH_HOST_DEVICE, false},
     {"USB", NULL, ACTION_ATTACH_HOST_DEVICE, false},
     {"Disk", "Source", ACTION_USE_FOREIGN_PATHS, false},
     /* A guest may have written into its raw disk what names any file, once somebody calls that disk qcow2. */

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -48,11 +49,14 @@ static int drop_capabilities(const char **ret_what)
 int confine_qemu(const Options *options, int guard, const char **ret_what)
 {
     struct pollfd alive = {.fd = guard};
+    const struct rlimit locked = {options->locked_memory, options->locked_memory};
     int r;
 
     r = drop_bounding_set(ret_what);
     if (r < 0)
         return r;
+    if (options->locked_memory > 0 && setrlimit(RLIMIT_MEMLOCK, &locked) < 0)
+        return fail("cannot set how much memory QEMU may lock", ret_what);
     if (options->uid != OPTIONS_NO_ID) {
         if (setgroups(options->n_groups, options->groups) < 0)
             return fail("cannot set QEMU's supplementary groups", ret_what);

@@ -26,6 +26,8 @@
  *   --press-interval=USEC how long after a press of the power button it is pressed again (default 10 s; 0:
  * never)
  *   --bind=PATH, --bind-read-only=PATH   what QEMU sees of the host beside the programs, under the same name
+ *   --device=PATH        a character device of the host that QEMU gets in its jail as its own, and may open where the scope lets it
+ *   --locked-memory=BYTES how much memory QEMU may lock (default: as the guard)
  *   --helper=yes         the program is not QEMU but one that works for it: helper.h. Instead of --qmp and what is the console's:
  *                        (--go holds the helper back in the same way)
  *   --life=FD            a pidfd of the VM's guard, whose end is the helper's

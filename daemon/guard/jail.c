@@ -55,13 +55,26 @@ static int make_folders(char *path)
     return 0;
 }
 
+/* The host's /sys, which is not to be seen any more while the root is built over it. */
+static int host_sys = -1;
+
+/* How the host's `path` is reached meanwhile. */
+static const char *find_source(const char *path, char *buffer, size_t size)
+{
+    if (strncmp(path, BUILD_PLACE "/", sizeof(BUILD_PLACE)) != 0)
+        return path;
+    snprintf(buffer, size, "/proc/self/fd/%d%s", host_sys, path + strlen(BUILD_PLACE));
+    return buffer;
+}
+
 /* Shows the host's `path` under the same name; not an error where the host has none. */
 static int show(const char *path, unsigned long long flags)
 {
-    char target[PATH_MAX];
+    char target[PATH_MAX], buffer[PATH_MAX + 32];
+    const char *source = find_source(path, buffer, sizeof(buffer));
     struct stat st;
 
-    if (stat(path, &st) < 0)
+    if (stat(source, &st) < 0)
         return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
     if (snprintf(target, sizeof(target), ".%s", path) >= (int) sizeof(target)) {
         errno = ENAMETOOLONG;
@@ -79,7 +92,7 @@ static int show(const char *path, unsigned long long flags)
             return -1;
         close(fd);
     }
-    if (do_mount(path, target, "none", MS_BIND | MS_REC, NULL) < 0)
+    if (do_mount(source, target, "none", MS_BIND | MS_REC, NULL) < 0)
         return -1;
     return flags ? add_flags(target, flags, true) : 0;
 }
@@ -133,6 +146,29 @@ static int show_program(const char *program)
     return realpath(program, real) ? show_folder_of(real) : 0; /* what is not there the exec will tell */
 }
 
+#define DEVICES_PLACE "dev/vfio"
+
+/* Nodes of its own, since on the host they are root's, and nobody else there is to get them. */
+static int make_devices(const Options *options)
+{
+    if (mkdir(DEVICES_PLACE, 0755) < 0 || do_mount("tmpfs", DEVICES_PLACE, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=16k,nr_inodes=64") < 0)
+        return -1;
+    for (unsigned i = 0; i < options->n_devices; i++) {
+        const char *path = options->devices[i];
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+            return -1;
+        if (!S_ISCHR(st.st_mode) || strncmp(path, "/" DEVICES_PLACE "/", sizeof(DEVICES_PLACE) + 1) != 0) {
+            errno = ENODEV;
+            return -1;
+        }
+        if (mknod(path + 1, S_IFCHR | 0600, st.st_rdev) < 0 || (options->uid != OPTIONS_NO_ID && chown(path + 1, options->uid, options->gid) < 0))
+            return -1;
+    }
+    return add_flags(DEVICES_PLACE, MOUNT_ATTR_RDONLY, false);
+}
+
 static int show_all(const Options *options)
 {
     static const char *const links[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
@@ -156,6 +192,8 @@ static int show_all(const Options *options)
         if (show(options->binds[i].path, options->binds[i].writable ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV : READ_ONLY) < 0)
             return -1;
     }
+    if (options->n_devices > 0 && make_devices(options) < 0)
+        return -1;
     return options->own ? show(options->own, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) : 0;
 }
 
@@ -226,6 +264,7 @@ int jail_enter(Jail *jail, const Options *options, const char **ret_what)
         return r < 0 ? r : 0;
     if (do_mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
         return fail("cannot make mounts private", ret_what);
+    host_sys = open(BUILD_PLACE, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (do_mount("tmpfs", BUILD_PLACE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=256k,nr_inodes=256") < 0)
         return fail("cannot mount the jail's root", ret_what);
     if (chdir(BUILD_PLACE) < 0 || mkdir("proc", 0755) < 0 || mkdir("dev", 0755) < 0 || mkdir("tmp", 0755) < 0)
@@ -241,6 +280,8 @@ int jail_enter(Jail *jail, const Options *options, const char **ret_what)
     if ((jail->own_pids ? do_mount("/proc", "proc", "none", MS_BIND | MS_REC, NULL)
                         : do_mount("proc", "proc", "proc", PROC_FLAGS, "hidepid=2,subset=pid")) < 0)
         return fail("cannot mount the jail's /proc", ret_what);
+    if (host_sys >= 0)
+        close(host_sys);
     if (syscall(SYS_pivot_root, ".", ".") < 0 || syscall(SYS_umount2, ".", MNT_DETACH) < 0 || chdir("/") < 0)
         return fail("cannot enter the jail", ret_what);
     jail->entered = true;

@@ -19,6 +19,7 @@ typedef enum OptionType {
     OPTION_BOOLEAN,
     OPTION_BIND,
     OPTION_BIND_READ_ONLY,
+    OPTION_DEVICE,
 } OptionType;
 
 typedef struct OptionKind {
@@ -48,6 +49,8 @@ static const OptionKind option_kinds[] = {
         {"life", OPTION_FD, offsetof(Options, life)},
         {"own", OPTION_STRING, offsetof(Options, own)},
         {"file-size", OPTION_NUMBER, offsetof(Options, file_size)},
+        {"locked-memory", OPTION_NUMBER, offsetof(Options, locked_memory)},
+        {"device", OPTION_DEVICE, 0},
         {"bind", OPTION_BIND, 0},
         {"bind-read-only", OPTION_BIND_READ_ONLY, 0},
 };
@@ -122,6 +125,11 @@ static bool parse_value(Options *options, const OptionKind *kind, const char *te
         if (options->n_binds == OPTIONS_BINDS_MAX || text[0] != '/')
             return false;
         options->binds[options->n_binds++] = (OptionBind){.path = text, .writable = kind->type == OPTION_BIND};
+        return true;
+    case OPTION_DEVICE:
+        if (options->n_devices == OPTIONS_DEVICES_MAX || strncmp(text, "/dev/", 5) != 0 || strstr(text, "/../"))
+            return false;
+        options->devices[options->n_devices++] = text;
         return true;
     }
     return false;

@@ -19,6 +19,8 @@ typedef struct OptionBind {
     bool writable;
 } OptionBind;
 
+#define OPTIONS_DEVICES_MAX 32
+
 typedef struct Options {
     const char *name;
     int status;
@@ -40,6 +42,9 @@ typedef struct Options {
     uint64_t file_size;
     OptionBind binds[OPTIONS_BINDS_MAX];
     unsigned n_binds;
+    const char *devices[OPTIONS_DEVICES_MAX];
+    unsigned n_devices;
+    uint64_t locked_memory;
     char **qemu; /* QEMU's argv, or the helper's */
 } Options;
 

@@ -14,6 +14,7 @@
 #include "build.h"
 #include "command.h"
 #include "image.h"
+#include "pci.h"
 #include "settings.h"
 
 typedef struct MachineDisk {
@@ -78,6 +79,7 @@ typedef struct MachineParts {
     bool smm;
     MachineDisk *nvram; /* what UEFI keeps; not among the disks */
     GPtrArray *interfaces; /* MachineInterface; may be NULL */
+    GPtrArray *pci;        /* PciDevice; may be NULL */
     GArray *credential_fds; /* int: a string for the guest each; may be NULL */
 } MachineParts;
 

@@ -323,6 +323,12 @@ static bool append_defaults(sd_bus_message *m, const ScopeSpec *spec, Error **re
         return false;
     if (spec->kvm && !append_property(m, "DeviceAllow", "/dev/kvm rw", ret_error))
         return false;
+    for (const char *const *device = spec->devices; device && *device; device++) {
+        /* "m": its guard makes a node of its own for it. */
+        g_autofree char *allowed = g_strdup_printf("%s rwm", *device);
+        if (!append_property(m, "DeviceAllow", allowed, ret_error))
+            return false;
+    }
     g_autofree char *tasks = g_strdup_printf("%u", spec->cpus + TASKS_BESIDE_CPUS);
     return settings_has(spec->settings, "Scope", "TasksMax") || append_property(m, "TasksMax", tasks, ret_error);
 }

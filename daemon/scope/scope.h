@@ -43,6 +43,7 @@ typedef struct ScopeSpec {
     int kill_signal;         /* KillSignal= */
     const Settings *settings; /* [Scope] is passed on, over the defaults */
     bool kvm;                 /* its processes need /dev/kvm */
+    const char *const *devices; /* nodes that its processes need beside; ends with NULL. NULL: none */
     unsigned cpus;            /* virtual ones, each of which is a thread */
     const char *const *after; /* units that it is ordered behind, beside those that all are; ends with NULL. NULL: none */
 } ScopeSpec;

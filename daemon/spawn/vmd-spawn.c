@@ -82,6 +82,8 @@ static bool arguments_are_fine(char *const *argv)
             return false;
         if (strncmp(*argv, "--own=", 6) == 0 && !folder_is_ours(*argv + 6))
             return false;
+        if (strncmp(*argv, "--device=", 9) == 0 && (strncmp(*argv + 9, "/dev/vfio/", 10) != 0 || strchr(*argv + 19, '/')))
+            return false;
         for (unsigned i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
             size_t n = strlen(ids[i]);
 

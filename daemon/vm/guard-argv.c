@@ -5,6 +5,10 @@
 
 #include "config.h"
 #include "guard.h"
+#include "passthrough.h"
+
+/* Firmware, video memory, and what else of the machine devices can reach. */
+#define LOCKED_BESIDE_MEMORY (UINT64_C(1) << 30)
 
 static char *fd_option(const char *name, int fd)
 {
@@ -25,6 +29,19 @@ static gid_t kvm_group(void)
 {
     struct stat st;
     return stat("/dev/kvm", &st) < 0 || !(st.st_mode & S_IWGRP) ? 0 : st.st_gid;
+}
+
+/* QEMU opens these by name, and reads of its device in sysfs; all of the guest's memory stays where devices find it. */
+static void add_pci(GPtrArray *argv, const MachineParts *parts, const Settings *settings)
+{
+    g_auto(GStrv) nodes = passthrough_nodes(parts);
+    if (!nodes)
+        return;
+    for (size_t i = 0; nodes[i]; i++)
+        add_option(argv, "--device=%s", nodes[i]);
+    for (guint i = 0; i < parts->pci->len; i++)
+        add_option(argv, "--bind-read-only=%s", ((const PciDevice *) parts->pci->pdata[i])->path);
+    add_option(argv, "--locked-memory=%" G_GUINT64_FORMAT, settings_get_maximum(settings, "VM", "Memory") + LOCKED_BESIDE_MEMORY);
 }
 
 static void add_binds(GPtrArray *argv, const Settings *settings)
@@ -64,6 +81,7 @@ GPtrArray *guard_argv(const Instance *instance, const Opened *opened, const Sett
             add_option(argv, "--groups=%u", kvm);
     }
     add_binds(argv, settings);
+    add_pci(argv, &opened->parts, settings);
     g_ptr_array_add(argv, g_strdup("--"));
     g_autofree char **qemu = command_argv(command);
     for (size_t i = 0; qemu[i]; i++)

@@ -20,6 +20,7 @@
 #include "helpers.h"
 #include "keyboard.h"
 #include "manager.h"
+#include "passthrough.h"
 #include "plugs.h"
 #include "port.h"
 #include "quiesce.h"
@@ -60,6 +61,7 @@ void instance_free(Instance *instance, bool remove)
         return;
     if (remove) {
         ports_close_of_vm(instance->vm->manager, instance->vm->name);
+        passthrough_give_back(instance->vm->manager, instance->vm->name);
         dirs_remove(instance->dir);
     }
     sd_event_source_disable_unref(instance->guard_end);

@@ -320,6 +320,7 @@ static void make_scope(Start *start)
         .kill_signal = SIGRTMIN + 4,
         .settings = start->settings,
         .kvm = instance->kvm,
+        .devices = (const char *const *) start->devices,
         .cpus = vm->cpus_max,
         .after = (const char *const *) mounts->pdata,
     };

@@ -42,6 +42,7 @@ void opened_close(Opened *opened)
     sources_close(&opened->parts);
     nvram_close(&opened->parts);
     g_clear_pointer(&opened->parts.interfaces, g_ptr_array_unref);
+    g_clear_pointer(&opened->parts.pci, g_ptr_array_unref);
 }
 
 static int listen_socket(const char *dir_path, const char *name)

@@ -4,6 +4,7 @@
 #include "interfaces.h"
 #include "manager.h"
 #include "nvram.h"
+#include "passthrough.h"
 #include "questions.h"
 #include "sources.h"
 
@@ -60,6 +61,7 @@ static void on_sources(void *data, void *userdata)
     char uuid[SD_ID128_UUID_STRING_MAX];
     if (sources_take(data, &parts, &error) &&
         interfaces_preview(sd_id128_to_uuid_string(preview->uuid, uuid), preview->settings, &parts, &error)) {
+        passthrough_preview(preview->settings, &parts);
         if (preview->nvram)
             nvram_take(preview->nvram, &parts);
         command = make_command(preview, &parts, &error);
@@ -67,6 +69,7 @@ static void on_sources(void *data, void *userdata)
     sources_close(&parts);
     nvram_close(&parts);
     g_clear_pointer(&parts.interfaces, g_ptr_array_unref);
+    g_clear_pointer(&parts.pci, g_ptr_array_unref);
     finish(preview, command, error);
 }
 

@@ -16,6 +16,7 @@
 #include "hotplug.h"
 #include "manager.h"
 #include "name.h"
+#include "passthrough.h"
 #include "plugs.h"
 #include "statistics.h"
 #include "steps.h"
@@ -93,6 +94,7 @@ void manager_recover(Manager *manager)
     while (dir && (name = g_dir_read_name(dir)))
         if (name_is_valid(name))
             recover_one(manager, name);
+    passthrough_recover(manager);
 }
 
 static bool awaits_answers(const Manager *manager)

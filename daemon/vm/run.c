@@ -12,6 +12,7 @@
 #include "helpers.h"
 #include "machine.h"
 #include "manager.h"
+#include "passthrough.h"
 #include "plugs.h"
 #include "scale.h"
 #include "snapshot.h"
@@ -208,6 +209,10 @@ bool vm_check_memory(const VM *vm, Error **ret_error)
         return error_set(ret_error, ERROR_BUSY, thing, "Try again", "a device is just being attached or detached");
     if (!helpers_check_whole(vm->instance->helpers, thing, ret_error))
         return false;
+    g_autoptr(Settings) settings = vm_load_current_settings(vm, NULL);
+    if (settings && passthrough_is_wanted(settings))
+        return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Stop it, or keep its disks alone by a snapshot",
+            "it has a PCI device of the host's, whose memory nobody can read");
     return !vm->instance->replugged || error_set(ret_error, ERROR_UNSUPPORTED, thing, "Restart it first, or keep its disks alone by a snapshot",
         "devices came or went since it started, so its memory cannot be kept");
 }

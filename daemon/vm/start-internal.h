@@ -8,6 +8,7 @@
 #include "interfaces.h"
 #include "nvram.h"
 #include "open.h"
+#include "passthrough.h"
 #include "questions.h"
 #include "scope.h"
 #include "sources.h"
@@ -22,6 +23,9 @@ struct Start {
     SourcesOpening *sources; /* while they are being opened */
     Interfaces *interfaces; /* NULL: none */
     bool interfaces_open;
+    Passthrough *passthrough; /* NULL: none */
+    bool passthrough_open;
+    char **devices; /* nodes that its QEMU opens; NULL: none */
     NvramOpening *nvram; /* NULL: no UEFI */
     bool nvram_open;
     Error *error;      /* why it fails; set once */

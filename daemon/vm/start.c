@@ -6,6 +6,7 @@
  *     questions   what can this QEMU do, does KVM run a guest      waits only the first time
  *     on_answers  images and kernel, as the owner: descriptors     in a thread
  *                 interfaces: ports on networks, their taps        all at once
+ *                 PCI devices: taken from the host's drivers      in a thread
  *                 UEFI: firmware and NVRAM, made at the first      in threads, once a Worker
  *     open_rest   sockets, the command line                        no waiting
  *                 and on in launch.c:
@@ -51,6 +52,8 @@ void start_free(Start *start)
     usb_look_forget(start->vm->manager, start);
     sources_abandon(start->sources);
     interfaces_free(start->interfaces);
+    passthrough_free(start->passthrough);
+    g_strfreev(start->devices);
     nvram_free(start->nvram);
     scope_job_forget(start->scope_job);
     sd_event_source_disable_unref(start->timer);
@@ -184,10 +187,13 @@ static void open_rest(Start *start)
 {
     Instance *instance = start->instance;
     Error *error = NULL;
-    if (start->sources || (start->interfaces && !start->interfaces_open) || (start->nvram && !start->nvram_open) || start->error)
+    if (start->sources || (start->interfaces && !start->interfaces_open) || (start->passthrough && !start->passthrough_open) || (start->nvram && !start->nvram_open) || start->error)
         return;
     if (start->interfaces)
         interfaces_take(start->interfaces, &start->opened.parts);
+    if (start->passthrough)
+        passthrough_take(start->passthrough, &start->opened.parts);
+    start->devices = passthrough_nodes(&start->opened.parts);
     if (!open_incoming(start, &error) || !open_sockets(&start->opened, instance->dir, instance->console, &error) ||
         !tpm_prepare(instance, start->settings, &start->opened.parts, &error) ||
         !build_command(start, &error))
@@ -218,6 +224,15 @@ static void on_interfaces(const Error *error, void *userdata)
     if (error)
         return start_fail(start, error_copy(error));
     start->interfaces_open = true;
+    open_rest(start);
+}
+
+static void on_passthrough(const Error *error, void *userdata)
+{
+    Start *start = userdata;
+    if (error)
+        return start_fail(start, error_copy(error));
+    start->passthrough_open = true;
     open_rest(start);
 }
 
@@ -252,7 +267,8 @@ static void on_answers(const Answers *answers, const Error *unanswered, void *us
     const char *machine = start->saved_machine ?: machine_type(start->settings, start->build, &error);
     if (!machine || !nvram_open(start->vm, start->settings, start->build, machine, true, on_nvram, start, &start->nvram, &error) ||
         !sources_open(start->vm, start->settings, instance->uid, limit, on_sources, start, &start->sources, &error) ||
-        !interfaces_open(start->vm, start->settings, on_interfaces, start, &start->interfaces, &error))
+        !interfaces_open(start->vm, start->settings, on_interfaces, start, &start->interfaces, &error) ||
+        !passthrough_open(start->vm, start->settings, on_passthrough, start, &start->passthrough, &error))
         start_fail(start, error);
 }
 

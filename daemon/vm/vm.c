@@ -13,6 +13,7 @@
 #include "instance.h"
 #include "live.h"
 #include "manager.h"
+#include "passthrough.h"
 #include "plugs.h"
 #include "nvram.h"
 #include "messages.h"
@@ -176,7 +177,8 @@ bool vm_check_text(const char *text, const char *origin, Error **ret_error)
     /* A drop-in may have a required key that it lacks. */
     g_autoptr(Settings) settings = settings_parse_partial(&vm_schema, text, strlen(text), origin, ret_error);
     uid_t owner;
-    return settings && change_find_owner(settings, &owner, ret_error) && usb_check_settings(settings, ret_error);
+    return settings && change_find_owner(settings, &owner, ret_error) && usb_check_settings(settings, ret_error) &&
+        passthrough_check(settings, ret_error);
 }
 
 /* A user's own vmd has no other users. */

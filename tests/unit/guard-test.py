@@ -220,6 +220,24 @@ class Confinement(unittest.TestCase):
             os.kill(run.qemu, signal.SIGKILL)
             run.wait()
 
+    def test_devices_of_the_host(self):
+        """What a PCI device of the host's needs: its part of sysfs, and locked memory."""
+        look = ("import os, resource, sys\n"
+                "assert os.listdir('/sys') == ['kernel'], os.listdir('/sys')\n"
+                "assert os.listdir('/sys/kernel'), 'nothing'\n"
+                "assert os.statvfs('/sys/kernel').f_flag & os.ST_RDONLY\n"
+                "assert resource.getrlimit(resource.RLIMIT_MEMLOCK) == (65536, 65536)\n"
+                "sys.exit(9)\n")
+        with Guarded(lambda run: [PYTHON, "-c", look], "--bind-read-only=/sys/kernel", "--locked-memory=65536") as run:
+            self.assertEqual(run.wait(), 9, run.stderr())
+
+    def test_no_other_device(self):
+        for device in ("/dev/null", "/dev/vfio/../null", "/etc/passwd"):
+            with Guarded(lambda run: [PYTHON, "-c", "pass"], f"--device={device}") as run:
+                self.assertNotEqual(run.wait(), 0)
+                self.assertNotEqual(run.status().get("Executed"), "yes")
+                self.assertEqual(run.status().get("Pid", "0"), "0")
+
     def test_short_command_line(self):
         with Guarded(qemu("-S")).started() as run:
             with open(f"/proc/{run.pid}/cmdline", "rb") as file:
