@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "config.h"
+#include "display.h"
 #include "manager.h"
 #include "snapshot.h"
 #include "value.h"
@@ -143,6 +144,7 @@ static int run(const Arguments *arguments, Error **ret_error)
     pools_make_first(manager);
     manager_scan_files(manager);
     manager_recover(manager);
+    displays_recover(manager);
     networks_recover(manager);
     pools_recover(manager);
     snapshots_recover(manager);

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -31,7 +34,7 @@ typedef struct Viewer {
     Displays *displays;
     uint32_t id;
     size_t protocol;
-    char *sender;
+    char *sender;      /* empty: was there before this vmd, and the bus may be another one, too */
     uid_t uid;
     pid_t pid;         /* 0: not known, or not yet */
     sd_bus_slot *ask;  /* the bus, for it */
@@ -44,6 +47,7 @@ typedef struct Connection {
     Viewer *viewer;     /* NULL while it is opened */
     char name[16];      /* what QEMU's end is bound to, in a folder that does not matter */
     int qemu, peer;     /* peer: until the caller has it */
+    char *kept;         /* as what systemd has `qemu`, too */
     sd_event_source *end;
     size_t protocol;
     char *sender;
@@ -83,6 +87,38 @@ static void changed(Displays *displays)
         (void) sd_event_add_time_relative(displays->instance->vm->manager->event, &displays->tell, CLOCK_MONOTONIC, TELL_USEC, 0, on_tell, displays);
 }
 
+/* ---- for the next vmd ---- */
+
+/* systemd keeps QEMU's ends with a name that says all that is known, and gives them to the vmd after one that was killed or restarted. */
+static void keep(Connection *connection)
+{
+    const Viewer *viewer = connection->viewer;
+    g_autofree char *state = NULL;
+    if (connection->kept)
+        return;
+    connection->kept = g_strdup_printf("vmd-display %s %" G_GUINT32_FORMAT " %zu %u %d %" PRIu64 " %s", connection->name, viewer->id, viewer->protocol,
+        (unsigned) viewer->uid, (int) viewer->pid, viewer->since, connection->displays->instance->vm->name);
+    state = g_strdup_printf("FDSTORE=1\nFDNAME=%s", connection->kept);
+    (void) sd_pid_notify_with_fds(0, false, state, &connection->qemu, 1);
+}
+
+/* vmd goes, and this does not. */
+static void leave(Connection *connection)
+{
+    if (connection->viewer)
+        keep(connection);
+    g_free(g_steal_pointer(&connection->kept));
+    close_fd(&connection->qemu);
+}
+
+static void keep_no_longer(Connection *connection)
+{
+    if (!connection->kept)
+        return;
+    (void) sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", connection->kept);
+    g_free(g_steal_pointer(&connection->kept));
+}
+
 /* ---- connections ---- */
 
 static void connection_answer(Connection *connection, const Error *error)
@@ -103,6 +139,7 @@ static void connection_free(void *userdata)
         connection_answer(connection, error);
     }
     sd_event_source_disable_unref(connection->end);
+    keep_no_longer(connection);
     /* Both QEMU and the viewer see the end of it, whoever has it open. */
     if (connection->qemu >= 0)
         (void) shutdown(connection->qemu, SHUT_RDWR);
@@ -132,11 +169,16 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *userda
 static int on_pid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     Viewer *viewer = userdata;
+    const Displays *displays = viewer->displays;
     uint32_t pid;
     viewer->ask = sd_bus_slot_unref(viewer->ask);
-    if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &pid) < 0)
-        return 0;
-    viewer->pid = (pid_t) pid;
+    if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "u", &pid) >= 0)
+        viewer->pid = (pid_t) pid;
+    for (guint i = 0; i < displays->connections->len; i++) {
+        Connection *connection = displays->connections->pdata[i];
+        if (connection->viewer == viewer)
+            keep(connection);
+    }
     changed(viewer->displays);
     return 0;
 }
@@ -185,6 +227,8 @@ static void on_added(Qmp *qmp, const json_t *result, const Error *error, void *u
     connection->viewer = find_viewer(displays, connection);
     connection->viewer->n++;
     (void) sd_event_add_io(displays->instance->vm->manager->event, &connection->end, connection->qemu, EPOLLRDHUP, on_end, connection);
+    if (!connection->viewer->ask)
+        keep(connection);
     connection_answer(connection, NULL);
     changed(displays);
 }
@@ -214,6 +258,28 @@ static bool has_room(const Displays *displays, const char *name, uid_t uid, Erro
         "there are %u connections to its display%s", full ? CONNECTIONS_MAX : n, full ? "" : " from this user");
 }
 
+/* Takes both; `peer` may be -1. */
+static Connection *connection_add(Instance *instance, int qemu, int peer, unsigned n, size_t protocol, const DisplayCaller *caller)
+{
+    Displays *displays = instance->displays;
+    if (!displays) {
+        displays = instance->displays = g_new0(Displays, 1);
+        displays->instance = instance;
+        displays->viewers = g_ptr_array_new_with_free_func(viewer_free);
+        displays->connections = g_ptr_array_new_with_free_func(connection_free);
+    }
+    Connection *connection = g_new0(Connection, 1);
+    connection->displays = displays;
+    connection->qemu = qemu;
+    connection->peer = peer;
+    connection->protocol = protocol;
+    connection->sender = g_strdup(caller->sender);
+    connection->uid = caller->uid;
+    (void) snprintf(connection->name, sizeof connection->name, "d%u", n);
+    g_ptr_array_add(displays->connections, connection);
+    return connection;
+}
+
 static Connection *connection_new(Instance *instance, size_t protocol, const DisplayCaller *caller, Error **ret_error)
 {
     int fds[2];
@@ -221,21 +287,8 @@ static Connection *connection_new(Instance *instance, size_t protocol, const Dis
         error_set_errno(ret_error, errno, instance->vm->name, "a socket cannot be made");
         return NULL;
     }
-    if (!instance->displays) {
-        instance->displays = g_new0(Displays, 1);
-        instance->displays->instance = instance;
-        instance->displays->viewers = g_ptr_array_new_with_free_func(viewer_free);
-        instance->displays->connections = g_ptr_array_new_with_free_func(connection_free);
-    }
-    Connection *connection = g_new0(Connection, 1);
-    connection->displays = instance->displays;
-    connection->qemu = fds[0];
-    connection->peer = fds[1];
-    connection->protocol = protocol;
-    connection->sender = g_strdup(caller->sender);
-    connection->uid = caller->uid;
+    Connection *connection = connection_add(instance, fds[0], fds[1], 0, protocol, caller);
     (void) snprintf(connection->name, sizeof connection->name, "d%u", ++instance->displays->n_made);
-    g_ptr_array_add(instance->displays->connections, connection);
     return connection;
 }
 
@@ -299,6 +352,69 @@ bool vm_open_display(VM *vm, const char *type, const DisplayCaller *caller, Disp
     return true;
 }
 
+/* ---- after a vmd that was killed ---- */
+
+/* They come in any order, and the oldest is first. */
+static Viewer *find_kept_viewer(Displays *displays, uint32_t id)
+{
+    guint i = 0;
+    while (i < displays->viewers->len && ((const Viewer *) displays->viewers->pdata[i])->id < id)
+        i++;
+    if (i < displays->viewers->len && ((const Viewer *) displays->viewers->pdata[i])->id == id)
+        return displays->viewers->pdata[i];
+    Viewer *viewer = g_new0(Viewer, 1);
+    viewer->displays = displays;
+    viewer->id = id;
+    viewer->sender = g_strdup("");
+    displays->n_viewers_made = MAX(displays->n_viewers_made, id);
+    g_ptr_array_insert(displays->viewers, (gint) i, viewer);
+    return viewer;
+}
+
+/* Takes `fd`. False: there is nobody any more whom it belongs to. */
+static bool recover_connection(Manager *manager, int fd, const char *name)
+{
+    unsigned n, id, uid;
+    size_t protocol;
+    int pid, at = 0;
+    uint64_t since;
+    if (sscanf(name, "vmd-display d%u %u %zu %u %d %" SCNu64 " %n", &n, &id, &protocol, &uid, &pid, &since, &at) < 6 || at == 0 ||
+        protocol >= G_N_ELEMENTS(protocols))
+        return false;
+    const VM *vm = manager_find_vm(manager, name + at);
+    if (!vm || !vm->instance)
+        return false;
+    Connection *connection = connection_add(vm->instance, fd, -1, n, protocol, &(DisplayCaller) {"", (uid_t) uid});
+    Displays *displays = vm->instance->displays;
+    Viewer *viewer = find_kept_viewer(displays, id);
+    viewer->protocol = protocol;
+    viewer->uid = (uid_t) uid;
+    viewer->pid = (pid_t) pid;
+    viewer->since = since;
+    viewer->n++;
+    connection->viewer = viewer;
+    connection->kept = g_strdup(name);
+    displays->n_made = MAX(displays->n_made, n);
+    (void) sd_event_add_io(manager->event, &connection->end, fd, EPOLLRDHUP, on_end, connection);
+    return true;
+}
+
+void displays_recover(Manager *manager)
+{
+    char **names = NULL;
+    int n = sd_listen_fds_with_names(1, &names);
+    for (int i = 0; i < n; i++) {
+        int fd = SD_LISTEN_FDS_START + i;
+        if (!recover_connection(manager, fd, names[i])) {
+            (void) sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", names[i]);
+            (void) shutdown(fd, SHUT_RDWR);
+            (void) close(fd);
+        }
+        free(names[i]);
+    }
+    free(names);
+}
+
 /* ---- what is there ---- */
 
 bool vm_disconnect_display(VM *vm, uint32_t id, Error **ret_error)
@@ -352,12 +468,14 @@ void displays_closed(Instance *instance, const json_t *data)
     }
 }
 
-void displays_free(Displays *displays)
+void displays_free(Displays *displays, bool end)
 {
     if (!displays)
         return;
-    if (displays->viewers->len > 0)
+    if (end && displays->viewers->len > 0)
         vm_changed(displays->instance->vm, "DisplayClients", NULL);
+    for (guint i = 0; !end && i < displays->connections->len; i++)
+        leave(displays->connections->pdata[i]);
     g_ptr_array_unref(displays->connections);
     g_ptr_array_unref(displays->viewers);
     sd_event_source_disable_unref(displays->tell);

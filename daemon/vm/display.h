@@ -8,7 +8,8 @@
  * nobody is asked for a password; who may call was asked before. QEMU's end has a name of its own, by which QEMU's events tell which
  * it closed, and vmd keeps it open too: that is how it sees that a viewer has gone, and how it can put one out.
  *
- * Belongs to the Instance; made when the first one is opened. A vmd that comes later does not know those of the one before, which go on. */
+ * Belongs to the Instance; made when the first one is opened. systemd keeps QEMU's ends while vmd is killed or restarted, and the next vmd
+ * gets them back. It knows those viewers, but not as callers: who opens more is asked about again, since the bus may be another one. */
 
 #include <jansson.h>
 #include <systemd/sd-bus.h>
@@ -41,5 +42,8 @@ int vm_append_display_clients(const VM *vm, sd_bus_message *reply);
 /* QEMU's SPICE_DISCONNECTED and VNC_DISCONNECTED, with their data. */
 void displays_closed(Instance *instance, const json_t *data);
 
-/* Ends all and answers who still waits. */
-void displays_free(Displays *displays);
+/* What systemd has kept, once, after the VMs were found. What belongs to none that runs ends. */
+void displays_recover(Manager *manager);
+
+/* Answers who still waits. `end`: ends all, since the VM has ended; else they go on without this vmd. */
+void displays_free(Displays *displays, bool end);

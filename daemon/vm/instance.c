@@ -67,7 +67,7 @@ void instance_free(Instance *instance, bool remove)
     sd_event_source_disable_unref(instance->guard_end);
     sd_event_source_disable_unref(instance->kill_timer);
     close_fd(&instance->guard_pidfd);
-    displays_free(g_steal_pointer(&instance->displays));
+    displays_free(g_steal_pointer(&instance->displays), remove);
     keyboard_free(g_steal_pointer(&instance->keyboard));
     statistics_free(g_steal_pointer(&instance->statistics));
     scale_free(g_steal_pointer(&instance->scale));
