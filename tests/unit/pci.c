@@ -5,10 +5,11 @@
 #include "pci.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "fake-root.h"
 
 typedef struct Fixture {
     char *root, *state;
@@ -81,17 +82,6 @@ static void set_up(Fixture *f, gconstpointer unused)
     make_dir(f, "sys/bus/pci/drivers/vfio-pci");
     write_to(f, "sys/bus/pci/drivers/vfio-pci/unbind", "");
     write_to(f, "sys/bus/pci/drivers_probe", "");
-}
-
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *below = g_build_filename(path, name, NULL);
-        remove_tree(below);
-    }
-    (void) remove(path);
 }
 
 static void tear_down(Fixture *f, gconstpointer unused)

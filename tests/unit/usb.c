@@ -5,12 +5,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "fake-root.h"
 
 typedef struct Fixture {
     char *root;
@@ -20,17 +19,6 @@ static void set_up(Fixture *f, gconstpointer unused)
 {
     f->root = g_dir_make_tmp("vmd-usb-XXXXXX", NULL);
     g_assert_nonnull(f->root);
-}
-
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *below = g_build_filename(path, name, NULL);
-        remove_tree(below);
-    }
-    (void) remove(path);
 }
 
 static void tear_down(Fixture *f, gconstpointer unused)
