@@ -5,7 +5,7 @@
 spice, vnc, dbus: opens one, speaks the protocol's first words and prints the answer. garbage: a SPICE one that gets nonsense. fill: as many
 as there may be. hold: waits until the other side closes them all, or stdin ends. rush N: N times opened and closed, nothing read.
 deaf N: a SPICE client that wants the picture, and N VNC ones that ask for it without end; none of them reads it. knock N: tries N times to open a
-SPICE one, and keeps what it gets."""
+SPICE one, and keeps what it gets. listen: a D-Bus one that is shown the screen, and says its size and most frequent colour."""
 
 import collections
 import hashlib
@@ -50,6 +50,41 @@ def dbus():
                            None, 0, 30000, None)
     print(f"dbus: {name[0]}")
     globals()["keep"] = there
+
+
+LISTENER = """<node><interface name="org.qemu.Display1.Listener">
+<method name="Scanout"><arg type="u" direction="in"/><arg type="u" direction="in"/><arg type="u" direction="in"/><arg type="u" direction="in"/>
+<arg type="ay" direction="in"/></method></interface></node>"""
+
+
+def listen():
+    loop, found = GLib.MainLoop(), []
+
+    def on_method(_connection, _sender, _path, _interface, _method, parameters, invocation):
+        width, height, stride = (parameters.get_child_value(i).get_uint32() for i in range(3))
+        pixels = parameters.get_child_value(4).get_data_as_bytes().get_data()
+        colours = collections.Counter(pixels[y * stride + x:y * stride + x + 3] for y in range(height) for x in range(0, width * 4, 16))
+        found.append(f"{width}x{height} {colours.most_common(1)[0][0][::-1].hex()}")
+        invocation.return_value(None)
+        loop.quit()
+
+    def connect(peer, flags=Gio.DBusConnectionFlags.NONE):
+        stream = Gio.Socket.new_from_fd(os.dup(peer.fileno())).connection_factory_create_connection()
+        return Gio.DBusConnection.new_sync(stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | flags, None, None)
+
+    there = connect(open_display("dbus"))
+    ours, theirs = socket.socketpair()
+    fds = Gio.UnixFDList.new()
+    fds.append(theirs.fileno())
+    # QEMU waits for the authentication before it answers.
+    there.call_with_unix_fd_list(None, "/org/qemu/Display1/Console_0", "org.qemu.Display1.Console", "RegisterListener", GLib.Variant("(h)", (0,)), None, 0,
+                                 30000, fds, None, None)
+    here = connect(ours, Gio.DBusConnectionFlags.DELAY_MESSAGE_PROCESSING)
+    here.register_object("/org/qemu/Display1/Listener", Gio.DBusNodeInfo.new_for_xml(LISTENER).interfaces[0], on_method, None, None)
+    here.start_message_processing()
+    GLib.timeout_add_seconds(20, loop.quit)
+    loop.run()
+    print(f"listen: {found[0] if found else 'nothing'}")
 
 
 def garbage():
@@ -163,7 +198,7 @@ def hold():
     print("hold: all closed")
 
 
-actions = {"spice": spice, "vnc": vnc, "dbus": dbus, "garbage": garbage, "fill": fill, "hold": hold, "rush": rush, "deaf": deaf, "knock": knock}
+actions = {"spice": spice, "vnc": vnc, "dbus": dbus, "listen": listen, "garbage": garbage, "fill": fill, "hold": hold, "rush": rush, "deaf": deaf, "knock": knock}
 words = iter(sys.argv[2:])
 for word in words:
     try:
