@@ -32,7 +32,7 @@ const Option options[] = {
     { "disable", "now", 0, OPTION_FLAG, AT(now), NULL, NULL, "Stop it, too" },
     { "run,start", "attach", 'a', OPTION_FLAG, AT(attach), NULL, NULL, "Attach this terminal to the console" },
     { "run,start", "console", 0, OPTION_FLAG, AT(attach), NULL, NULL, "The same" },
-    { "start", "wait", 0, OPTION_STRING, AT(wait_for), "WHAT", "agent|ip", "Until its guest agent answers, or it has an address" },
+    { "start", "wait", 0, OPTION_STRING, AT(wait_for), "WHAT", "booted|agent|ip", "Until the guest is up, its guest agent answers, or it has an address" },
     { "run", "wait", 0, OPTION_FLAG, AT(wait), NULL, NULL, "Wait until the guest has ended" },
     { "start,stop,save,type,volume create,volume clone,volume convert,volume resize,volume wipe,import,image import,image pull", "no-block", 0, OPTION_FLAG, AT(no_block), NULL, NULL, "Do not wait until it is done" },
     { "start,stop", "notify", 0, OPTION_FLAG, AT(notify), NULL, NULL, NULL },

@@ -74,6 +74,11 @@ int watch_until(Client *client, const char *name, WatchIsThere is_there, uint64_
     }
 }
 
+static bool has_booted(const json_t *vm)
+{
+    return json_get_bool(vm, "Booted");
+}
+
 static bool has_agent(const json_t *vm)
 {
     return json_get_bool(vm, "AgentConnected");
@@ -98,6 +103,7 @@ int watch_for(Client *client, char **names, const char *what)
         const char *what, *words;
         WatchIsThere is_there;
     } wants[] = {
+        {"booted", "word from its guest that it is up", has_booted},
         {"agent", "guest agent", has_agent},
         {"ip", "address", has_address},
     };

@@ -54,6 +54,10 @@ static const SettingKey keys[] = {
                 .metavar = "NAME",
                 .summary =
                         "How guest code runs: auto takes KVM where it is proved to run a guest, else TCG."},
+        {"VM", "VSock", SETTING_BOOL, "no", .option = "vsock", .metavar = "BOOL",
+                .summary = "Whether guest and host reach each other by vsock, without a network; a guest with systemd then says when it has booted."},
+        {"VM", "VSockCID", SETTING_UINT, .min = 3, .max = 0x7fffffff,
+                .summary = "The guest's address on vsock; unset, one that is free, and the same as last time where that is."},
         {"VM", "StartTimeout", SETTING_DURATION, "1min", .min = USEC_PER_SEC,
                 .summary = "How long a start may take until the guest runs; a start that takes longer is "
                            "undone."},

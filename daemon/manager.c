@@ -15,6 +15,7 @@
 #include "plugs.h"
 #include "port.h"
 #include "volume.h"
+#include "vsock.h"
 
 #define IDLE_USEC (60 * G_USEC_PER_SEC)
 #define TRIM_USEC (1 * G_USEC_PER_SEC)
@@ -122,6 +123,7 @@ void manager_free(Manager *manager)
     sd_event_source_disable_unref(manager->idle);
     sd_event_source_disable_unref(manager->trim);
     access_free(manager->access);
+    vsock_free(manager->vsock);
     usb_host_free(g_steal_pointer(&manager->usb));
     GHashTableIter iter;
     gpointer vm;

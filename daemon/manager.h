@@ -48,6 +48,7 @@ struct Manager {
     GPtrArray *server_calls; /* network/server.c: calls to systemd under way */
     bool links_watched;
     bool rules_wanted;       /* network/rules.c: the last state that was asked for is not empty */
+    struct VsockListener *vsock; /* vm/vsock.c; NULL until a VM has one */
     struct Watch *watch;  /* files.c */
     sd_event_source *idle, *trim;
     uint64_t idle_usec;

@@ -353,6 +353,18 @@ GET(get_agent)
     return sd_bus_message_append(reply, "b", vm->instance && guest_answers(vm->instance->guest));
 }
 
+GET(get_booted)
+{
+    const VM *vm = userdata;
+    return sd_bus_message_append(reply, "b", vm->instance && vm->instance->booted);
+}
+
+GET(get_cid)
+{
+    const VM *vm = userdata;
+    return sd_bus_message_append(reply, "u", vm->instance ? vm->instance->cid : 0);
+}
+
 GET(get_helpers)
 {
     const VM *vm = userdata;
@@ -513,6 +525,8 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("MemoryMax", "t", NULL, offsetof(VM, memory_max), CHANGES),
     SD_BUS_PROPERTY("Addresses", "a(ssss)", get_addresses, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("AgentConnected", "b", get_agent, 0, CHANGES),
+    SD_BUS_PROPERTY("Booted", "b", get_booted, 0, CHANGES),
+    SD_BUS_PROPERTY("VSockCID", "u", get_cid, 0, CHANGES),
     SD_BUS_PROPERTY("DisplayClients", "a(usuutu)", get_display_clients, 0, CHANGES),
     SD_BUS_PROPERTY("OpenTrays", "as", get_trays, 0, CHANGES),
     SD_BUS_PROPERTY("Helpers", "a(sus)", get_helpers, 0, CHANGES),

@@ -20,7 +20,7 @@ void machine_add_image(Command *command, const char *from, const char *stem, con
     unsigned *set);
 void machine_add_node(Command *command, const char *from, json_t *node);
 
-/* machine-firmware.c, machine-tpm.c, machine-disk.c, machine-interface.c, machine-pci.c, machine-usb.c, machine-display.c; *set: the next set of descriptors */
+/* machine-firmware.c, machine-tpm.c, machine-disk.c, machine-interface.c, machine-pci.c, machine-usb.c, machine-display.c, machine-vsock.c; *set: the next set of descriptors */
 void machine_add_firmware(Command *command, const MachineParts *parts, unsigned *set);
 bool machine_add_disks(Command *command, const MachineParts *parts, unsigned *set, Error **ret_error);
 bool machine_add_interfaces(Command *command, const MachineParts *parts, Error **ret_error);
@@ -29,4 +29,5 @@ bool machine_add_tpm(Command *command, const MachineParts *parts, Error **ret_er
 bool machine_add_pci(Command *command, const MachineParts *parts, unsigned chassis, Error **ret_error);
 /* The controller, where a display or the settings want it; before the display. */
 bool machine_add_usb(Command *command, const MachineParts *parts, Error **ret_error);
+bool machine_add_vsock(Command *command, const MachineParts *parts, Error **ret_error);
 bool machine_add_display(Command *command, const MachineParts *parts, Error **ret_error);

@@ -73,6 +73,8 @@ typedef struct MachineParts {
     int monitor_fd, guard_fd, console_fd, agent_fd;
     int kernel_fd, initrd_fd;
     int tpm_fd;       /* swtpm's control channel, where [TPM] has a Type= */
+    int vsock_fd;     /* with VSock=, and what the kernel has set on it */
+    uint32_t vsock_cid, vsock_port;
     bool incoming;    /* waits for a saved state, which comes over the monitor */
     GPtrArray *disks; /* MachineDisk */
     Image *code;        /* UEFI's, with smm; NULL: the machine's own firmware */

@@ -6,6 +6,7 @@
 #include "interfaces.h"
 #include "manager.h"
 #include "quiesce.h"
+#include "vsock.h"
 
 /* The chardev and the device of QEMU's command line (qemu/machine.c). */
 #define PORT "agent"
@@ -100,6 +101,9 @@ static void on_interfaces(Agent *agent, const json_t *result, const Error *error
 
 static void on_answers(Agent *agent, bool answers, void *userdata)
 {
+    const Guest *guest = userdata;
+    if (answers)
+        vm_set_booted(guest->instance->vm, true);
     tell(userdata, "AgentConnected");
 }
 

@@ -87,6 +87,8 @@ struct Instance {
     uint64_t stop_timeout, press_interval;
     bool terminate_at_timeout;
     bool console;
+    uint32_t cid;          /* of vsock; 0: none */
+    bool booted;           /* the property */
     bool replugged;        /* devices came or went: the machine is no more what its settings make */
     bool applies_medium;   /* what settings say of a CD drive is being done */
     GArray *images;        /* ImageIdentity */

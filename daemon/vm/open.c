@@ -18,7 +18,7 @@
 void opened_init(Opened *opened)
 {
     *opened = (Opened){
-        .parts = {.monitor_fd = -1, .guard_fd = -1, .console_fd = -1, .agent_fd = -1, .tpm_fd = -1, .kernel_fd = -1, .initrd_fd = -1},
+        .parts = {.monitor_fd = -1, .guard_fd = -1, .console_fd = -1, .agent_fd = -1, .tpm_fd = -1, .vsock_fd = -1, .kernel_fd = -1, .initrd_fd = -1},
         .guard_console_fd = -1,
         .console_listen_fd = -1,
         .console_log_fd = -1,
@@ -33,7 +33,7 @@ void opened_init(Opened *opened)
 void opened_close(Opened *opened)
 {
     int *fds[] = {
-        &opened->parts.monitor_fd, &opened->parts.guard_fd, &opened->parts.console_fd, &opened->parts.agent_fd, &opened->parts.tpm_fd,
+        &opened->parts.monitor_fd, &opened->parts.guard_fd, &opened->parts.console_fd, &opened->parts.agent_fd, &opened->parts.tpm_fd, &opened->parts.vsock_fd,
         &opened->guard_console_fd, &opened->console_listen_fd, &opened->console_log_fd, &opened->status_fd, &opened->guard_qmp_fd,
         &opened->journal_fd, &opened->cgroup_fd, &opened->go_read_fd,
     };

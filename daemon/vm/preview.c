@@ -49,6 +49,8 @@ static Command *make_command(Preview *preview, MachineParts *parts, Error **ret_
     parts->agent_fd = 5;
     parts->console_fd = g_str_equal(settings_get_string(preview->settings, "Console", "Type"), "none") ? -1 : 6;
     parts->tpm_fd = 7;
+    parts->vsock_fd = 8;
+    parts->vsock_cid = MAX(3, (uint32_t) settings_get_number(preview->settings, "VM", "VSockCID"));
     return machine_command(parts, ret_error);
 }
 

@@ -21,6 +21,7 @@
 #include "statistics.h"
 #include "steps.h"
 #include "trays.h"
+#include "vsock.h"
 
 #define MONITORS_USEC (100 * 1000)
 #define QUERY_USEC (30 * G_USEC_PER_SEC)
@@ -95,6 +96,7 @@ void manager_recover(Manager *manager)
         if (name_is_valid(name))
             recover_one(manager, name);
     passthrough_recover(manager);
+    vsock_recover(manager);
 }
 
 static bool awaits_answers(const Manager *manager)

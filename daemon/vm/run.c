@@ -18,6 +18,7 @@
 #include "snapshot.h"
 #include "steps.h"
 #include "trays.h"
+#include "vsock.h"
 
 #define QMP_VERB_USEC (10 * G_USEC_PER_SEC)
 
@@ -35,6 +36,7 @@ static void on_resume_event(VM *vm, const json_t *data)
 
 static void on_reset_event(VM *vm, const json_t *data)
 {
+    vm_set_booted(vm, false);
     if (vm->instance->trays)
         trays_find(vm->instance);
     if (vm->state == VM_RUNNING && json_is_true(json_object_get(data, "guest")))

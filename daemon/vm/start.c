@@ -34,6 +34,7 @@
 #include "spawn.h"
 #include "start-internal.h"
 #include "tpm.h"
+#include "vsock.h"
 
 static Start *start_new(VM *vm, VMDone done, void *userdata)
 {
@@ -195,7 +196,7 @@ static void open_rest(Start *start)
         passthrough_take(start->passthrough, &start->opened.parts);
     start->devices = passthrough_nodes(&start->opened.parts);
     if (!open_incoming(start, &error) || !open_sockets(&start->opened, instance->dir, instance->console, &error) ||
-        !tpm_prepare(instance, start->settings, &start->opened.parts, &error) ||
+        !tpm_prepare(instance, start->settings, &start->opened.parts, &error) || !vsock_open(instance, start->settings, &start->opened.parts, &error) ||
         !build_command(start, &error))
         return start_fail(start, error);
 
