@@ -39,6 +39,7 @@ const Verb verbs[] = {
     { "send-keys", 2, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME KEYS...", "Press keys, such as ctrl-alt-delete", verb_send_keys },
     { "send-key", 2, VERB_ANY, VERB_ACTS | VERB_NAMES | VERB_HIDDEN, "NAME KEYS...", "The same", verb_send_keys },
     { "sendkeys", 2, VERB_ANY, VERB_ACTS | VERB_NAMES | VERB_HIDDEN, "NAME KEYS...", "The same", verb_send_keys },
+    { "send-pointer", 2, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME PLACE|BUTTON...", "Move the mouse, and press its buttons", verb_send_pointer },
     { "type", 1, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME [TEXT...|-]", "Type a text on the keyboard", verb_type },
     { "log", 1, VERB_ANY, VERB_NAMES, "NAME [-- JOURNALCTL-OPTION...]", "Show what the journal has on a VM", verb_log },
     { "explain", 1, 1, VERB_NAMES, "NAME", "Show the QEMU command line and where each part comes from", verb_explain },

@@ -98,6 +98,7 @@ int verb_console(Client *client);
 int verb_view(Client *client);
 int verb_disconnect(Client *client);
 int verb_send_keys(Client *client);
+int verb_send_pointer(Client *client);
 int verb_type(Client *client);
 int verb_screenshot(Client *client);
 int verb_usb_attach(Client *client);

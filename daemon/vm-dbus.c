@@ -498,6 +498,9 @@ static const Method methods[] = {
     {"ScreenshotHead", "u", "h", SD_BUS_PARAM(head) SD_BUS_PARAM(picture), ACTION_OPEN_DISPLAY, NULL, method_screenshot_head},
     {"SendKeys", "as", "", SD_BUS_PARAM(keys), ACTION_OPEN_DISPLAY, NULL, method_send_keys},
     {"TypeText", "sa{sv}", "o", SD_BUS_PARAM(text) SD_BUS_PARAM(options) SD_BUS_PARAM(job), ACTION_OPEN_DISPLAY, NULL, method_type_text},
+    {"MovePointer", "dd", "", SD_BUS_PARAM(x) SD_BUS_PARAM(y), ACTION_OPEN_DISPLAY, NULL, method_move_pointer},
+    {"DragPointer", "dds", "", SD_BUS_PARAM(x) SD_BUS_PARAM(y) SD_BUS_PARAM(button), ACTION_OPEN_DISPLAY, NULL, method_drag_pointer},
+    {"SendButtons", "as", "", SD_BUS_PARAM(buttons), ACTION_OPEN_DISPLAY, NULL, method_send_buttons},
     {"Disconnect", "u", "", SD_BUS_PARAM(client), ACTION_MANAGE, NULL, method_disconnect},
     {NULL},
 };
