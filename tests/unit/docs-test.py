@@ -29,7 +29,7 @@ DOCUMENTS = ['README.md', 'CHANGELOG.md', 'HACKING.md',
 SYSTEMD = {'Restart', 'KillSignal', 'TimeoutStopSec', 'Slice', 'DeviceAllow', 'Controller', 'DynamicUser',
            'ProtectSystem', 'CapabilityBoundingSet', 'NoNewPrivileges', 'DevicePolicy', 'MemoryMax'}
 # Variables that commands in the documents set, and words that stand for others.
-OTHERS = {'DESTDIR', 'SANITIZE', 'LAB_BIND', 'MAINPID', 'MESSAGE_ID', 'PROPERTY', 'Key'}
+OTHERS = {'DESTDIR', 'SANITIZE', 'LAB_BIND', 'MAINPID', 'MESSAGE_ID', 'PROPERTY', 'READY', 'Key'}
 
 
 def run(*command):
