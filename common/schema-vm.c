@@ -70,6 +70,8 @@ static const SettingKey keys[] = {
                 .summary = "After what time the power button is pressed again while a stop goes on."},
         {"VM", "OnPanic", SETTING_ENUM, "stop", "stop|pause",
                 .summary = "What happens when the guest's kernel panics."},
+        {"VM", "Watchdog", SETTING_ENUM, .words = "reset|pause|nmi", .option = "watchdog", .metavar = "ACTION",
+                .summary = "What happens when the guest stops feeding its watchdog, an i6300esb; unset, it has none."},
 
         {"Boot", "Kernel", SETTING_PATH, .option = "kernel", .metavar = "PATH",
                 .summary = "A Linux kernel to boot directly; unset, the firmware boots from a disk."},

@@ -120,6 +120,19 @@ static void add_console(Command *command, const MachineParts *parts)
         command_add(command, from, "-serial", "chardev:console", NULL);
 }
 
+/* A guest that hangs cannot say so: what it has to do every so often is feed this. */
+static bool add_watchdog(Command *command, const MachineParts *parts, Error **ret_error)
+{
+    const char *action = settings_get_string(parts->settings, "VM", "Watchdog"), *from = machine_origin(parts, "VM", "Watchdog");
+    if (!action)
+        return true;
+    if (!qemu_build_has_device(parts->build, "i6300esb"))
+        return error_set(ret_error, ERROR_UNSUPPORTED, "Watchdog=", "Leave it out", "%s has no watchdog (i6300esb)", qemu_build_path(parts->build));
+    command_add(command, from, "-device", "i6300esb,id=watchdog0", NULL);
+    command_addf(command, from, "-action", "watchdog=%s", g_str_equal(action, "nmi") ? "inject-nmi" : action);
+    return true;
+}
+
 /* Small devices that every guest profits from, each where this QEMU has it. */
 static void add_common_devices(Command *command, const MachineParts *parts)
 {
@@ -225,6 +238,8 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     add_serial_bus(command, parts);
     add_console(command, parts);
     add_common_devices(command, parts);
+    if (!add_watchdog(command, parts, ret_error))
+        return NULL;
     add_slots(command, parts);
     add_kernel(command, parts);
     if (!add_credentials(command, parts, ret_error))

@@ -129,7 +129,7 @@ static const struct {
     {"running", VM_RUNNING, REASON_UNKNOWN},       {"paused", VM_PAUSED, REASON_REQUESTED},
     {"guest-panicked", VM_PAUSED, REASON_GUEST_PANIC}, {"io-error", VM_PAUSED, REASON_IO_ERROR},
     {"postmigrate", VM_PAUSED, REASON_REQUESTED},  {"finish-migrate", VM_PAUSED, REASON_REQUESTED},
-    {"suspended", VM_RUNNING, REASON_UNKNOWN},     {"watchdog", VM_PAUSED, REASON_REQUESTED},
+    {"suspended", VM_RUNNING, REASON_UNKNOWN},     {"watchdog", VM_PAUSED, REASON_WATCHDOG},
     {"internal-error", VM_PAUSED, REASON_CRASHED},
 };
 

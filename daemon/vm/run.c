@@ -22,6 +22,9 @@
 
 #define QMP_VERB_USEC (10 * G_USEC_PER_SEC)
 
+/* A reset that comes so soon after the watchdog ran out is its doing. */
+#define WATCHDOG_RESET_USEC (3 * G_USEC_PER_SEC)
+
 static void on_stop_event(VM *vm, const json_t *data)
 {
     if (vm->state == VM_RUNNING)
@@ -39,8 +42,32 @@ static void on_reset_event(VM *vm, const json_t *data)
     vm_set_booted(vm, false);
     if (vm->instance->trays)
         trays_find(vm->instance);
-    if (vm->state == VM_RUNNING && json_is_true(json_object_get(data, "guest")))
+    /* The firmware may reset the machine once more. */
+    bool by_watchdog = vm->reason == REASON_WATCHDOG && (uint64_t) g_get_real_time() - vm->since < WATCHDOG_RESET_USEC;
+    if (vm->state == VM_RUNNING && !by_watchdog && json_is_true(json_object_get(data, "guest")))
         vm_set_state(vm, VM_RUNNING, REASON_GUEST_RESET, NULL);
+}
+
+/* What is done about it comes as an event of its own, after this. */
+static void on_watchdog_event(VM *vm, const json_t *data)
+{
+    static const struct {
+        const char *action;
+        VMState state;
+        const char *message;
+    } actions[] = {
+        {"reset", VM_RUNNING, "the guest did not feed its watchdog, and was reset"},
+        {"pause", VM_PAUSED, "the guest did not feed its watchdog"},
+        {"inject-nmi", VM_RUNNING, "the guest did not feed its watchdog, and was told so by an NMI"},
+    };
+    const char *action = json_string_value(json_object_get(data, "action"));
+    for (size_t i = 0; action && i < G_N_ELEMENTS(actions); i++)
+        if (g_str_equal(action, actions[i].action) && vm->state == VM_RUNNING) {
+            vm_set_state(vm, actions[i].state, REASON_WATCHDOG, actions[i].message);
+            /* Also when it is not for the first time. */
+            vm->since = (uint64_t) g_get_real_time();
+            vm_changed(vm, "StateChangeTimestamp", NULL);
+        }
 }
 
 static void on_panic_event(VM *vm, const json_t *data)
@@ -88,6 +115,7 @@ static const struct {
 } events[] = {
     {"STOP", on_stop_event},         {"RESUME", on_resume_event},        {"RESET", on_reset_event},
     {"GUEST_PANICKED", on_panic_event}, {"BLOCK_IO_ERROR", on_io_error_event},
+    {"WATCHDOG", on_watchdog_event},
 };
 
 static void on_ready(Qmp *qmp, const char *version, void *userdata)

@@ -44,6 +44,7 @@ static const char *const vm_reasons[_VM_REASON_MAX] = {
     [REASON_START_FAILED] = "start-failed",
     [REASON_RESTORED] = "restored",
     [REASON_IO_ERROR] = "io-error",
+    [REASON_WATCHDOG] = "watchdog",
     [REASON_HOST_SHUTDOWN] = "host-shutdown",
     [REASON_UNKNOWN] = "unknown",
 };
