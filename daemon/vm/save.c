@@ -245,8 +245,10 @@ bool vm_save(VM *vm, const char **ret_job_path, Error **ret_error)
         return error_set_errno(ret_error, errno, partial, "the saved state cannot be written");
     usb_hold(vm->instance);
     int r = migrate(vm, fd);
-    if (r < 0)
+    if (r < 0) {
+        usb_release(vm);
         return error_set_errno(ret_error, r, vm->name, "QEMU cannot be asked");
+    }
 
     Save *save = g_new0(Save, 1);
     save->vm = vm;
