@@ -22,11 +22,14 @@ struct UsbPlug {
     void *userdata;
 };
 
-/* What QEMU did not take is given to it a few times more, and then not before it is another device. */
-#define TRIES_MAX 3U
+/* What could not be opened, or QEMU did not take, is tried a few times more, whatever else happens meanwhile, and then not before it is
+ * another device. */
+#define TRIES_MAX 5U
+#define TRY_USEC (2 * G_USEC_PER_SEC)
 typedef struct Refusal {
     char *name, *why;
     unsigned bus, number, tries;
+    gint64 until; /* monotonic: not again before */
 } Refusal;
 
 static void plug_free(void *userdata)
@@ -146,18 +149,26 @@ void usb_refuse(Instance *instance, const char *name, const UsbDevice *device, c
     refusal->why = g_strdup(why);
     refusal->bus = device->bus;
     refusal->number = device->number;
+    refusal->until = g_get_monotonic_time() + TRY_USEC;
     if (!instance->usb_refusals)
         instance->usb_refusals = g_ptr_array_new_with_free_func(refusal_free);
     g_ptr_array_add(instance->usb_refusals, refusal);
     if (refusal->tries < TRIES_MAX)
         usb_look_later(instance->vm->manager);
+    if (refusal->tries > 1 && refusal->tries < TRIES_MAX)
+        return;
     g_warning("VM %s: the guest does not get the USB device %s of [" USB_SECTION "%s]: %s", instance->vm->name, device->port, name, why);
 }
 
 bool usb_is_refused(const Instance *instance, const char *name, const UsbDevice *device)
 {
     const Refusal *refusal = find_refusal(instance, name);
-    return refusal && refusal->bus == device->bus && refusal->number == device->number && refusal->tries >= TRIES_MAX;
+    if (!refusal || refusal->bus != device->bus || refusal->number != device->number)
+        return false;
+    bool waits = refusal->tries < TRIES_MAX && g_get_monotonic_time() < refusal->until;
+    if (waits)
+        usb_look_later(instance->vm->manager);
+    return waits || refusal->tries >= TRIES_MAX;
 }
 
 static void drop(Instance *instance, UsbPlug *plug)
