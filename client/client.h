@@ -79,7 +79,7 @@ typedef struct Client {
     const char *size, *format, *preallocation, *from, *image, *ova, *sha256, *sha512, *max_size, *proxy, *keyring, *sums, *signature; /* volumes */
     bool overlay, compress, shrink, copy, disks_only;
     const char *name, *as, *pool, *bandwidth, *checkpoint; /* backup, restore */
-    bool pull;
+    bool pull, read_only;
     bool full_screen, until_eof; /* view */
     const char *viewer, *display_type, *listen, *head;
     const char *layout, *interval; /* type */

@@ -102,6 +102,8 @@ const Option options[] = {
     { "restore", "name", 0, OPTION_STRING, AT(name), "BACKUP", NULL, "Of this backup, not of the newest" },
     { "restore", "as", 0, OPTION_STRING, AT(as), "NAME", NULL, "Call the VM so" },
     { "restore", "pool", 0, OPTION_STRING, AT(pool), "POOL", NULL, "Where its disks go; else where they were, or to \"default\"" },
+    { "share add", "as", 0, OPTION_STRING, AT(as), "NAME", NULL, "What the guest mounts; else the folder's own name" },
+    { "share add", "read-only", 0, OPTION_FLAG, AT(read_only), NULL, NULL, "The guest may only read" },
     { "volume resize", "shrink", 0, OPTION_FLAG, AT(shrink), NULL, NULL, "It may lose what is at its end" },
     { "tap", "mac", 0, OPTION_STRING, AT(mac), "MAC", NULL, "The guest's MAC address; else vmd chooses one" },
     { "tap", "name", 0, OPTION_STRING, AT(port_name), "NAME", NULL, "What the guest is called in DNS; else your user name" },

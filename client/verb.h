@@ -66,6 +66,9 @@ int verb_run(Client *client);
 int verb_set(Client *client);
 int verb_attach(Client *client);
 int verb_detach(Client *client);
+int verb_share_add(Client *client);
+int verb_share_remove(Client *client);
+int verb_share_list(Client *client);
 int verb_insert(Client *client);
 int verb_eject(Client *client);
 int verb_act(Client *client); /* those of the table in action.c */

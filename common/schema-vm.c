@@ -14,6 +14,7 @@ static const SettingSection sections[] = {
         {"Boot", false, "What the guest boots; without Kernel= the firmware looks for a boot disk."},
         {"Disk", true, "A disk or a CD; the name is free, the order of sections is the order of disks."},
         {"Network", true, "A network interface; the name is free, the order of sections is the order of interfaces."},
+        {"Share", true, "A folder of the host that the guest can mount; the name is what it mounts."},
         {"Console", false, "The console that vmctl console attaches to."},
         {"TPM", false, "A TPM of the guest's own."},
         {"Display", false, "What the guest shows, and how it is looked at (vmctl view)."},
@@ -140,6 +141,10 @@ static const SettingKey keys[] = {
         {"Network", "ReceiveMax", SETTING_SIZE, .live = true,
                 .summary = "How many bytes a second the guest receives at most."},
         {"Network", "SendMax", SETTING_SIZE, .live = true, .summary = "How many bytes a second it sends at most."},
+
+        {"Share", "Path", SETTING_PATH, .required = true, .option = "share", .metavar = "PATH",
+                .summary = "The folder, which the VM's owner must be able to read."},
+        {"Share", "ReadOnly", SETTING_BOOL, "no", .summary = "Whether the guest may only read."},
 
         {"Console", "Type", SETTING_ENUM, "serial", "serial|virtio|none", .option = "console",
                 .metavar = "TYPE", .summary = "A serial port, a virtio console, or none."},

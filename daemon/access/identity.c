@@ -70,7 +70,7 @@ static int drop_capabilities(void)
     return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
 }
 
-int identity_assume(uid_t uid)
+int identity_groups(uid_t uid, gid_t *ret_gid, GArray **ret_groups)
 {
     struct passwd account, *found;
     char buffer[16384];
@@ -81,12 +81,24 @@ int identity_assume(uid_t uid)
     g_autofree gid_t *groups = find_groups(&account, &n);
     if (!groups)
         return -E2BIG;
+    *ret_gid = account.pw_gid;
+    *ret_groups = g_array_append_vals(g_array_new(FALSE, FALSE, sizeof(gid_t)), groups, (guint) n);
+    return 0;
+}
+
+int identity_assume(uid_t uid)
+{
+    g_autoptr(GArray) groups = NULL;
+    gid_t gid;
+    int r = identity_groups(uid, &gid, &groups);
+    if (r < 0)
+        return r;
     /* The system calls themselves: libc's would change all threads. */
-    if (syscall(SYS_setgroups, (size_t) n, groups) < 0)
+    if (syscall(SYS_setgroups, (size_t) groups->len, groups->data) < 0)
         return -errno;
-    (void) setfsgid(account.pw_gid);
+    (void) setfsgid(gid);
     (void) setfsuid(uid);
-    if (setfsgid((gid_t) -1) != (int) account.pw_gid || setfsuid((uid_t) -1) != (int) uid)
+    if (setfsgid((gid_t) -1) != (int) gid || setfsuid((uid_t) -1) != (int) uid)
         return -EPERM;
     return drop_capabilities();
 }

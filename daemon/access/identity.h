@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include <glib.h>
+
 #define UID_NOBODY_KNOWN ((uid_t) -1) /* what no user has */
 
 /* "alice" or "1000"; false when /etc/passwd has no such name. */
@@ -21,6 +23,9 @@ char *identity_name(uid_t uid);
  * uid, no capability in effect. May wait for name services. For threads that end when they have opened what they should.
  * Signals and ptrace still see the daemon's own uid, so the user cannot reach into it. Negative errno: nothing may be opened. */
 int identity_assume(uid_t uid);
+
+/* The user's group, and all groups (gid_t). May wait for name services. Negative errno; -ESRCH: there is no such user. */
+int identity_groups(uid_t uid, gid_t *ret_gid, GArray **ret_groups);
 
 /* Lets what this thread makes belong to that user, and count for their quota; the thread keeps root's rights to folders. For threads
  * that make a file where the user may not. Negative errno. */

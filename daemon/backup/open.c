@@ -158,7 +158,7 @@ static void open_next(BackupWork *work)
     if (work->opened == work->disks->len)
         return backup_next(work);
     const Disk *disk = work->disks->pdata[work->opened];
-    if (!sources_open_disk(work->vm, work->settings, disk->section, OPEN_USEC, on_disk, work, &work->opening, &error))
+    if (!sources_open_one(work->vm, work->settings, disk->section, OPEN_USEC, on_disk, work, &work->opening, &error))
         backup_fail(work, error);
 }
 

@@ -33,6 +33,9 @@
  *   --life=FD            a pidfd of the VM's guard, whose end is the helper's
  *   --own=PATH           a folder below vmd's state that it sees under the same name, and that its uid gets with the files in it
  *   --file-size=BYTES    how large a file it can make (default: no limit)
+ *   --tree=PATH --tree-fd=FD   a folder that it serves a guest, and what PATH is by vmd's word: share-tree.h
+ *   --tree-read-only=yes it may not write there
+ *   --owner-uid=UID --owner-gid=GID --owner-groups=GID,...   as whom it does that; with --uid only
  *   --jail=no            leaves the guard and QEMU in vmd's namespaces (jail.h), for tests
  *   --filter=no          leave out the guard's system call filter, for debuggers that live in the process
  *
@@ -85,6 +88,9 @@
 #define GUARD_HELPER_UIDS 0x766f0000U
 #define GUARD_HELPER_KINDS 8U
 #define GUARD_UIDS_END (GUARD_HELPER_UIDS + (GUARD_HELPER_KINDS << 16))
+
+/* Where a helper with --tree= sees it. */
+#define GUARD_TREE "/share"
 
 #define GUARD_EXIT_USAGE 64
 #define GUARD_EXIT_PANICKED 70

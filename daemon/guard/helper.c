@@ -147,6 +147,17 @@ static bool is_lost(void)
     return ppoll(&life, 1, &timeout, NULL) == 0;
 }
 
+/* virtiofsd has a file open for each that the guest knows of. */
+static int raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -1;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int helper_run(const Options *options)
 {
     const struct rlimit size = {options->file_size, options->file_size};
@@ -164,6 +175,8 @@ int helper_run(const Options *options)
         return 0;
     if (options->own && options->uid != OPTIONS_NO_ID && give_folder(options) < 0)
         return finish_failed("cannot give its folder to its uid");
+    if (options->tree && raise_file_limit() < 0)
+        return finish_failed("cannot raise the limit of its open files");
     if (options->file_size > 0 && setrlimit(RLIMIT_FSIZE, &size) < 0)
         return finish_failed("cannot limit the size of its files");
     if (options->jail && (errno = -jail_enter(&jail, options, &what)) > 0)

@@ -14,7 +14,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guard.h"
 #include "journal.h"
+#include "share-tree.h"
 
 /* <sys/mount.h> and <linux/mount.h> do not go together in every libc. */
 #define MNT_DETACH 2
@@ -209,17 +211,17 @@ static int write_file(const char *path, const char *text)
     return n == length ? 0 : -1;
 }
 
-/* The user is in the namespace who he is outside, and nobody else is there. */
-static int map_ids(uid_t uid, gid_t gid)
+/* The user is in the namespace who he is outside, or its root, and nobody else is there. */
+static int map_ids(uid_t uid, gid_t gid, bool as_root)
 {
     char map[64];
 
     if (write_file("/proc/self/setgroups", "deny") < 0)
         return -1;
-    snprintf(map, sizeof(map), "%u %u 1", (unsigned) uid, (unsigned) uid);
+    snprintf(map, sizeof(map), "%u %u 1", as_root ? 0 : (unsigned) uid, (unsigned) uid);
     if (write_file("/proc/self/uid_map", map) < 0)
         return -1;
-    snprintf(map, sizeof(map), "%u %u 1", (unsigned) gid, (unsigned) gid);
+    snprintf(map, sizeof(map), "%u %u 1", as_root ? 0 : (unsigned) gid, (unsigned) gid);
     return write_file("/proc/self/gid_map", map);
 }
 
@@ -234,11 +236,13 @@ static int unshare_all(Jail *jail, const Options *options, const char **ret_what
         return unshare(flags | (options->helper ? CLONE_NEWPID : 0)) < 0 ? fail("cannot make namespaces", ret_what) : 0;
     }
     if (unshare(flags | CLONE_NEWUSER | CLONE_NEWPID) < 0) {
+        if (options->tree)
+            return fail("a user's folders are shared only where the host allows user namespaces", ret_what);
         journal_say(JOURNAL_WARNING, "QEMU runs with all that its user may do: this host allows no user namespaces (%s)",
                 strerror(errno));
         return 1;
     }
-    if (map_ids(uid, gid) < 0)
+    if (map_ids(uid, gid, options->tree) < 0)
         return fail("cannot map the user in a user namespace", ret_what);
     jail->own_pids = true;
     return 0;
@@ -273,6 +277,8 @@ int jail_enter(Jail *jail, const Options *options, const char **ret_what)
         return fail("cannot mount the jail's /tmp", ret_what);
     if (show_all(options) < 0)
         return fail("cannot show the programs in the jail", ret_what);
+    if (options->tree && tree_show(options, "." GUARD_TREE) < 0)
+        return fail("cannot show the shared folder in the jail", ret_what);
     /* After all that could be shown below it, or that would follow the link out of the jail that is being built. */
     if ((mkdir("var", 0755) < 0 || symlink("/tmp", "var/tmp") < 0) && errno != EEXIST)
         return fail("cannot lay out the jail's root", ret_what);
@@ -304,12 +310,14 @@ static int show_proc_self(const char **ret_what)
     return 0;
 }
 
-int jail_finish(const Jail *jail, const char **ret_what)
+int jail_finish(const Jail *jail, const Options *options, const char **ret_what)
 {
     int r = 0;
 
     if (!jail->own_pids)
         return 0;
+    if (options->tree)
+        return tree_enter(options, close_jail, ret_what);
     /* The kernel refuses it where something is mounted over parts of the host's /proc, as containers do. */
     if (do_mount("proc", "/proc", "proc", PROC_FLAGS, "subset=pid") < 0)
         r = show_proc_self(ret_what);

@@ -14,7 +14,8 @@
  * where it may make the others, and QEMU in a PID namespace. Where the host allows no user namespaces the guard says so and goes
  * on without a jail, since refusing to run anything would help nobody.
  *
- * A helper is in a PID namespace in either case: what it may fork goes with it.
+ * A helper is in a PID namespace in either case: what it may fork goes with it. One that serves a folder has its /proc and its user
+ * namespace from share-tree.h.
  *
  * Built before QEMU is forked, since what both see is the same. */
 
@@ -31,4 +32,4 @@ typedef struct Jail {
 int jail_enter(Jail *jail, const Options *options, const char **ret_what);
 
 /* The rest of it, in the forked child, while it is still privileged. */
-int jail_finish(const Jail *jail, const char **ret_what);
+int jail_finish(const Jail *jail, const Options *options, const char **ret_what);

@@ -16,6 +16,7 @@ typedef enum OptionType {
     OPTION_NUMBER,
     OPTION_ID,
     OPTION_IDS,
+    OPTION_OWNER_IDS,
     OPTION_BOOLEAN,
     OPTION_BIND,
     OPTION_BIND_READ_ONLY,
@@ -51,6 +52,12 @@ static const OptionKind option_kinds[] = {
         {"file-size", OPTION_NUMBER, offsetof(Options, file_size)},
         {"locked-memory", OPTION_NUMBER, offsetof(Options, locked_memory)},
         {"device", OPTION_DEVICE, 0},
+        {"tree", OPTION_STRING, offsetof(Options, tree)},
+        {"tree-fd", OPTION_FD, offsetof(Options, tree_fd)},
+        {"tree-read-only", OPTION_BOOLEAN, offsetof(Options, tree_read_only)},
+        {"owner-uid", OPTION_ID, offsetof(Options, owner_uid)},
+        {"owner-gid", OPTION_ID, offsetof(Options, owner_gid)},
+        {"owner-groups", OPTION_OWNER_IDS, 0},
         {"bind", OPTION_BIND, 0},
         {"bind-read-only", OPTION_BIND_READ_ONLY, 0},
 };
@@ -76,15 +83,15 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *ret, const ch
     return true;
 }
 
-static bool parse_groups(Options *options, const char *text)
+static bool parse_groups(const char *text, gid_t *ret_groups, unsigned *ret_n)
 {
     uint64_t value;
 
-    options->n_groups = 0;
+    *ret_n = 0;
     while (*text) {
-        if (options->n_groups == OPTIONS_GROUPS_MAX || !parse_number(text, OPTIONS_NO_ID - 1, &value, &text))
+        if (*ret_n == OPTIONS_GROUPS_MAX || !parse_number(text, OPTIONS_NO_ID - 1, &value, &text))
             return false;
-        options->groups[options->n_groups++] = (gid_t) value;
+        ret_groups[(*ret_n)++] = (gid_t) value;
         if (*text == ',' && text[1])
             text++;
         else if (*text)
@@ -116,7 +123,9 @@ static bool parse_value(Options *options, const OptionKind *kind, const char *te
         *(uint32_t *) field = (uint32_t) value;
         return true;
     case OPTION_IDS:
-        return parse_groups(options, text);
+        return parse_groups(text, options->groups, &options->n_groups);
+    case OPTION_OWNER_IDS:
+        return parse_groups(text, options->owner_groups, &options->n_owner_groups);
     case OPTION_BOOLEAN:
         *(bool *) field = strcmp(text, "yes") == 0;
         return *(bool *) field || strcmp(text, "no") == 0;
@@ -166,6 +175,11 @@ static const char *options_conflict(const Options *options)
         return "--guard-uid= and --groups= need --uid=";
     if (options->uid != OPTIONS_NO_ID && options->uid == options->guard_uid)
         return "--guard-uid= must differ from --uid=";
+    if (options->tree && (options->tree_fd < 0 || options->tree[0] != '/' || !options->helper || !options->jail))
+        return "--tree= is of helpers in a jail, and needs --tree-fd=";
+    if (options->tree && ((options->uid == OPTIONS_NO_ID) != (options->owner_uid == OPTIONS_NO_ID) ||
+                                 (options->owner_uid == OPTIONS_NO_ID) != (options->owner_gid == OPTIONS_NO_ID)))
+        return "--tree= needs --owner-uid= and --owner-gid= where it has --uid=";
     return NULL;
 }
 
@@ -182,6 +196,9 @@ bool options_parse(Options *options, int argc, char **argv)
             .console_log = -1,
             .go = -1,
             .life = -1,
+            .tree_fd = -1,
+            .owner_uid = OPTIONS_NO_ID,
+            .owner_gid = OPTIONS_NO_ID,
             .log_size = 1024 * 1024,
             .press_interval_usec = 10 * 1000 * 1000,
             .uid = OPTIONS_NO_ID,

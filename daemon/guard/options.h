@@ -40,6 +40,12 @@ typedef struct Options {
     int life;
     const char *own;
     uint64_t file_size;
+    const char *tree; /* a shared folder: share-tree.h */
+    int tree_fd;
+    bool tree_read_only;
+    uint32_t owner_uid, owner_gid;
+    gid_t owner_groups[OPTIONS_GROUPS_MAX];
+    unsigned n_owner_groups;
     OptionBind binds[OPTIONS_BINDS_MAX];
     unsigned n_binds;
     const char *devices[OPTIONS_DEVICES_MAX];

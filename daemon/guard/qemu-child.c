@@ -33,7 +33,7 @@ static _Noreturn void child_run(const Options *options, const Jail *jail, int ou
         child_fail(failed, errno, "cannot redirect QEMU's output", NULL);
     for (int i = 1; i < NSIG; i++)
         signal(i, i == GUARD_SIGNAL_POWER ? SIG_IGN : SIG_DFL);
-    r = jail_finish(jail, &what);
+    r = jail_finish(jail, options, &what);
     if (r >= 0)
         r = confine_qemu(options, failed, &what);
     if (r < 0)

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "firmware.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "cleanup.h"
-#include "io.h"
-
-#define DESCRIPTOR_MAX (1024U * 1024U)
-#define DESCRIPTORS_MAX 256U
+#include "descriptor.h"
 
 void firmware_free(Firmware *firmware)
 {
@@ -28,15 +20,7 @@ void firmware_free(Firmware *firmware)
 
 char **firmware_folders(bool user)
 {
-    GStrvBuilder *folders = g_strv_builder_new();
-    g_strv_builder_add_many(folders, "/usr/share/qemu/firmware", "/etc/qemu/firmware", NULL);
-    if (user) {
-        g_autofree char *own = g_build_filename(g_get_user_config_dir(), "qemu", "firmware", NULL);
-        g_strv_builder_add(folders, own);
-    }
-    char **all = g_strv_builder_end(folders);
-    g_strv_builder_unref(folders);
-    return all;
+    return descriptor_folders("firmware", user);
 }
 
 const char *firmware_package(const char *architecture)
@@ -129,70 +113,24 @@ static Firmware *read_firmware(const char *path, const json_t *descriptor)
 
 /* ---- the folders ---- */
 
-/* NULL: it cannot be read. What is no regular file, such as a link to /dev/null, is empty. */
-static char *read_text(const char *path, size_t *ret_size)
-{
-    fd_cleanup int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size > (off_t) DESCRIPTOR_MAX)
-        return NULL;
-    size_t size = S_ISREG(st.st_mode) ? (size_t) st.st_size : 0;
-    g_autofree char *text = g_malloc(size + 1);
-    if (io_read_all(fd, text, size) != (ssize_t) size)
-        return NULL;
-    *ret_size = size;
-    return g_steal_pointer(&text);
-}
-
 /* NULL: it says nothing, or nothing that is understood. */
 static json_t *load(const char *path)
 {
-    size_t size;
-    g_autofree char *text = read_text(path, &size);
-    json_error_t wrong = {.text = "it cannot be read"};
-    if (text && size == 0)
-        return NULL;
-    json_t *descriptor = text ? json_loadb(text, size, 0, &wrong) : NULL;
-    if (descriptor && is_understood(descriptor))
+    json_t *descriptor = descriptor_load(path);
+    if (!descriptor || is_understood(descriptor))
         return descriptor;
-    g_warning("%s: this firmware is passed over: %s", path, descriptor ? "it is no descriptor that vmd understands" : wrong.text);
+    g_warning("%s: it is passed over: it is no firmware that vmd understands", path);
     json_decref(descriptor);
     return NULL;
 }
 
-static gint compare_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-/* File names, each once (GHashTable: name to path). */
-static GPtrArray *list_names(const char *const *folders, GHashTable *paths)
-{
-    GPtrArray *names = g_ptr_array_new();
-    for (size_t i = 0; folders[i]; i++) {
-        g_autoptr(GDir) dir = g_dir_open(folders[i], 0, NULL);
-        const char *name;
-        while (dir && (name = g_dir_read_name(dir)) && g_hash_table_size(paths) < DESCRIPTORS_MAX)
-            if (g_str_has_suffix(name, ".json") && *name != '.')
-                g_hash_table_insert(paths, g_strdup(name), g_build_filename(folders[i], name, NULL));
-    }
-    GHashTableIter iter;
-    gpointer name;
-    g_hash_table_iter_init(&iter, paths);
-    while (g_hash_table_iter_next(&iter, &name, NULL))
-        g_ptr_array_add(names, name);
-    g_ptr_array_sort(names, compare_names);
-    return names;
-}
-
 Firmware *firmware_find(const char *const *folders, const FirmwareWish *wish, Error **ret_error)
 {
-    g_autoptr(GHashTable) paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    g_autoptr(GPtrArray) names = list_names(folders, paths);
+    g_autoptr(GPtrArray) paths = descriptor_list(folders);
     g_autoptr(Firmware) best = NULL;
     int best_rate = G_MAXINT;
-    for (guint i = 0; i < names->len && best_rate > 0; i++) {
-        const char *path = g_hash_table_lookup(paths, names->pdata[i]);
+    for (guint i = 0; i < paths->len && best_rate > 0; i++) {
+        const char *path = paths->pdata[i];
         json_t *descriptor = load(path);
         int rated = descriptor ? rate(descriptor, wish) : -1;
         Firmware *firmware = rated >= 0 && rated < best_rate ? read_firmware(path, descriptor) : NULL;

@@ -205,7 +205,7 @@ typedef struct DiskSlots {
     bool scsi, iothread;
 } DiskSlots;
 
-static void add_device(Command *command, const char *from, const json_t *device)
+void machine_add_device(Command *command, const char *from, const json_t *device)
 {
     g_autoptr(GString) text = g_string_new(json_string_value(json_object_get(device, "driver")));
     const char *key;
@@ -265,7 +265,7 @@ static bool add_disk_device(Command *command, const MachineParts *parts, const M
     json_t *device = machine_disk_device(parts->settings, disk, bus, ret_error);
     bool ok = device && add_bus(command, parts, disk, bus, device, slots, ret_error);
     if (ok)
-        add_device(command, machine_origin(parts, disk->section, "Source"), device);
+        machine_add_device(command, machine_origin(parts, disk->section, "Source"), device);
     json_decref(device);
     if (ok && slots->sata > SATA_PORTS)
         return error_set(ret_error, ERROR_UNSUPPORTED, disk->section, "Use Bus=virtio or Bus=scsi", "a machine has %d sata ports only",

@@ -18,12 +18,15 @@ bool machine_is_pcie(const MachineParts *parts);
 /* An image and what is behind it as block nodes "STEM-node0" and so on, and their descriptors in sets from *set on. */
 void machine_add_image(Command *command, const char *from, const char *stem, const Image *image, unsigned depth, const BlockdevOptions *options,
     unsigned *set);
+/* What device_add takes. */
+void machine_add_device(Command *command, const char *from, const json_t *device);
 void machine_add_node(Command *command, const char *from, json_t *node);
 
-/* machine-firmware.c, machine-tpm.c, machine-disk.c, machine-interface.c, machine-pci.c, machine-usb.c, machine-display.c, machine-vsock.c; *set: the next set of descriptors */
+/* machine-firmware.c, machine-tpm.c, machine-disk.c, machine-interface.c, machine-pci.c, machine-share.c, machine-usb.c, machine-display.c, machine-vsock.c; *set: the next set of descriptors */
 void machine_add_firmware(Command *command, const MachineParts *parts, unsigned *set);
 bool machine_add_disks(Command *command, const MachineParts *parts, unsigned *set, Error **ret_error);
 bool machine_add_interfaces(Command *command, const MachineParts *parts, Error **ret_error);
+bool machine_add_shares(Command *command, const MachineParts *parts, Error **ret_error);
 bool machine_add_tpm(Command *command, const MachineParts *parts, Error **ret_error);
 /* `chassis`: the next number of a port that is free. */
 bool machine_add_pci(Command *command, const MachineParts *parts, unsigned chassis, Error **ret_error);

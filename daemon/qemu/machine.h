@@ -61,6 +61,20 @@ typedef struct MachineInterface {
     int fds[MACHINE_QUEUES_MAX], vhost_fds[MACHINE_QUEUES_MAX]; /* owned; vhost -1: none */
 } MachineInterface;
 
+/* A folder of the host's; behind it a virtiofsd. */
+#define MACHINE_SHARE_DEVICE "vhost-user-fs-pci"
+typedef struct MachineShare {
+    char *section; /* "Share docs" */
+    char *name;    /* "docs", which is the tag, too */
+    char *path;
+    bool read_only;
+    char *program;  /* virtiofsd */
+    int fd;         /* the folder, opened by its owner; owned, as all here is; -1: none, as any here */
+    gid_t gid;      /* the owner's */
+    GArray *groups; /* gid_t */
+    int socket_fd;  /* QEMU's end of virtiofsd's socket */
+} MachineShare;
+
 /* What a machine is made from. Descriptors are borrowed; -1 where there is none. */
 typedef struct MachineParts {
     const char *name;
@@ -82,6 +96,7 @@ typedef struct MachineParts {
     MachineDisk *nvram; /* what UEFI keeps; not among the disks */
     GPtrArray *interfaces; /* MachineInterface; may be NULL */
     GPtrArray *pci;        /* PciDevice; may be NULL */
+    GPtrArray *shares; /* MachineShare; may be NULL */
     GArray *credential_fds; /* int: a string for the guest each; may be NULL */
 } MachineParts;
 
@@ -126,6 +141,11 @@ char *machine_disk_stem(const char *name);
 json_t *machine_disk_limits(const Settings *settings, const MachineDisk *disk, bool x86);
 /* Whether there are any, and something that they can be of. */
 bool machine_disk_has_limits(const Settings *settings, const char *section);
+
+/* Whether this QEMU can share folders, and the arguments of device_add for one that comes later; a new reference. */
+bool machine_has_share(const QemuBuild *build, const char *section, Error **ret_error);
+json_t *machine_share_device(const char *name);
+void machine_share_free(MachineShare *share);
 
 /* How many pairs of queues [Network NAME] has: Queues=, else one a virtual CPU and at most 8; one where the card is no virtio. */
 unsigned machine_interface_queues(const Settings *settings, const char *section);

@@ -18,14 +18,19 @@
 #include "manager.h"
 #include "steps.h"
 
+/* As many as a guard takes (guard/options.h). */
+#define TREE_GROUPS_MAX 32U
+
 /* In the run-time folder: "helper-tpm" is what its guard says. */
 #define STATUS_PREFIX "helper-"
 
 static const struct {
     const char *name;
     const char *lost; /* what the guest goes on without */
+    bool needed;      /* by its QEMU, for a reset */
 } kinds[_HELPER_KIND_MAX] = {
-    [HELPER_TPM] = {"tpm", "its TPM"},
+    [HELPER_TPM] = {"tpm", "its TPM", true},
+    [HELPER_SHARE] = {"share", "a folder that it shared", false},
 };
 G_STATIC_ASSERT(_HELPER_KIND_MAX <= GUARD_HELPER_KINDS);
 
@@ -39,11 +44,13 @@ typedef struct Birth {
 struct Helper {
     Helpers *helpers;
     HelperKind kind;
+    char *name;    /* the kind's, or that and its own */
     char *program; /* its base name */
     GPtrArray *argv;
     GArray *fds; /* int, owned, until it is born */
     char *folder;
     uint64_t file_size;
+    HelperTree tree; /* path NULL: none; its path and groups are owned, its fd is among fds */
 
     Birth *birth; /* while it is being born */
     int go_fd;    /* write end; -1: it was started at once */
@@ -80,6 +87,9 @@ static void helper_free(void *userdata)
     close_fd(&helper->go_fd);
     close_fds(helper->fds);
     g_ptr_array_unref(helper->argv);
+    g_free((char *) helper->tree.path);
+    g_clear_pointer(&helper->tree.groups, g_array_unref);
+    g_free(helper->name);
     g_free(helper->program);
     g_free(helper->folder);
     g_free(helper->message);
@@ -95,7 +105,8 @@ void helpers_free(Helpers *helpers)
     g_free(helpers);
 }
 
-static Helper *add(Instance *instance, HelperKind kind, const char *program)
+/* `name` is the whole one. */
+static Helper *add(Instance *instance, HelperKind kind, const char *name, const char *program)
 {
     if (!instance->helpers) {
         instance->helpers = g_new0(Helpers, 1);
@@ -105,6 +116,7 @@ static Helper *add(Instance *instance, HelperKind kind, const char *program)
     Helper *helper = g_new0(Helper, 1);
     helper->helpers = instance->helpers;
     helper->kind = kind;
+    helper->name = g_strdup(name);
     helper->program = g_path_get_basename(program);
     helper->argv = g_ptr_array_new_with_free_func(g_free);
     helper->fds = g_array_new(FALSE, FALSE, sizeof(int));
@@ -113,9 +125,15 @@ static Helper *add(Instance *instance, HelperKind kind, const char *program)
     return helper;
 }
 
-Helper *helpers_add(Instance *instance, HelperKind kind, const char *program)
+static char *full_name(HelperKind kind, const char *name)
 {
-    Helper *helper = add(instance, kind, program);
+    return name ? g_strdup_printf("%s-%s", kinds[kind].name, name) : g_strdup(kinds[kind].name);
+}
+
+Helper *helpers_add(Instance *instance, HelperKind kind, const char *name, const char *program)
+{
+    g_autofree char *full = full_name(kind, name);
+    Helper *helper = add(instance, kind, full, program);
     helper_add_argument(helper, "%s", program);
     return helper;
 }
@@ -140,11 +158,38 @@ void helper_set_folder(Helper *helper, const char *path, uint64_t file_size)
     helper->file_size = file_size;
 }
 
+void helper_set_tree(Helper *helper, const HelperTree *tree)
+{
+    helper->tree = *tree;
+    helper->tree.path = g_strdup(tree->path);
+    helper->tree.groups = tree->groups ? g_array_ref(tree->groups) : NULL;
+    helper_add_fd(helper, tree->fd);
+}
+
+bool helpers_have(const Helpers *helpers, HelperKind kind)
+{
+    for (guint i = 0; helpers && i < helpers->all->len; i++)
+        if (((const Helper *) helpers->all->pdata[i])->kind == kind)
+            return true;
+    return false;
+}
+
+Helper *helpers_find(const Helpers *helpers, HelperKind kind, const char *name)
+{
+    g_autofree char *full = full_name(kind, name);
+    for (guint i = 0; helpers && i < helpers->all->len; i++) {
+        Helper *helper = helpers->all->pdata[i];
+        if (g_str_equal(helper->name, full))
+            return helper;
+    }
+    return NULL;
+}
+
 /* ---- ends ---- */
 
 static GKeyFile *read_status(const Helper *helper)
 {
-    g_autofree char *name = g_strconcat(STATUS_PREFIX, kinds[helper->kind].name, NULL);
+    g_autofree char *name = g_strconcat(STATUS_PREFIX, helper->name, NULL);
     return instance_read_status(helper->helpers->instance, name);
 }
 
@@ -188,7 +233,7 @@ static void lost(Helper *helper)
     note_end(helper);
     if (instance->terminating || instance->guard_pidfd < 0 || instance_guard_is_gone(instance))
         return;
-    g_warning("VM %s: %s; the guest goes on without %s", vm->name, helper->message, kinds[helper->kind].lost);
+    g_warning("VM %s: %s; the guest goes on without %s (%s)", vm->name, helper->message, kinds[helper->kind].lost, helper->name);
     if (instance->start)
         start_helper_lost(instance->start);
     else
@@ -227,7 +272,7 @@ bool helpers_check_whole(const Helpers *helpers, const char *thing, Error **ret_
 {
     for (guint i = 0; helpers && i < helpers->all->len; i++) {
         const Helper *helper = helpers->all->pdata[i];
-        if (helper->message)
+        if (helper->message && kinds[helper->kind].needed)
             return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Stop it and start it again", "it goes on without %s (%s)",
                 kinds[helper->kind].lost, helper->message);
     }
@@ -275,6 +320,23 @@ static void on_born(pid_t pid, int pidfd, int r, void *userdata)
     finish_births(helpers);
 }
 
+/* A user's guard has no other rights than the owner's. */
+static void add_tree(const Helper *helper, GPtrArray *argv)
+{
+    const HelperTree *tree = &helper->tree;
+    g_autoptr(GString) groups = g_string_new(NULL);
+    for (guint i = 0; tree->groups && i < MIN(tree->groups->len, TREE_GROUPS_MAX); i++)
+        g_string_append_printf(groups, "%s%u", i > 0 ? "," : "", (unsigned) g_array_index(tree->groups, gid_t, i));
+    g_ptr_array_add(argv, g_strdup_printf("--tree=%s", tree->path));
+    g_ptr_array_add(argv, g_strdup_printf("--tree-fd=%d", tree->fd));
+    g_ptr_array_add(argv, g_strdup_printf("--tree-read-only=%s", tree->read_only ? "yes" : "no"));
+    if (helper->helpers->instance->uid == (uid_t) -1)
+        return;
+    g_ptr_array_add(argv, g_strdup_printf("--owner-uid=%u", (unsigned) tree->owner));
+    g_ptr_array_add(argv, g_strdup_printf("--owner-gid=%u", (unsigned) tree->gid));
+    g_ptr_array_add(argv, g_strdup_printf("--owner-groups=%s", groups->str));
+}
+
 static GPtrArray *guard_argv_of(const Helper *helper, int status, int life, int go)
 {
     const Instance *instance = helper->helpers->instance;
@@ -293,6 +355,8 @@ static GPtrArray *guard_argv_of(const Helper *helper, int status, int life, int 
         g_ptr_array_add(argv, g_strdup_printf("--guard-uid=%u", GUARD_OWN_UIDS + n));
         g_ptr_array_add(argv, g_strdup_printf("--guard-gid=%u", GUARD_OWN_UIDS + n));
     }
+    if (helper->tree.path)
+        add_tree(helper, argv);
     if (helper->folder)
         g_ptr_array_add(argv, g_strdup_printf("--own=%s", helper->folder));
     if (helper->file_size > 0)
@@ -304,9 +368,14 @@ static GPtrArray *guard_argv_of(const Helper *helper, int status, int life, int 
     return argv;
 }
 
+static char *status_path(const Helper *helper)
+{
+    return g_strdup_printf("%s/" STATUS_PREFIX "%s", helper->helpers->instance->dir, helper->name);
+}
+
 static int open_status(const Helper *helper)
 {
-    g_autofree char *path = g_strdup_printf("%s/" STATUS_PREFIX "%s", helper->helpers->instance->dir, kinds[helper->kind].name);
+    g_autofree char *path = status_path(helper);
     return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
@@ -377,6 +446,24 @@ void helpers_go(Helpers *helpers)
     }
 }
 
+void helper_start(Helper *helper, HelpersStarted started, void *userdata)
+{
+    Helpers *helpers = helper->helpers;
+    helpers->started = started;
+    helpers->userdata = userdata;
+    helpers->births = 1;
+    start_one(helper, true);
+}
+
+void helper_remove(Helper *helper)
+{
+    g_autofree char *path = status_path(helper);
+    if (helper->pidfd >= 0)
+        (void) syscall(SYS_pidfd_send_signal, helper->pidfd, SIGKILL, NULL, 0);
+    (void) unlink(path);
+    g_ptr_array_remove(helper->helpers->all, helper);
+}
+
 void helpers_append_guards(const Helpers *helpers, GArray *pids)
 {
     for (guint i = 0; helpers && i < helpers->all->len; i++) {
@@ -393,7 +480,7 @@ GArray *helpers_view(const Helpers *helpers)
     GArray *views = g_array_new(FALSE, FALSE, sizeof(HelperView));
     for (guint i = 0; helpers && i < helpers->all->len; i++) {
         Helper *helper = helpers->all->pdata[i];
-        HelperView view = {.name = kinds[helper->kind].name, .pid = helper->message ? 0 : read_pid(helper), .message = helper->message ?: ""};
+        HelperView view = {.name = helper->name, .pid = helper->message ? 0 : read_pid(helper), .message = helper->message ?: ""};
         g_array_append_val(views, view);
     }
     return views;
@@ -404,7 +491,7 @@ char *helpers_record(const Helpers *helpers)
     GString *text = g_string_new(NULL);
     for (guint i = 0; helpers && i < helpers->all->len; i++) {
         const Helper *helper = helpers->all->pdata[i];
-        g_string_append_printf(text, "%s%s:%d:%s", i > 0 ? " " : "", kinds[helper->kind].name, (int) helper->guard, helper->program);
+        g_string_append_printf(text, "%s%s:%d:%s", i > 0 ? " " : "", helper->name, (int) helper->guard, helper->program);
     }
     return g_string_free(text, FALSE);
 }
@@ -421,13 +508,19 @@ static void recover(Helper *helper, pid_t guard)
         note_end(helper); /* its guard has told the journal */
 }
 
+static bool is_of_kind(const char *name, HelperKind kind)
+{
+    size_t n = strlen(kinds[kind].name);
+    return strncmp(name, kinds[kind].name, n) == 0 && (name[n] == 0 || name[n] == '-');
+}
+
 void helpers_recover(Instance *instance, const char *record)
 {
     g_auto(GStrv) words = g_strsplit(record ? record : "", " ", -1);
     for (size_t i = 0; words[i]; i++) {
         g_auto(GStrv) parts = g_strsplit(words[i], ":", 3);
         for (HelperKind kind = 0; g_strv_length(parts) == 3 && kind < _HELPER_KIND_MAX; kind++)
-            if (g_str_equal(parts[0], kinds[kind].name))
-                recover(add(instance, kind, parts[2]), (pid_t) g_ascii_strtoll(parts[1], NULL, 10));
+            if (is_of_kind(parts[0], kind))
+                recover(add(instance, kind, parts[0], parts[2]), (pid_t) g_ascii_strtoll(parts[1], NULL, 10));
     }
 }

@@ -6,9 +6,9 @@
  * Each is the child of a vmd-guard of its own (guard/helper.h), which shuts it into a jail under a uid that nobody else has, and ends with
  * it when the VM's guard ends: so nothing here has to be done at the end of a VM, and no helper can hold it up. One that
  * ends before takes nobody along: the guest goes on without what it did, the journal says so, and the property Helpers.
- * After a start no helper is started again, since QEMU would not speak to it.
+ * After a start no helper is started again, since QEMU would not speak to it; only with a device that comes while the VM runs one more.
  *
- * What kinds there are stands in a table; what one is for is known to the file of its kind (tpm.c), which adds it while the VM's files are
+ * What kinds there are stands in a table; what one is for is known to the file of its kind (tpm.c, share.c), which adds it while the VM's files are
  * opened. Written into the record by instance.c. Owned by the Instance; NULL where it has none, which all functions take. */
 
 #include <stdbool.h>
@@ -26,18 +26,30 @@ typedef struct Helper Helper;
 /* Each has a range of uids of its own: no new one before others. */
 typedef enum HelperKind {
     HELPER_TPM,
+    HELPER_SHARE,
     _HELPER_KIND_MAX,
 } HelperKind;
 
 void helpers_free(Helpers *helpers); /* kills nothing */
 
-/* A new one, which is started when helpers_start() is called. `program` is a path. */
-Helper *helpers_add(Instance *instance, HelperKind kind, const char *program);
+/* A new one, which is started when helpers_start() is called. `name`: of a kind of which there can be several, which one. `program` is a path. */
+Helper *helpers_add(Instance *instance, HelperKind kind, const char *name, const char *program);
 void helper_add_argument(Helper *helper, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* It gets this descriptor under its number, and nobody else keeps it. Takes it. */
 void helper_add_fd(Helper *helper, int fd);
 /* A folder below vmd's state that is its own: what it may write to, and the largest file that it may make there. */
 void helper_set_folder(Helper *helper, const char *path, uint64_t file_size);
+
+/* A folder of the host's that it serves the guest: it gets that one alone (guard/share-tree.h). Takes `fd`, and a reference to `groups` (gid_t). */
+typedef struct HelperTree {
+    const char *path;
+    int fd;
+    bool read_only;
+    uid_t owner; /* as whom it does all; 0: as anybody */
+    gid_t gid;
+    GArray *groups;
+} HelperTree;
+void helper_set_tree(Helper *helper, const HelperTree *tree);
 
 /* `error` NULL: all have been born, which says nothing about how they fare. */
 typedef void (*HelpersStarted)(const Error *error, void *userdata);
@@ -49,19 +61,26 @@ void helpers_start(Helpers *helpers, bool in_place, HelpersStarted started, void
 /* Where they are not in place: their guards are in the scope now, and have them executed. */
 void helpers_go(Helpers *helpers);
 
+/* One of a VM that runs. ERROR_UNSUPPORTED where none can be born into its scope. As above, and the same for helper_remove(). */
+void helper_start(Helper *helper, HelpersStarted started, void *userdata);
+/* Ends it and forgets it: nobody has lost anything. */
+void helper_remove(Helper *helper);
+bool helpers_have(const Helpers *helpers, HelperKind kind);
+Helper *helpers_find(const Helpers *helpers, HelperKind kind, const char *name); /* or NULL */
+
 /* Appends the PIDs of their guards to `pids` (pid_t). */
 void helpers_append_guards(const Helpers *helpers, GArray *pids);
 
 /* Why one has failed, "swtpm exited with 1: ...", a new string; NULL where none has. One that left in peace was left alone first. */
 char *helpers_why_failed(const Helpers *helpers);
 
-/* Whether all are still there; else ERROR_UNSUPPORTED, since a QEMU that has lost one ends where its machine is reset, and cannot write
- * down what it does not have. */
+/* Whether all are still there without which QEMU ends where its machine is reset, and cannot write down what it does not have; else
+ * ERROR_UNSUPPORTED. */
 bool helpers_check_whole(const Helpers *helpers, const char *thing, Error **ret_error);
 
 /* One that is there or was, for whoever shows it. `pid` 0 and `message`: it has ended. */
 typedef struct HelperView {
-    const char *name;    /* of its kind, "tpm" */
+    const char *name;    /* "tpm", "share-docs" */
     pid_t pid;
     const char *message; /* "" while it runs */
 } HelperView;

@@ -80,7 +80,7 @@ static bool open_disk(Hotplug *hotplug, Error **ret_error)
 {
     HotDisk *own = hotplug->own;
     own->parts.kernel_fd = own->parts.initrd_fd = -1;
-    return sources_open_disk(hotplug->vm, hotplug->settings, hotplug->section, HOTPLUG_OPEN_USEC, on_sources, hotplug, &own->opening, ret_error);
+    return sources_open_one(hotplug->vm, hotplug->settings, hotplug->section, HOTPLUG_OPEN_USEC, on_sources, hotplug, &own->opening, ret_error);
 }
 
 /* ---- nodes ---- */

@@ -28,7 +28,7 @@ typedef struct HotplugKind {
     void (*free)(Hotplug *hotplug);                     /* what is in `own`, whatever became of it */
 } HotplugKind;
 
-extern const HotplugKind hotplug_interface, hotplug_disk, hotplug_usb;
+extern const HotplugKind hotplug_interface, hotplug_disk, hotplug_share, hotplug_usb;
 /* What is in a CD drive, that comes and goes while the drive stays; not found by its section. */
 extern const HotplugKind hotplug_medium;
 

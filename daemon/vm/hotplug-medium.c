@@ -82,7 +82,7 @@ static bool open_medium(Hotplug *hotplug, Error **ret_error)
     own->parts.kernel_fd = own->parts.initrd_fd = -1;
     own->before = claim_copy_disk(hotplug->vm, hotplug->name);
     hotplug_nodes_init(&own->nodes, hotplug);
-    return sources_open_disk(hotplug->vm, hotplug->settings, hotplug->section, HOTPLUG_OPEN_USEC, on_sources, hotplug, &own->opening, ret_error);
+    return sources_open_one(hotplug->vm, hotplug->settings, hotplug->section, HOTPLUG_OPEN_USEC, on_sources, hotplug, &own->opening, ret_error);
 }
 
 static void have_claims(Hotplug *hotplug, const GArray *images)

@@ -24,7 +24,7 @@
 
 #define DETACH_USEC (15 * G_USEC_PER_SEC)
 
-static const HotplugKind *const kinds[] = {&hotplug_interface, &hotplug_disk, &hotplug_usb};
+static const HotplugKind *const kinds[] = {&hotplug_interface, &hotplug_disk, &hotplug_share, &hotplug_usb};
 
 static void hotplug_free(Hotplug *hotplug)
 {
@@ -155,7 +155,7 @@ static const HotplugKind *find_kind(const char *section, const char *kind, Error
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
         if (g_str_equal(kinds[i]->section, kind))
             return kinds[i];
-    error_set(ret_error, ERROR_UNSUPPORTED, section, "Stop the VM first", "only disks, network interfaces and USB devices come and go while a VM runs");
+    error_set(ret_error, ERROR_UNSUPPORTED, section, "Stop the VM first", "only disks, network interfaces, shared folders and USB devices come and go while a VM runs");
     return NULL;
 }
 

@@ -3,7 +3,7 @@
 
 /* Hotplug: devices that come and go, in the settings file and, where the VM runs, in its machine. One at a time for each VM.
  *
- * Of [Network NAME] and [Disk NAME] while it runs. All or nothing: where QEMU or the guest does not follow, the file stays as it is. */
+ * Of [Network NAME], [Disk NAME] and [Share NAME] while it runs. All or nothing: where QEMU or the guest does not follow, the file stays as it is. */
 
 #include "settings-dbus.h"
 #include "vm.h"

@@ -243,6 +243,9 @@ bool vm_check_memory(const VM *vm, Error **ret_error)
     if (settings && passthrough_is_wanted(settings))
         return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Stop it, or keep its disks alone by a snapshot",
             "it has a PCI device of the host's, whose memory nobody can read");
+    if (helpers_have(vm->instance->helpers, HELPER_SHARE))
+        return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Detach them first, or keep its disks alone by a snapshot",
+            "it shares folders, so its memory cannot be kept");
     return !vm->instance->replugged || error_set(ret_error, ERROR_UNSUPPORTED, thing, "Restart it first, or keep its disks alone by a snapshot",
         "devices came or went since it started, so its memory cannot be kept");
 }

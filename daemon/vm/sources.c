@@ -15,6 +15,7 @@
 #include "nvram.h"
 #include "seed.h"
 #include "snapshot.h"
+#include "vhost-user.h"
 
 typedef struct DiskSource {
     MachineDisk *disk; /* in parts.disks */
@@ -25,7 +26,7 @@ typedef struct DiskSource {
 
 /* All of it is the thread's own while that runs. */
 typedef struct Sources {
-    bool as_owner;
+    bool as_owner, user;
     uid_t owner, reader;
     char *kernel, *initrd; /* paths */
     GPtrArray *credentials; /* Credential */
@@ -49,6 +50,7 @@ void sources_close(MachineParts *parts)
     close_fd(&parts->kernel_fd);
     close_fd(&parts->initrd_fd);
     g_clear_pointer(&parts->disks, g_ptr_array_unref);
+    g_clear_pointer(&parts->shares, g_ptr_array_unref);
     g_clear_pointer(&parts->credential_fds, g_array_unref);
 }
 
@@ -109,6 +111,21 @@ static int open_boot_file(const char *path, const char *key, uid_t reader, Error
     return copy;
 }
 
+/* The folder is opened anew for virtiofsd, where it has to be this one (guard/share-tree.h). */
+static bool open_share(const Sources *sources, MachineShare *share, Error **ret_error)
+{
+    g_autofree char *thing = g_strdup_printf("[%s]", share->section);
+    share->fd = open(share->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (share->fd < 0)
+        return error_set_errno(ret_error, errno, share->path, "the folder of [%s] cannot be opened", share->section);
+    int r = sources->as_owner ? identity_groups(sources->owner, &share->gid, &share->groups) : 0;
+    if (r < 0)
+        return error_set_errno(ret_error, r, thing, "its owner's groups cannot be found");
+    share->program = vhost_user_find("fs", sources->user, thing, "Install the package with virtiofsd: qemu-system-common on Debian 12, virtiofsd elsewhere",
+        ret_error);
+    return share->program != NULL;
+}
+
 static bool open_all(Sources *sources, Error **ret_error)
 {
     const struct {
@@ -141,6 +158,9 @@ static bool open_all(Sources *sources, Error **ret_error)
             return false;
         g_ptr_array_add(sources->parts.disks, seed);
     }
+    for (guint i = 0; i < sources->parts.shares->len; i++)
+        if (!open_share(sources, sources->parts.shares->pdata[i], ret_error))
+            return false;
     if (!sources->credentials)
         return true;
     sources->parts.credential_fds = credentials_open(sources->credentials, ret_error);
@@ -199,16 +219,30 @@ static void add_nvram(Sources *sources, const VM *vm, const Settings *settings)
     g_ptr_array_add(sources->disks, source);
 }
 
-/* `only`: the disk of this section and nothing else; NULL: all. */
+static bool add_share(Sources *sources, const Settings *settings, const char *section, Error **ret_error)
+{
+    g_autofree char *kind = NULL;
+    MachineShare *share = g_new0(MachineShare, 1);
+    g_ptr_array_add(sources->parts.shares, share);
+    share->fd = share->socket_fd = -1;
+    share->section = g_strdup(section);
+    share->path = g_strdup(settings_get_string(settings, section, "Path"));
+    share->read_only = settings_get_bool(settings, section, "ReadOnly");
+    return settings_section_split(&vm_schema, section, &kind, &share->name, ret_error);
+}
+
+/* `only`: the disk or share of this section and nothing else; NULL: all. */
 static Sources *sources_new(const VM *vm, const Settings *settings, const char *only, uid_t reader, Error **ret_error)
 {
     g_autoptr(Sources) sources = g_new0(Sources, 1);
     sources->as_owner = vm->owner != geteuid();
+    sources->user = vm->manager->user;
     sources->owner = vm->owner;
     sources->reader = reader;
     sources->parts.kernel_fd = sources->parts.initrd_fd = -1;
     sources->disks = g_ptr_array_new_with_free_func(disk_source_free);
     sources->parts.disks = g_ptr_array_new_with_free_func((GDestroyNotify) machine_disk_free);
+    sources->parts.shares = g_ptr_array_new_with_free_func((GDestroyNotify) machine_share_free);
 
     if (vm->owner == UID_NOBODY_KNOWN) {
         error_set(ret_error, ERROR_INVALID_SETTINGS, vm->name, "Give it to somebody with 'vmctl set --owner'", "its owner has no account here");
@@ -218,8 +252,10 @@ static Sources *sources_new(const VM *vm, const Settings *settings, const char *
         add_nvram(sources, vm, settings);
         return g_steal_pointer(&sources);
     }
-    if (only)
-        return add_disk(sources, settings, only, ret_error) ? g_steal_pointer(&sources) : NULL;
+    if (only) {
+        bool share = g_str_has_prefix(only, "Share ");
+        return (share ? add_share : add_disk)(sources, settings, only, ret_error) ? g_steal_pointer(&sources) : NULL;
+    }
     sources->kernel = g_strdup(settings_get_string(settings, "Boot", "Kernel"));
     sources->initrd = g_strdup(settings_get_string(settings, "Boot", "Initrd"));
     if (sources->initrd && !sources->kernel) {
@@ -233,6 +269,10 @@ static Sources *sources_new(const VM *vm, const Settings *settings, const char *
     g_autofree const char **sections = settings_sections(settings, "Disk");
     for (size_t i = 0; sections && sections[i]; i++)
         if (!add_disk(sources, settings, sections[i], ret_error))
+            return NULL;
+    g_autofree const char **shares = settings_sections(settings, "Share");
+    for (size_t i = 0; shares && shares[i]; i++)
+        if (!add_share(sources, settings, shares[i], ret_error))
             return NULL;
     return g_steal_pointer(&sources);
 }
@@ -396,7 +436,7 @@ bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t
     return open_sources(vm, sources_new(vm, settings, NULL, reader, ret_error), timeout_usec, done, userdata, ret, ret_error);
 }
 
-bool sources_open_disk(const VM *vm, const Settings *settings, const char *section, uint64_t timeout_usec, TaskDone done, void *userdata,
+bool sources_open_one(const VM *vm, const Settings *settings, const char *section, uint64_t timeout_usec, TaskDone done, void *userdata,
     SourcesOpening **ret, Error **ret_error)
 {
     return open_sources(vm, sources_new(vm, settings, section, (uid_t) -1, ret_error), timeout_usec, done, userdata, ret, ret_error);
@@ -413,6 +453,7 @@ bool sources_take(void *data, MachineParts *parts, Error **ret_error)
     parts->kernel_fd = steal_fd(&sources->parts.kernel_fd);
     parts->initrd_fd = steal_fd(&sources->parts.initrd_fd);
     parts->disks = g_steal_pointer(&sources->parts.disks);
+    parts->shares = g_steal_pointer(&sources->parts.shares);
     parts->credential_fds = g_steal_pointer(&sources->parts.credential_fds);
     return true;
 }

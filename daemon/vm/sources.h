@@ -19,14 +19,14 @@ typedef struct SourcesOpening SourcesOpening;
 bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
     SourcesOpening **ret, Error **ret_error);
 
-/* The same of the disk of [SECTION] alone, or of the NVRAM (NVRAM_SECTION), which the VM must have. */
-bool sources_open_disk(const VM *vm, const Settings *settings, const char *section, uint64_t timeout_usec, TaskDone done, void *userdata,
+/* The same of the disk or share of [SECTION] alone, or of the NVRAM (NVRAM_SECTION), which the VM must have. */
+bool sources_open_one(const VM *vm, const Settings *settings, const char *section, uint64_t timeout_usec, TaskDone done, void *userdata,
     SourcesOpening **ret, Error **ret_error);
 
 /* `done` does not come. NULL is fine. */
 void sources_abandon(SourcesOpening *opening);
 
-/* Moves what was opened into `parts`: disks, kernel_fd, initrd_fd, credential_fds. Takes `data`, also when it returns false. */
+/* Moves what was opened into `parts`: disks, shares, kernel_fd, initrd_fd, credential_fds. Takes `data`, also when it returns false. */
 bool sources_take(void *data, MachineParts *parts, Error **ret_error);
 
 /* Closes what sources_take() gave; may be called twice. */

@@ -31,6 +31,7 @@
 #include "manager.h"
 #include "name.h"
 #include "plugs.h"
+#include "share.h"
 #include "spawn.h"
 #include "start-internal.h"
 #include "tpm.h"
@@ -197,7 +198,7 @@ static void open_rest(Start *start)
     start->devices = passthrough_nodes(&start->opened.parts);
     if (!open_incoming(start, &error) || !open_sockets(&start->opened, instance->dir, instance->console, &error) ||
         !tpm_prepare(instance, start->settings, &start->opened.parts, &error) || !vsock_open(instance, start->settings, &start->opened.parts, &error) ||
-        !build_command(start, &error))
+        !shares_prepare(instance, &start->opened.parts, &error) || !build_command(start, &error))
         return start_fail(start, error);
 
     /* Connected before QEMU is there: the backlog holds it, nothing polls for QEMU to come up. */

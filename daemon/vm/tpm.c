@@ -25,7 +25,7 @@ bool tpm_prepare(Instance *instance, const Settings *settings, MachineParts *par
         return error_set_errno(ret_error, errno, NULL, "a socket cannot be made");
     parts->tpm_fd = fds[0];
 
-    Helper *helper = helpers_add(instance, HELPER_TPM, program);
+    Helper *helper = helpers_add(instance, HELPER_TPM, NULL, program);
     helper_set_folder(helper, path, TPM_FILE_MAX);
     helper_add_fd(helper, fds[1]);
     helper_add_argument(helper, "socket");

@@ -3,7 +3,6 @@
 """What a swtpm could become that a guest has taken over, for a-hostile-swtpm-is-contained.test: it tries what it can, writes into its folder how
 each attempt ended ("tried": WORD OUTCOME, an errno or DONE), forks, and then is the swtpm that QEMU waits for."""
 
-import ctypes
 import errno
 import os
 import re
@@ -11,30 +10,9 @@ import signal
 import socket
 import sys
 
-libc = ctypes.CDLL(None, use_errno=True)
+from attempts import attempt, call, connect, look_around, note, read, write
+
 OWN = re.search(r"dir=([^,]*)", " ".join(sys.argv)).group(1)
-TRIED = []
-
-
-def attempt(word, function, *arguments):
-    try:
-        function(*arguments)
-        outcome = "DONE"
-    except OSError as error:
-        outcome = errno.errorcode[error.errno]
-    TRIED.append(f"{word} {outcome}")
-
-
-def call(name, *arguments):
-    ctypes.set_errno(0)
-    if getattr(libc, name)(*arguments) == -1:
-        raise OSError(ctypes.get_errno(), name)
-
-
-def connect(family, kind, address):
-    with socket.socket(family, kind) as sock:
-        sock.settimeout(2)
-        sock.connect(address)
 
 
 def large_file():
@@ -50,16 +28,6 @@ def large_file():
     os.unlink(f"{OWN}/large")
     if os.WIFSIGNALED(status):
         raise OSError(errno.EFBIG, "large")
-
-
-def read(path):
-    with open(path, "rb") as file:
-        file.read(1)
-
-
-def write(path):
-    with open(path, "wb") as file:
-        file.write(b"x")
 
 
 for path in ("/etc/shadow", "/run/vmd/spawn", "/home", "/root", "/dev/kvm", "/dev/mem", "/srv/disk.qcow2", "/var/lib/vmd/saved"):
@@ -82,11 +50,8 @@ attempt("mount", call, "mount", b"none", b"/tmp", b"tmpfs", 0, None)
 attempt("user-namespace", call, "unshare", 0x10000000)
 attempt("mknod", os.mknod, OWN + "/node", 0o20666, os.makedev(1, 1))
 attempt("chroot", os.chroot, "/tmp")
-TRIED.append("fds " + ",".join(sorted(re.sub(r"\[.*", "", os.readlink(f"/proc/self/fd/{fd}")) for fd in os.listdir("/proc/self/fd")
-                                      if int(fd) > 2 and os.path.exists(f"/proc/self/fd/{fd}"))))
-TRIED.append("root " + ",".join(sorted(os.listdir("/"))))
-with open(f"{OWN}/tried", "w", encoding="utf-8") as results:
-    results.write("\n".join(TRIED) + "\n")
+look_around()
+note(f"{OWN}/tried")
 if os.fork() == 0:  # what it leaves behind, in a session of its own
     os.setsid()
     os.execv("/usr/bin/sleep", ["sleep", "1000"])

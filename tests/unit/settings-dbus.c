@@ -122,14 +122,14 @@ static void strings_for_all(void)
                                 "%s%s", k->section, schema_find_section(&vm_schema, k->section)->named ? " d" : "");
         g_autoptr(sd_bus_message) m = message_with(section, key, "s", word);
         g_autoptr(SettingsChanges) changes = settings_changes_read(&vm_schema, m, NULL);
-        SettingsChange all[2] = {{section, "Source", (const char *const[]){"/x", NULL}}};
+        bool share = strcmp(k->section, "Share") == 0, disk = strcmp(k->section, "Disk") == 0;
+        SettingsChange all[2] = {{section, share ? "Path" : "Source", (const char *const[]){"/x", NULL}}};
         g_autofree char *text = NULL, *expected = g_strdup_printf("%s=%s\n", key, word);
 
         g_assert_nonnull(changes);
         g_assert_cmpuint(changes->n, ==, 1);
         all[1] = changes->items[0];
-        text = strcmp(k->section, "Disk") == 0 ? settings_edit(&vm_schema, "", all, 2, "x.vm", NULL)
-                                               : changes_text(changes);
+        text = share || disk ? settings_edit(&vm_schema, "", all, 2, "x.vm", NULL) : changes_text(changes);
         g_assert_nonnull(text);
         g_assert_nonnull(strstr(text, expected));
     }

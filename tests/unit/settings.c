@@ -141,7 +141,7 @@ static void schema_is_sound(void)
         if (!k->default_value)
             continue;
         text = g_strdup_printf("[%s%s]\n%s=%s\n%s", k->section, section->named ? " x" : "", k->key,
-                k->default_value, strcmp(k->section, "Disk") == 0 ? "Source=/x\n" : "");
+                k->default_value, strcmp(k->section, "Disk") == 0 ? "Source=/x\n" : strcmp(k->section, "Share") == 0 ? "Path=/x\n" : "");
         s = parse_ok(text);
     }
     for (const SettingKey *a = vm_schema.keys; a->section; a++)
