@@ -19,6 +19,7 @@ void hotplug_nodes_clear(HotplugNodes *nodes)
 {
     g_clear_pointer(&nodes->inserted, g_free);
     g_clear_pointer(&nodes->sets, g_array_unref);
+    g_clear_pointer(&nodes->kept, g_array_unref);
 }
 
 static char *stem_of(const HotplugNodes *nodes)
@@ -126,9 +127,7 @@ static bool on_free_sets(const json_t *result, void *userdata, Error **ret_error
         if (set > last && set < G_MAXINT - IMAGE_CHAIN_MAX)
             last = (unsigned) set;
     }
-    nodes->first = last + 1;
-    nodes->last = last;
-    script_add_image_with(nodes->script, nodes->disk->image, stem, &options, &nodes->last);
+    script_add_image_with(nodes->script, nodes->disk->image, stem, &options, &last);
     return true;
 }
 
@@ -156,17 +155,17 @@ static bool on_all_nodes(const json_t *result, void *userdata, Error **ret_error
     g_array_set_clear_func(found, node_clear);
     json_array_foreach((json_t *) result, i, one) {
         const char *name = json_string_value(json_object_get(one, "node-name")), *file = json_string_value(json_object_get(one, "file"));
-        Node node;
-        unsigned set;
-        if (!name || !node_parse(name, stem, &node))
-            continue;
-        if (!is_wanted(nodes, node.number)) {
+        Node node = {0};
+        unsigned set = 0;
+        if (file)
+            (void) sscanf(file, "/dev/fdset/%u", &set);
+        bool goes = name && node_parse(name, stem, &node) && is_wanted(nodes, node.number);
+        if (goes)
+            g_array_append_val(found, node);
+        else
             node_clear(&node);
-            continue;
-        }
-        g_array_append_val(found, node);
-        if (node.file && file && sscanf(file, "/dev/fdset/%u", &set) == 1)
-            g_array_append_val(nodes->sets, set);
+        if (set > 0)
+            g_array_append_val(goes ? nodes->sets : nodes->kept, set);
     }
     g_array_sort(found, node_compare);
     for (guint j = 0; j < found->len; j++)
@@ -174,29 +173,25 @@ static bool on_all_nodes(const json_t *result, void *userdata, Error **ret_error
     return true;
 }
 
-static bool is_set(const json_t *sets, unsigned set)
+static bool has(const GArray *sets, unsigned set)
 {
-    size_t i;
-    json_t *one;
-    json_array_foreach((json_t *) sets, i, one)
-        if (json_integer_value(json_object_get(one, "fdset-id")) == set)
+    for (guint i = 0; i < sets->len; i++)
+        if (g_array_index(sets, unsigned, i) == set)
             return true;
     return false;
 }
 
+/* Those of the nodes that go, and those over which there came to be no node: one thing at a time comes or goes, so they are of this one, or of
+ * one in which vmd was killed. */
 static bool on_all_sets(const json_t *result, void *userdata, Error **ret_error)
 {
-    HotplugNodes *nodes = userdata;
-    /* Also those over which there came to be no node. */
-    for (unsigned set = nodes->first; is_wanted(nodes, nodes->number) && set > 0 && set <= nodes->last; set++)
-        g_array_append_val(nodes->sets, set);
-    for (guint i = 0; i < nodes->sets->len; i++) {
-        unsigned set = g_array_index(nodes->sets, unsigned, i);
-        bool again = false;
-        for (guint j = 0; j < i; j++)
-            again = again || g_array_index(nodes->sets, unsigned, j) == set;
-        if (!again && is_set(result, set))
-            script_add_call(nodes->script, "remove-fd", json_pack("{si}", "fdset-id", (int) set));
+    const HotplugNodes *nodes = userdata;
+    size_t i;
+    json_t *one;
+    json_array_foreach((json_t *) result, i, one) {
+        json_int_t set = json_integer_value(json_object_get(one, "fdset-id"));
+        if (set > 0 && set <= G_MAXINT && !has(nodes->kept, (unsigned) set) && (set > SET_BASE || has(nodes->sets, (unsigned) set)))
+            script_add_call(nodes->script, "remove-fd", json_pack("{sI}", "fdset-id", set));
     }
     return true;
 }
@@ -204,7 +199,9 @@ static bool on_all_sets(const json_t *result, void *userdata, Error **ret_error)
 void hotplug_nodes_remove(HotplugNodes *nodes, Script *script)
 {
     g_clear_pointer(&nodes->sets, g_array_unref);
+    g_clear_pointer(&nodes->kept, g_array_unref);
     nodes->sets = g_array_new(FALSE, FALSE, sizeof(unsigned));
+    nodes->kept = g_array_new(FALSE, FALSE, sizeof(unsigned));
     nodes->script = script;
     script_add_question(script, "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_all_nodes, nodes);
     script_add_question(script, "query-fdsets", NULL, on_all_sets, nodes);

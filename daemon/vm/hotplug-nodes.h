@@ -21,11 +21,10 @@ typedef struct HotplugNodes {
     Script *script;          /* that has its steps, borrowed */
     const MachineDisk *disk; /* what is added */
     unsigned number;         /* of what is added; 0: none */
-    unsigned first, last;    /* its sets, since they were added */
     char *inserted;          /* the node that the device has; NULL: none, or not asked for */
     bool found;
     int only, keep;          /* of what is removed: nodes with this number alone, or all but those; -1: all */
-    GArray *sets;            /* unsigned: to be removed */
+    GArray *sets, *kept;     /* unsigned: those of nodes that go, and of all others */
 } HotplugNodes;
 
 void hotplug_nodes_init(HotplugNodes *nodes, Hotplug *hotplug);
