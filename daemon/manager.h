@@ -41,14 +41,14 @@ struct Manager {
     GPtrArray *works;     /* pool/volume.h: what is being done to volumes */
     GPtrArray *ports;     /* network/port.h */
     struct PassthroughQueue *passthrough; /* vm/passthrough.c; NULL until a VM wants a PCI device */
-    struct UsbHost *usb;  /* vm/plugs.c; NULL until a VM wants to know */
+    struct UsbHost *usb;  /* vm/hotplug/plugs.c; NULL until a VM wants to know */
     Links *links;
     Firewall *firewall;
     GPtrArray *doctors;      /* network/doctor.c: looks at the host under way */
     GPtrArray *server_calls; /* network/server.c: calls to systemd under way */
     bool links_watched;
     bool rules_wanted;       /* network/rules.c: the last state that was asked for is not empty */
-    struct VsockListener *vsock; /* vm/vsock.c; NULL until a VM has one */
+    struct VsockListener *vsock; /* vm/guest/vsock.c; NULL until a VM has one */
     struct Watch *watch;  /* files.c */
     sd_event_source *idle, *trim;
     uint64_t idle_usec;

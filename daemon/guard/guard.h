@@ -84,7 +84,7 @@
 #define GUARD_OWN_UIDS 0x766e0000U
 #define GUARD_UID_COUNT 0xfffeU
 
-/* Those of helpers: a range like these for each kind of them (vm/helpers.h). */
+/* Those of helpers: a range like these for each kind of them (vm/helper/helpers.h). */
 #define GUARD_HELPER_UIDS 0x766f0000U
 #define GUARD_HELPER_KINDS 8U
 #define GUARD_UIDS_END (GUARD_HELPER_UIDS + (GUARD_HELPER_KINDS << 16))

@@ -7,7 +7,7 @@
  * the port goes with it: whoever ended QEMU, and whether or not vmd was there, nothing is left. A record a port in
  * /run/vmd/port/LINK tells a vmd that comes later what the port was.
  *
- * The Manager owns all ports. Used by vm/interfaces.c and manager-dbus.c. */
+ * The Manager owns all ports. Used by vm/start/interfaces.c and manager-dbus.c. */
 
 #include "firewall.h"
 #include "network.h"

@@ -14,7 +14,7 @@
  * (qmp-message.h). While there is no call nothing is read at all: a guest that talks without end fills its own port.
  * Nothing here blocks.
  *
- * Belongs to whoever made it (vm/guest.c). agent_free() may be called from any of its callbacks; pending calls are then dropped
+ * Belongs to whoever made it (vm/guest/guest.c). agent_free() may be called from any of its callbacks; pending calls are then dropped
  * without an answer. Knows nothing of VMs. */
 
 #include <jansson.h>

@@ -2,7 +2,7 @@
 
 /* [Display] and [Sound] as QEMU's arguments: what is shown, who shows it, and what comes with it.
  *
- * Nothing listens: viewers come as descriptors (vm/display.c). What Type= says is what the devices are for; the other
+ * Nothing listens: viewers come as descriptors (vm/screen/display.c). What Type= says is what the devices are for; the other
  * protocols that this QEMU has cost nothing until somebody asks for them, and are there too. */
 
 #include "machine-internal.h"

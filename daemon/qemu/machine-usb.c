@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The USB controller, which [USB NAME] and displays want. Devices of the host come over the monitor (vm/plugs.c), since they may not be
+/* The USB controller, which [USB NAME] and displays want. Devices of the host come over the monitor (vm/hotplug/plugs.c), since they may not be
  * there yet. */
 
 #include "machine-internal.h"

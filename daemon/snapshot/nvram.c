@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The NVRAM in snapshots: a whole copy, since it is small, beside the snapshot's record; so QEMU writes to one and the same raw file for ever
- * (vm/nvram.h). Of a VM that runs the copy is a job that begins in the transaction by which the disks are frozen:
+ * (vm/start/nvram.h). Of a VM that runs the copy is a job that begins in the transaction by which the disks are frozen:
  * it has what the NVRAM held at that moment. */
 
 #include <errno.h>

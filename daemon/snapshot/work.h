@@ -53,7 +53,7 @@ struct SnapshotWork {
     int nvram_fds[2];       /* of the copy that QEMU makes of the NVRAM, and the same for reading; -1: none */
     char *nvram_node;       /* what is copied; NULL: none */
     bool has_tpm;
-    char *tpm;              /* what it remembers (vm/tpm.h) */
+    char *tpm;              /* what it remembers (vm/helper/tpm.h) */
 };
 
 SnapshotWork *work_new(VM *vm, JobType type, SnapshotTree *tree, const SnapshotStep *steps);

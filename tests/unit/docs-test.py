@@ -268,7 +268,7 @@ class Daemon(Test):
     def test_each_method_has_an_action(self):
         actions = set(re.findall(r'#define (ACTION_\w+)', read('daemon/access/access.h')))
         for interface in ('Manager', 'VM', 'Network', 'Pool', 'Job'):
-            table = re.search(r'static const Method methods\[\] = \{\n(.*?)\{NULL\}', read(f'daemon/{interface.lower()}-dbus.c'), re.S)
+            table = re.search(r'static const Method methods\[\] = \{\n(.*?)\{NULL\}', read(f'daemon/bus/{interface.lower()}-dbus.c'), re.S)
             rows = dict(re.findall(r'^    \{"(\w+)", (.*)\},$', table.group(1), re.M))
             methods = set(re.findall(r'<method name="(\w+)"', read(f'dbus/org.vmd1.{interface}.xml')))
             self.assertEqual(set(rows), methods)
