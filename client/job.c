@@ -60,6 +60,12 @@ static void item_done(Item *item, int exit)
 
 /* ---- jobs ---- */
 
+/* "default/web.qcow2", or "web". */
+static char *name_of(const JobCall *call)
+{
+    return call->volume ? g_strdup_printf("%s/%s", call->pool, call->volume) : g_strdup(call->pool);
+}
+
 static void job_ended(Item *item, const char *result, const char *message)
 {
     const Work *work = item->work;
@@ -69,7 +75,8 @@ static void job_ended(Item *item, const char *result, const char *message)
         return item_done(item, EXIT_DONE);
     if (strcmp(result, "cancelled") != 0)
         return item_done(item, report_job(work->client, call->pool, message));
-    (void) report("%s \"%s/%s\": its %s was cancelled; %s", work->kind->thing, call->pool, call->volume, work->kind->noun, work->kind->undone);
+    g_autofree char *name = name_of(call);
+    (void) report("%s \"%s\": its %s was cancelled; %s", work->kind->thing, name, work->kind->noun, work->kind->undone);
     item_done(item, work->interrupted ? EXIT_INTERRUPTED : EXIT_FAILED);
 }
 
@@ -112,8 +119,8 @@ static int on_cancelled(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         return 0;
     bar_clear(&work->bar);
     (void) report_bus(work->client, NULL, error, -sd_bus_error_get_errno(error));
-    note(work->client, "%s \"%s/%s\": its %s goes on. See: vmctl%s jobs", item->work->kind->thing, item->call->pool, item->call->volume, work->kind->noun,
-            client_hint_options(work->client));
+    g_autofree char *name = name_of(item->call);
+    note(work->client, "%s \"%s\": its %s goes on. See: vmctl%s jobs", work->kind->thing, name, work->kind->noun, client_hint_options(work->client));
     item_done(item, EXIT_INTERRUPTED);
     return 0;
 }
@@ -150,9 +157,10 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
         item_done(item, report_bus(work->client, item->call->pool, error, -sd_bus_error_get_errno(error)));
     } else if (*sd_bus_message_get_signature(m, true) != 'o' || work->client->no_block)
         item_done(item, EXIT_DONE);
-    else if (sd_bus_message_read(m, "o", &job) < 0)
-        item_done(item, report("%s \"%s/%s\": vmd's answer has no job", item->work->kind->thing, item->call->pool, item->call->volume));
-    else {
+    else if (sd_bus_message_read(m, "o", &job) < 0) {
+        g_autofree char *name = name_of(item->call);
+        item_done(item, report("%s \"%s\": vmd's answer has no job", item->work->kind->thing, name));
+    } else {
         if (item->call->answered)
             item->call->answered(m, item->call->userdata);
         follow_job(item, job);
@@ -165,8 +173,10 @@ static void send_more(Work *work)
     while (!work->interrupted && work->n_sent < work->n_items && work->n_sent - work->n_done < JOBS_MAX) {
         Item *item = &work->items[work->n_sent++];
         int r = sd_bus_call_async(work->client->bus, &item->slot, item->call->message, on_reply, item, CALL_TIMEOUT);
-        if (r < 0)
-            item_done(item, report_errno(r, "%s \"%s/%s\": cannot make the call", item->work->kind->thing, item->call->pool, item->call->volume));
+        if (r >= 0)
+            continue;
+        g_autofree char *name = name_of(item->call);
+        item_done(item, report_errno(r, "%s \"%s\": cannot make the call", work->kind->thing, name));
     }
 }
 
@@ -202,8 +212,8 @@ static void on_vmd_ended(void *userdata)
         if (item->done || !item->job)
             continue;
         bar_clear(&work->bar);
-        item_done(item, report("%s \"%s/%s\": vmd ended during its %s; %s. Try it again", item->work->kind->thing, item->call->pool, item->call->volume,
-                                work->kind->noun, work->kind->undone));
+        g_autofree char *name = name_of(item->call);
+        item_done(item, report("%s \"%s\": vmd ended during its %s; %s. Try it again", work->kind->thing, name, work->kind->noun, work->kind->undone));
     }
 }
 
@@ -237,9 +247,9 @@ static uint64_t whole_size(const Work *work)
 static void print_bar(Work *work)
 {
     double progress = CLAMP(whole_progress(work), -1, 1);
-    const JobCall *call = work->items[0].call;
+    g_autofree char *name = name_of(work->items[0].call);
     const char *doing = work->interrupted ? "cancelling" : work->kind->doing;
-    g_autofree char *label = work->n_items == 1 ? g_strdup_printf("%s/%s: %s", call->pool, call->volume, doing)
+    g_autofree char *label = work->n_items == 1 ? g_strdup_printf("%s: %s", name, doing)
                                                 : g_strdup_printf("%zu volumes: %s", work->n_items, doing);
     bar_print(&work->bar, label, progress, whole_size(work));
 }
@@ -283,10 +293,12 @@ static int run(Work *work)
     bar_clear(&work->bar);
     if (r < 0)
         return report_errno(r, "the bus: it broke off");
-    for (size_t i = 0; work->left && i < work->n_items; i++)
+    for (size_t i = 0; work->left && i < work->n_items; i++) {
+        g_autofree char *name = name_of(work->items[i].call);
         if (!work->items[i].done)
-            note(work->client, "%s \"%s/%s\": it is not known yet how its %s ends. See: vmctl%s jobs", work->kind->thing, work->items[i].call->pool,
-                    work->items[i].call->volume, work->kind->noun, client_hint_options(work->client));
+            note(work->client, "%s \"%s\": it is not known yet how its %s ends. See: vmctl%s jobs", work->kind->thing, name, work->kind->noun,
+                client_hint_options(work->client));
+    }
     return work->left ? EXIT_INTERRUPTED : first_failure(work);
 }
 

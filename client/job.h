@@ -15,7 +15,7 @@ typedef struct JobKind {
     const char *undone; /* what a cancelled one leaves: "nothing of it is left" */
 } JobKind;
 
-/* One call on one volume, or on a VM's snapshot: then `pool` is the VM. */
+/* One call on one volume, or on a VM's snapshot: then `pool` is the VM. `volume` NULL: on the VM itself. */
 typedef struct JobCall {
     char *pool, *volume;
     sd_bus_message *message;

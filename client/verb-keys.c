@@ -13,7 +13,7 @@
 /* More than vmd types. */
 #define TEXT_MAX (64U * 1024U)
 
-static const JobKind type_kind = {"Text", "typing", "typing", "what was typed stays"};
+static const JobKind type_kind = {"VM", "typing", "typing", "what was typed stays"};
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(JobCall, job_call_clear)
 
@@ -68,7 +68,6 @@ static char *read_stdin(void)
 static int make_call(Client *client, const char *text, uint64_t interval, JobCall *ret)
 {
     ret->pool = g_strdup(client->arguments[0]);
-    ret->volume = g_strdup("text");
     int r = client_new_call(client, client->arguments[0], VM_INTERFACE, "TypeText", &ret->message);
     if (r != EXIT_DONE)
         return r;
