@@ -68,9 +68,11 @@ void counters_read_disks(const json_t *answer, Figures *figures)
     json_t *disk;
     json_array_foreach((json_t *) answer, i, disk) {
         const char *qdev = json_string_value(json_object_get(disk, "qdev"));
-        char *name = qdev ? disk_name(qdev) : NULL;
-        if (name && g_hash_table_size(seen) < DISKS_MAX && g_hash_table_add(seen, name))
-            read_disk(disk, name, figures);
+        g_autofree char *name = qdev ? disk_name(qdev) : NULL;
+        if (!name || g_hash_table_size(seen) >= DISKS_MAX || g_hash_table_contains(seen, name))
+            continue;
+        read_disk(disk, name, figures);
+        g_hash_table_add(seen, g_steal_pointer(&name));
     }
 }
 
