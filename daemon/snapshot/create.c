@@ -165,7 +165,7 @@ static void step_nodes(SnapshotWork *work)
 
 static bool copy_settings(SnapshotWork *work, Error **ret_error)
 {
-    g_autofree char *from = g_build_filename(work->vm->instance->dir, "settings", NULL), *to = snapshot_file(work->tree, work->snapshot, "settings");
+    g_autofree char *from = instance_settings_path(work->vm->instance), *to = snapshot_file(work->tree, work->snapshot, "settings");
     g_autofree char *text = settings_read_text(from, ret_error);
     int r = text ? settings_write(to, text, 0600, false) : 0;
     return text && (r >= 0 || error_set_errno(ret_error, r, to, "it cannot be written"));
@@ -259,7 +259,7 @@ static void add_overlay_nodes(SnapshotWork *work, unsigned i, const char *name)
 {
     LayerFile *file = work->layers->files->pdata[i];
     const Layer *layer = work->snapshot->layers->pdata[i];
-    g_autofree char *running = g_build_filename(work->vm->instance->dir, "settings", NULL);
+    g_autofree char *running = instance_settings_path(work->vm->instance);
     g_autoptr(Settings) settings = settings_load(&vm_schema, running, NULL);
     const char *cache = settings ? settings_get_string(settings, layer->section, "Cache") : NULL;
     const Image overlay = {.format = IMAGE_QCOW2, .direct = file->direct};

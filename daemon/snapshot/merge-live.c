@@ -325,7 +325,7 @@ static bool on_event(SnapshotWork *work, const char *name, const json_t *data)
 static json_t *node_options(const SnapshotWork *work, bool file)
 {
     const LiveMerge *merge = work->merge;
-    g_autofree char *running = g_build_filename(work->vm->instance->dir, "settings", NULL);
+    g_autofree char *running = instance_settings_path(work->vm->instance);
     g_autoptr(Settings) settings = settings_load(&vm_schema, running, NULL);
     const Image image = {.format = g_str_equal(merge->layer->format, "qcow2") ? IMAGE_QCOW2 : IMAGE_RAW, .direct = merge->direct};
     const BlockdevOptions options = {

@@ -161,6 +161,11 @@ static void read_images(Instance *instance, const char *text)
     }
 }
 
+char *instance_settings_path(const Instance *instance)
+{
+    return g_build_filename(instance->dir, "settings", NULL);
+}
+
 bool instance_write_record(const Instance *instance, Error **ret_error)
 {
     g_autoptr(GKeyFile) record = g_key_file_new();

@@ -122,6 +122,9 @@ int instance_connect(const Instance *instance, const char *name);
 /* Connects to QEMU's monitor socket. */
 int instance_connect_monitor(Instance *instance);
 
+/* The canonical settings that it runs with, in its folder. The caller frees. */
+char *instance_settings_path(const Instance *instance);
+
 bool instance_write_record(const Instance *instance, Error **ret_error);
 bool instance_read_record(Instance *instance, Error **ret_error);
 

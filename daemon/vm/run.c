@@ -80,7 +80,7 @@ static void on_panic_event(VM *vm, const json_t *data)
 /* "[Disk root]" of "root-node0", or of "root-s1-node0", which a snapshot has put over it. */
 static char *find_disk(const VM *vm, const char *node)
 {
-    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL);
+    g_autofree char *path = instance_settings_path(vm->instance);
     g_autoptr(Settings) settings = settings_load(&vm_schema, path, NULL);
     g_autofree const char **sections = settings ? settings_sections(settings, "Disk") : NULL;
     const char *found = NULL;

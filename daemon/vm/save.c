@@ -202,7 +202,7 @@ static void on_step(Qmp *qmp, const json_t *result, const Error *error, void *us
 
 static bool write_companions(const VM *vm, Error **ret_error)
 {
-    g_autofree char *running = g_build_filename(vm->instance->dir, "settings", NULL), *text = NULL;
+    g_autofree char *running = instance_settings_path(vm->instance), *text = NULL;
     g_autoptr(GError) error = NULL;
     if (!g_file_get_contents(running, &text, NULL, &error))
         return error_set(ret_error, ERROR_FAILED, running, NULL, "%s", error->message);

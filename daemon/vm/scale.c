@@ -51,7 +51,7 @@ static char *format_range(uint64_t number, uint64_t maximum)
 static bool write_running(const Scale *scale, Error **ret_error)
 {
     const VM *vm = scale->vm;
-    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL), *text = settings_read_text(path, ret_error);
+    g_autofree char *path = instance_settings_path(vm->instance), *text = settings_read_text(path, ret_error);
     g_autofree char *cpus = format_range(vm->cpus, scale->cpus_max), *memory = format_range(vm->memory, scale->memory_max);
     const char *const cpus_values[] = {cpus, NULL}, *const memory_values[] = {memory, NULL};
     SettingsChange changes[2];

@@ -169,7 +169,7 @@ Settings *vm_load_current_settings(const VM *vm, Error **ret_error)
 {
     if (!vm->instance)
         return vm_load_settings(vm, ret_error);
-    g_autofree char *running = g_build_filename(vm->instance->dir, "settings", NULL);
+    g_autofree char *running = instance_settings_path(vm->instance);
     return settings_load(&vm_schema, running, ret_error);
 }
 
@@ -230,7 +230,7 @@ static void show_machine(VM *vm, const Settings *settings)
 
 static void compare_with_running(VM *vm, const Settings *settings)
 {
-    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL);
+    g_autofree char *path = instance_settings_path(vm->instance);
     g_autofree char *text = NULL, *now = settings_canonical(settings, false);
     if (!g_file_get_contents(path, &text, NULL, NULL))
         return;

@@ -54,7 +54,7 @@ static GPtrArray *read_cards(const VM *vm)
 {
     char uuid[SD_ID128_UUID_STRING_MAX];
     GPtrArray *cards = guest_cards_new();
-    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL);
+    g_autofree char *path = instance_settings_path(vm->instance);
     g_autofree char *text = settings_read_text(path, NULL);
     g_autoptr(Settings) settings = text ? settings_parse_partial(&vm_schema, text, strlen(text), path, NULL) : NULL;
     g_autofree const char **sections = settings ? settings_sections(settings, "Network") : NULL;

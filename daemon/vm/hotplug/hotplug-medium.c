@@ -40,7 +40,7 @@ static void free_medium(Hotplug *hotplug)
 
 static bool check_medium(Hotplug *hotplug, Error **ret_error)
 {
-    g_autofree char *path = g_build_filename(hotplug->vm->instance->dir, "settings", NULL), *text = settings_read_text(path, ret_error);
+    g_autofree char *path = instance_settings_path(hotplug->vm->instance), *text = settings_read_text(path, ret_error);
     g_autoptr(Settings) running = text ? settings_parse_partial(&vm_schema, text, strlen(text), path, ret_error) : NULL;
     if (!running)
         return false;

@@ -113,7 +113,7 @@ static bool write_file(VM *vm, const char *text, Error **ret_error)
 static bool write_both(Hotplug *hotplug, Error **ret_error)
 {
     VM *vm = hotplug->vm;
-    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL);
+    g_autofree char *path = instance_settings_path(vm->instance);
     if (hotplug->text && !write_file(vm, hotplug->text, ret_error))
         return false;
     int r = settings_write(path, hotplug->running, 0600, false);
@@ -159,16 +159,11 @@ static const HotplugKind *find_kind(const char *section, const char *kind, Error
     return NULL;
 }
 
-static char *running_path(const VM *vm)
-{
-    return g_build_filename(vm->instance->dir, "settings", NULL);
-}
-
 /* `kind` NULL: by the section. `attach`: the settings to look at are those with the changes, else those before. */
 static Hotplug *hotplug_new(VM *vm, const HotplugKind *kind, const char *section, const SettingsChange *changes, size_t n, bool attach,
     Error **ret_error)
 {
-    g_autofree char *kind_name = NULL, *name = NULL, *path = vm_settings_path(vm), *running = running_path(vm);
+    g_autofree char *kind_name = NULL, *name = NULL, *path = vm_settings_path(vm), *running = instance_settings_path(vm->instance);
     if (!vm_check_idle(vm, ret_error) || !vm_check_unbacked(vm, ret_error) || !settings_section_split(&vm_schema, section, &kind_name, &name, ret_error))
         return NULL;
     if (!kind)
@@ -316,7 +311,7 @@ bool vm_attach(VM *vm, const char *section, const SettingsChanges *changes, VMDo
     bool bare = changes->n == 0 && g_str_has_prefix(section, "Network ");
     const SettingsChange *items = bare ? &by_default : changes->items;
     size_t n = bare ? 1 : changes->n;
-    g_autofree char *path = vm_settings_path(vm), *running = vm->instance ? running_path(vm) : NULL;
+    g_autofree char *path = vm_settings_path(vm), *running = vm->instance ? instance_settings_path(vm->instance) : NULL;
     if (file_has_section(path, section))
         return error_set(ret_error, ERROR_EXISTS, section, "Give it another name, or change it by SetSettings", "the VM has one of this name");
     if (!vm->instance)
@@ -392,7 +387,7 @@ static bool begin_detach(Hotplug *hotplug, Error **ret_error)
 bool vm_detach(VM *vm, const char *section, VMDone done, void *userdata, Error **ret_error)
 {
     const SettingsChange removal = {.section = section};
-    g_autofree char *path = vm_settings_path(vm), *running = vm->instance ? running_path(vm) : NULL;
+    g_autofree char *path = vm_settings_path(vm), *running = vm->instance ? instance_settings_path(vm->instance) : NULL;
     if (!file_has_section(path, section))
         return error_set(ret_error, ERROR_NO_SUCH_DEVICE, section, "See 'vmctl cat'; what a drop-in adds, that drop-in has to lose", "the VM's file has no such section");
     if (!vm->instance || (vm->state != VM_STARTING && !file_has_section(running, section)))
@@ -418,7 +413,7 @@ void hotplug_recover(VM *vm)
     Instance *instance = vm->instance;
     if (!instance->hotplug_section)
         return;
-    g_autofree char *section = g_strdup(instance->hotplug_section), *path = vm_settings_path(vm), *running = running_path(vm);
+    g_autofree char *section = g_strdup(instance->hotplug_section), *path = vm_settings_path(vm), *running = instance_settings_path(vm->instance);
     if (instance->hotplug_attaches && file_has_section(path, section) && file_has_section(running, section))
         return note_end(instance);
     const SettingsChange removal = {.section = section};

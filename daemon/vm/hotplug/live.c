@@ -168,7 +168,7 @@ void vm_apply_live(VM *vm, const Settings *settings)
 {
     if ((vm->state != VM_RUNNING && vm->state != VM_PAUSED) || !vm->instance->qmp)
         return;
-    g_autofree char *path = g_build_filename(vm->instance->dir, "settings", NULL), *text = settings_read_text(path, NULL);
+    g_autofree char *path = instance_settings_path(vm->instance), *text = settings_read_text(path, NULL);
     g_autoptr(Settings) running = text ? settings_parse_partial(&vm_schema, text, strlen(text), path, NULL) : NULL;
     if (running) {
         limit_disks(vm, settings, running);
