@@ -316,6 +316,23 @@ Settings *vm_check_display(const VM *vm, Error **ret_error)
     return NULL;
 }
 
+bool vm_hears(const VM *vm)
+{
+    return vm->state == VM_RUNNING || vm->state == VM_STOPPING;
+}
+
+bool vm_check_hears(VM *vm, const char *follows, Error **ret_error)
+{
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    if (!vm_check_monitor(vm, ret_error))
+        return false;
+    g_autoptr(Settings) settings = vm_check_display(vm, ret_error);
+    if (!settings)
+        return false;
+    return vm_hears(vm) ||
+        error_set(ret_error, ERROR_BUSY, thing, vm->state == VM_PAUSED ? "Resume it first" : NULL, "it is %s, so %s", vm_state_to_string(vm->state), follows);
+}
+
 static bool check(const VM *vm, const char *type, size_t *ret_protocol, Error **ret_error)
 {
     size_t i = 0;

@@ -24,6 +24,13 @@ typedef struct DisplayCaller {
 /* The settings that it runs with, the caller's, where it has a display at all; NULL and ERROR_UNSUPPORTED where not. */
 Settings *vm_check_display(const VM *vm, Error **ret_error);
 
+/* Whether the guest hears of keys and the mouse now. QEMU takes them at any time, and drops those of a guest that stands still; one that is told
+ * to stop may ask whether it really is to. */
+bool vm_hears(const VM *vm);
+
+/* The same, of a VM that has a display. Errors: NotRunning, Unsupported, Busy, which says in its last words what follows ("it hears no keys"). */
+bool vm_check_hears(VM *vm, const char *follows, Error **ret_error);
+
 /* Either `fd` (borrowed) or an Error. Comes once. */
 typedef void (*DisplayOpened)(int fd, const Error *error, void *userdata);
 

@@ -45,28 +45,12 @@ struct Keyboard {
 
 /* ---- what both need ---- */
 
-static bool check_display(const VM *vm, Error **ret_error)
-{
-    g_autoptr(Settings) settings = vm_check_display(vm, ret_error);
-    return settings != NULL;
-}
-
-/* QEMU takes keys at any time, and drops those of a guest that stands still. One that is told to stop may ask whether it really is to. */
-static bool hears(const VM *vm)
-{
-    return vm->state == VM_RUNNING || vm->state == VM_STOPPING;
-}
-
 /* NULL and an Error, where no key can be pressed now. */
 static Keyboard *take_keyboard(VM *vm, Error **ret_error)
 {
     g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
-    if (!vm_check_monitor(vm, ret_error) || !check_display(vm, ret_error))
+    if (!vm_check_hears(vm, "it hears no keys", ret_error))
         return NULL;
-    if (!hears(vm)) {
-        error_set(ret_error, ERROR_BUSY, thing, vm->state == VM_PAUSED ? "Resume it first" : NULL, "it is %s, so it hears no keys", vm_state_to_string(vm->state));
-        return NULL;
-    }
     Keyboard *keyboard = vm->instance->keyboard;
     if (keyboard && keyboard->busy) {
         error_set(ret_error, ERROR_BUSY, thing, "Try again when that is done (vmctl jobs)", "something is just being typed");
@@ -222,7 +206,7 @@ static void go_on(Keyboard *keyboard)
     }
     if (keyboard->next >= keyboard->strokes->len)
         return finish(keyboard, NULL);
-    if (!hears(vm))
+    if (!vm_hears(vm))
         return wait_for(keyboard, PAUSED_USEC, on_time);
     const Stroke *stroke = &g_array_index(keyboard->strokes, Stroke, keyboard->next);
     int r = qmp_call(vm->instance->qmp, "input-send-event", json_pack("{so}", "events", events_of(stroke)), -1, ANSWER_USEC, on_stroke, keyboard);

@@ -3,7 +3,6 @@
 
 #include "display.h"
 #include "instance.h"
-#include "steps.h"
 
 /* QEMU's INPUT_EVENT_ABS_MAX. */
 #define SCREEN_MAX 0x7fff
@@ -16,17 +15,9 @@ typedef struct Call {
     void *userdata;
 } Call;
 
-static bool check(VM *vm, Error **ret_error)
+static bool check_mouse(VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
-    if (!vm_check_monitor(vm, ret_error))
-        return false;
-    g_autoptr(Settings) settings = vm_check_display(vm, ret_error);
-    if (!settings)
-        return false;
-    return vm->state == VM_RUNNING || vm->state == VM_STOPPING ||
-        error_set(ret_error, ERROR_BUSY, thing, vm->state == VM_PAUSED ? "Resume it first" : NULL, "it is %s, so it has no use for its mouse",
-            vm_state_to_string(vm->state));
+    return vm_check_hears(vm, "it has no use for its mouse", ret_error);
 }
 
 static bool check_place(double x, double y, Error **ret_error)
@@ -87,7 +78,7 @@ static bool send(VM *vm, json_t *const *steps, size_t n, VMDone done, void *user
 
 bool vm_move_pointer(VM *vm, double x, double y, VMDone done, void *userdata, Error **ret_error)
 {
-    if (!check_place(x, y, ret_error) || !check(vm, ret_error))
+    if (!check_place(x, y, ret_error) || !check_mouse(vm, ret_error))
         return false;
     json_t *const steps[] = {place_events(x, y)};
     return send(vm, steps, G_N_ELEMENTS(steps), done, userdata, ret_error);
@@ -103,7 +94,7 @@ bool vm_send_buttons(VM *vm, char **buttons, VMDone done, void *userdata, Error 
     for (char **button = buttons; *button; button++)
         if (!check_button(*button, ret_error))
             return false;
-    if (!check(vm, ret_error))
+    if (!check_mouse(vm, ret_error))
         return false;
     json_t *const steps[] = {button_events(buttons, true), button_events(buttons, false)};
     return send(vm, steps, G_N_ELEMENTS(steps), done, userdata, ret_error);
@@ -112,7 +103,7 @@ bool vm_send_buttons(VM *vm, char **buttons, VMDone done, void *userdata, Error 
 bool vm_drag_pointer(VM *vm, double x, double y, const char *button, VMDone done, void *userdata, Error **ret_error)
 {
     char *buttons[] = {(char *) button, NULL};
-    if (!check_place(x, y, ret_error) || !check_button(button, ret_error) || !check(vm, ret_error))
+    if (!check_place(x, y, ret_error) || !check_button(button, ret_error) || !check_mouse(vm, ret_error))
         return false;
     json_t *const steps[] = {button_events(buttons, true), place_events(x, y), button_events(buttons, false)};
     return send(vm, steps, G_N_ELEMENTS(steps), done, userdata, ret_error);
