@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "guard.h"
+#include "id-map.h"
 #include "journal.h"
 #include "share-tree.h"
 
@@ -199,30 +200,18 @@ static int show_all(const Options *options)
     return options->own ? show(options->own, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) : 0;
 }
 
-static int write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    ssize_t n, length = (ssize_t) strlen(text);
-
-    if (fd < 0)
-        return -1;
-    n = write(fd, text, (size_t) length);
-    close(fd);
-    return n == length ? 0 : -1;
-}
-
 /* The user is in the namespace who he is outside, or its root, and nobody else is there. */
 static int map_ids(uid_t uid, gid_t gid, bool as_root)
 {
     char map[64];
 
-    if (write_file("/proc/self/setgroups", "deny") < 0)
+    if (id_map_write(AT_FDCWD, "/proc/self/setgroups", "deny") < 0)
         return -1;
     snprintf(map, sizeof(map), "%u %u 1", as_root ? 0 : (unsigned) uid, (unsigned) uid);
-    if (write_file("/proc/self/uid_map", map) < 0)
+    if (id_map_write(AT_FDCWD, "/proc/self/uid_map", map) < 0)
         return -1;
     snprintf(map, sizeof(map), "%u %u 1", as_root ? 0 : (unsigned) gid, (unsigned) gid);
-    return write_file("/proc/self/gid_map", map);
+    return id_map_write(AT_FDCWD, "/proc/self/gid_map", map);
 }
 
 static int unshare_all(Jail *jail, const Options *options, const char **ret_what)

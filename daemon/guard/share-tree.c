@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "id-map.h"
+
 #ifndef MOUNT_ATTR_NOSYMFOLLOW
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
@@ -126,18 +128,6 @@ int tree_show(const Options *options, const char *place)
 
 /* ---- the user namespace ---- */
 
-static int write_at(int dir, const char *name, const char *text)
-{
-    int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-    ssize_t n, length = (ssize_t) strlen(text);
-
-    if (fd < 0)
-        return -1;
-    n = write(fd, text, (size_t) length);
-    close(fd);
-    return n == length ? 0 : -1;
-}
-
 /* Root's is everybody, and else there is the owner alone. */
 static int map_ids(const Options *options, int process)
 {
@@ -147,7 +137,7 @@ static int map_ids(const Options *options, int process)
         snprintf(uids, sizeof(uids), "0 %u 1", options->owner_uid);
         snprintf(gids, sizeof(gids), "0 %u 1", options->owner_gid);
     }
-    return write_at(process, "uid_map", uids) < 0 || write_at(process, "gid_map", gids) < 0 ? -1 : 0;
+    return id_map_write(process, "uid_map", uids) < 0 || id_map_write(process, "gid_map", gids) < 0 ? -1 : 0;
 }
 
 /* The other process, which stays outside: only from there the ids can be mapped and the jail closed. Its exit status is an errno. */
