@@ -5,7 +5,8 @@
  *
  *     .open         files, claimed beside those of what is in the drive
  *     .add          nodes                              blockdev-add
- *       open_tray   a guest that has locked it is asked, and has a while
+ *       open_tray   a guest that has locked it is asked, and has a while: again and again, since many a guest locks it only as long as it
+ *                   reads, and hears of no question
  *       take_out    put_in    close_tray
  *       drop_old    nodes and claims of what was there */
 
@@ -18,6 +19,7 @@
 #include "sources.h"
 
 #define UNLOCK_USEC (10 * G_USEC_PER_SEC)
+#define ASK_AGAIN_USEC (250 * 1000)
 
 typedef struct Medium {
     SourcesOpening *opening;
@@ -25,6 +27,7 @@ typedef struct Medium {
     GArray *before, *now; /* ImageIdentity: claims */
     HotplugNodes nodes;
     Script *script;
+    uint64_t asked; /* the guest, first: CLOCK_MONOTONIC; 0: not yet */
 } Medium;
 
 static void free_medium(Hotplug *hotplug)
@@ -164,11 +167,18 @@ static void put_in(Hotplug *hotplug)
     ask(hotplug, "blockdev-insert-medium", json_pack("{ss ss}", "id", hotplug->device, "node-name", node), on_put_in);
 }
 
+static void open_tray(Hotplug *hotplug);
+
 static int on_locked(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Hotplug *hotplug = userdata;
+    const Medium *own = hotplug->own;
     g_autoptr(Error) error = NULL;
     hotplug->timer = sd_event_source_disable_unref(hotplug->timer);
+    if (usec < own->asked + UNLOCK_USEC) {
+        open_tray(hotplug);
+        return 0;
+    }
     error_set(&error, ERROR_GUEST_UNRESPONSIVE, hotplug->section, "Unmount it in the guest, or use --force ('vmctl eject --force')",
         "the guest keeps the tray locked");
     hotplug_added(hotplug, error);
@@ -178,8 +188,11 @@ static int on_locked(sd_event_source *source, uint64_t usec, void *userdata)
 /* The guest was asked to unlock it, and may: that comes as an event. */
 static void wait_for_guest(Hotplug *hotplug)
 {
+    Medium *own = hotplug->own;
     g_autoptr(Error) error = NULL;
-    int r = sd_event_add_time_relative(hotplug->vm->manager->event, &hotplug->timer, CLOCK_MONOTONIC, UNLOCK_USEC, 1, on_locked, hotplug);
+    uint64_t now = (uint64_t) g_get_monotonic_time();
+    own->asked = own->asked ? own->asked : now;
+    int r = sd_event_add_time(hotplug->vm->manager->event, &hotplug->timer, CLOCK_MONOTONIC, now + ASK_AGAIN_USEC, 1, on_locked, hotplug);
     if (r >= 0)
         return;
     error_set_errno(&error, r, hotplug->section, "the guest cannot be waited for");
@@ -220,14 +233,19 @@ static void on_tray(Qmp *qmp, const json_t *result, const Error *error, void *us
     take_out(hotplug);
 }
 
-static void open_tray(const Error *error, void *userdata)
+static void open_tray(Hotplug *hotplug)
+{
+    ask(hotplug, "blockdev-open-tray", json_pack("{ss sb}", "id", hotplug->device, "force", (int) hotplug->force), on_tray);
+}
+
+static void on_nodes(const Error *error, void *userdata)
 {
     Hotplug *hotplug = userdata;
     Medium *own = hotplug->own;
     g_clear_pointer(&own->script, script_free);
     if (error)
         return hotplug_added(hotplug, error);
-    ask(hotplug, "blockdev-open-tray", json_pack("{ss sb}", "id", hotplug->device, "force", (int) hotplug->force), on_tray);
+    open_tray(hotplug);
 }
 
 static int add_medium(Hotplug *hotplug)
@@ -236,7 +254,7 @@ static int add_medium(Hotplug *hotplug)
     own->script = script_new(hotplug->vm->manager->event, HOTPLUG_SCRIPT_ID);
     hotplug_nodes_find(&own->nodes, own->script);
     hotplug_nodes_add(&own->nodes, own->script);
-    script_run(own->script, hotplug->vm->instance->qmp, open_tray, NULL, hotplug);
+    script_run(own->script, hotplug->vm->instance->qmp, on_nodes, NULL, hotplug);
     return 0;
 }
 
