@@ -40,6 +40,9 @@ static const SettingKey keys[] = {
                            "ID and the name, so it stays the same."},
         {"VM", "CPUs", SETTING_UINT, "2", .min = 1, .max = 4096, .ranged = true, .option = "cpus", .metavar = "N[/MAX]",
                 .summary = "How many virtual CPUs, and to how many that can change while the VM runs."},
+        {"VM", "PinCPUs", SETTING_WORDS, .live = true,
+                .summary = "On which of the host's CPUs the virtual ones run, such as 0:4 1-3:5-7, or auto: each on one of those of "
+                           "AllowedCPUs=; repeated lines append."},
         {"VM", "Memory", SETTING_SIZE, "2G", .min = MiB, .ranged = true, .option = "memory", .metavar = "BYTES[/MAX]",
                 .summary = "The guest's memory, and to how much that can change while the VM runs."},
         {"VM", "Machine", SETTING_STRING, .max = 256, .option = "machine-type", .metavar = "TYPE",

@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "cpu-list.h"
 #include "value.h"
 
-#define CPUS_MAX 8192U
 #define PERMYRIAD_ONE 10000U
 #define INTERFACE_NAME_MAX 127U /* of an alternative name; see ip-link(8) */
 
@@ -210,33 +210,16 @@ const ScopePropertyKind scope_kind_word = {"s", NULL, append_word};
 /* "0-3,5 7" as a mask, the first CPU in the lowest bit of the first byte. */
 static int append_cpus(const ScopeProperty *p, sd_bus_message *m, const char *value)
 {
-    uint8_t mask[CPUS_MAX / 8] = {0};
+    CpuList list;
     size_t size = 0;
+    int r;
 
-    while (*(value += strspn(value, " \t,")) != '\0') {
-        g_autofree char *range = g_strndup(value, strcspn(value, " \t,"));
-        char *dash = strchr(range, '-');
-        uint64_t first, last;
-        int r;
-
-        value += strlen(range);
-        if (dash)
-            *dash = '\0';
-        r = parse_uint64(range, &first);
-        if (r < 0)
-            return r;
-        r = parse_uint64(dash ? dash + 1 : range, &last);
-        if (r < 0)
-            return r;
-        if (last < first)
-            return -EINVAL;
-        if (last >= CPUS_MAX)
-            return -ERANGE;
-        for (; first <= last; first++)
-            mask[first / 8] |= (uint8_t) (1U << (first % 8));
-        size = MAX(size, last / 8 + 1);
-    }
-    return m ? sd_bus_message_append_array(m, SD_BUS_TYPE_BYTE, mask, size) : 0;
+    r = cpu_list_parse(value, &list);
+    if (r < 0)
+        return r;
+    for (int i = -1; (i = cpu_list_next(&list, (unsigned) (i + 1))) >= 0;)
+        size = (size_t) i / 8 + 1;
+    return m ? sd_bus_message_append_array(m, SD_BUS_TYPE_BYTE, list.bits, size) : 0;
 }
 
 const ScopePropertyKind scope_kind_cpus = {

@@ -184,7 +184,7 @@ bool instance_write_record(const Instance *instance, Error **ret_error)
     } numbers[] = {
         {"Guard", (uint64_t) instance->guard}, {"Uid", instance->uid}, {"Kvm", instance->kvm}, {"StopTimeout", instance->stop_timeout},
         {"PressInterval", instance->press_interval}, {"TerminateAtTimeout", instance->terminate_at_timeout},
-        {"Console", instance->console}, {"VSockCID", instance->cid}, {"Booted", instance->booted}, {"Replugged", instance->replugged}, {"Frozen", instance->frozen}, {"HotplugAttaches", instance->hotplug_attaches}, {"CPUs", vm->cpus}, {"Memory", vm->memory}, {"CPUsMax", vm->cpus_max}, {"MemoryMax", vm->memory_max}, {"Since", vm->since},
+        {"Console", instance->console}, {"VSockCID", instance->cid}, {"Booted", instance->booted}, {"Replugged", instance->replugged}, {"Pinned", instance->pinned}, {"Frozen", instance->frozen}, {"HotplugAttaches", instance->hotplug_attaches}, {"CPUs", vm->cpus}, {"Memory", vm->memory}, {"CPUsMax", vm->cpus_max}, {"MemoryMax", vm->memory_max}, {"Since", vm->since},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(strings); i++)
         if (strings[i].value)
@@ -228,6 +228,7 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     instance->cid = (uint32_t) RECORD_NUMBER("VSockCID");
     instance->booted = RECORD_NUMBER("Booted");
     instance->replugged = RECORD_NUMBER("Replugged");
+    instance->pinned = RECORD_NUMBER("Pinned");
     instance->frozen = RECORD_NUMBER("Frozen");
     instance->helpers_record = RECORD_STRING("Helpers");
     instance->hotplug_section = RECORD_STRING("Hotplug");

@@ -90,6 +90,7 @@ struct Instance {
     uint32_t cid;          /* of vsock; 0: none */
     bool booted;           /* the property */
     bool replugged;        /* devices came or went: the machine is no more what its settings make */
+    bool pinned;           /* virtual CPUs of it are where PinCPUs= has them */
     bool applies_medium;   /* what settings say of a CD drive is being done */
     GArray *images;        /* ImageIdentity */
 

@@ -6,6 +6,7 @@
 
 #include "machine.h"
 #include "manager.h"
+#include "pinning.h"
 #include "steps.h"
 
 #define QMP_USEC (30 * G_USEC_PER_SEC)
@@ -76,6 +77,9 @@ static void finish(Scale *scale, const Error *failed)
         g_warning("VM %s: %s", vm->name, error->cause);
     vm->instance->scale = NULL;
     scale_free(scale);
+    g_autoptr(Settings) settings = vm_load_settings(vm, NULL);
+    if (settings)
+        pinning_change(vm->instance, settings);
     (void) instance_write_record(vm->instance, NULL);
     vm_changed(vm, "CPUs", "Memory", NULL);
     if (again)

@@ -3,6 +3,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "cpu-list.h"
 #include "value.h"
 
 static void booleans(void)
@@ -219,6 +220,37 @@ static void round_trips(void)
     }
 }
 
+static void cpu_lists(void)
+{
+    static const struct {
+        const char *text, *shown;
+        unsigned n;
+    } good[] = {
+            {"", "", 0}, {"0-3,8\n", "0-3,8", 5}, {"8 0-1,2,1", "0-2,8", 4}, {" 8191 ", "8191", 1}, {"0-8191", "0-8191", 8192},
+    };
+    static const char *const bad[] = {"a", "3-1", "-1", "1-", "1-2-3", "0x1", "8192", "0-8192"};
+    CpuList list, other;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_autofree char *shown = NULL;
+        g_assert_cmpint(cpu_list_parse(good[i].text, &list), ==, 0);
+        shown = cpu_list_format(&list);
+        g_assert_cmpstr(shown, ==, good[i].shown);
+        g_assert_cmpuint(cpu_list_count(&list), ==, good[i].n);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_assert_cmpint(cpu_list_parse("5", &list), ==, 0);
+        g_assert_cmpint(cpu_list_parse(bad[i], &list), <, 0);
+        g_assert_true(cpu_list_has(&list, 5) && cpu_list_count(&list) == 1);
+    }
+    g_assert_cmpint(cpu_list_parse("4-6", &other), ==, 0);
+    g_assert_cmpint(cpu_list_find_missing(&list, &other), ==, -1);
+    g_assert_cmpint(cpu_list_find_missing(&other, &list), ==, 4);
+    g_assert_cmpint(cpu_list_next(&other, 6), ==, 6);
+    g_assert_cmpint(cpu_list_next(&other, 7), ==, -1);
+    g_assert_false(cpu_list_has(&other, 8192));
+}
+
 int main(int argc, char *argv[])
 {
     g_test_init(&argc, &argv, NULL);
@@ -227,6 +259,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/value/sizes", sizes);
     g_test_add_func("/value/durations", durations);
     g_test_add_func("/value/words", words);
+    g_test_add_func("/value/cpu-lists", cpu_lists);
     g_test_add_func("/value/formats", formats);
     g_test_add_func("/value/round-trips", round_trips);
     return g_test_run();

@@ -8,6 +8,7 @@
 #include "interfaces.h"
 #include "machine.h"
 #include "manager.h"
+#include "pinning.h"
 #include "scale.h"
 
 /* How long the guest sees its cable unplugged when it has moved to another network: long enough that it asks for an address anew. */
@@ -175,6 +176,7 @@ void vm_apply_live(VM *vm, const Settings *settings)
         change_medium(vm, settings, running);
         vm_scale(vm, settings, running);
     }
+    pinning_change(vm->instance, settings);
     if (vm->manager->user)
         return;
     g_autofree const char **sections = settings_sections(settings, "Network");

@@ -16,6 +16,7 @@
 #include "machine.h"
 #include "machined.h"
 #include "manager.h"
+#include "pinning.h"
 #include "plugs.h"
 #include "spawn.h"
 #include "start-internal.h"
@@ -147,7 +148,10 @@ static int limit_disks(Start *start)
 
 static void take_first_step(Start *start)
 {
+    Error *error = NULL;
     start->going = true;
+    if (!pinning_begin(start->instance, start->settings, &error))
+        return start_fail(start, error);
     int r = unplug_cables(start);
     if (r >= 0)
         r = limit_disks(start);

@@ -30,6 +30,7 @@
 #include "machine.h"
 #include "manager.h"
 #include "name.h"
+#include "pinning.h"
 #include "plugs.h"
 #include "share.h"
 #include "spawn.h"
@@ -306,7 +307,7 @@ static bool load_settings(Start *start, Error **ret_error)
     start->restoring = vm_resting_state(vm) == VM_SAVED;
     if (!start->restoring) {
         start->settings = vm_load_settings(vm, ret_error);
-        return start->settings && usb_check_settings(start->settings, ret_error);
+        return start->settings && usb_check_settings(start->settings, ret_error) && pinning_check(start->settings, ret_error);
     }
     g_autofree char *path = vm_saved_path(vm, "settings"), *machine = vm_saved_path(vm, "machine");
     start->settings = settings_load(&vm_schema, path, ret_error);
