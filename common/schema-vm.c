@@ -12,6 +12,7 @@
 static const SettingSection sections[] = {
         {"VM", false, "The machine itself: processors, memory, and what happens when it stops."},
         {"Boot", false, "What the guest boots; without Kernel= the firmware looks for a boot disk."},
+        {"NUMA", true, "A NUMA node that the guest sees; the name is free, the order of sections is the order of nodes."},
         {"Disk", true, "A disk or a CD; the name is free, the order of sections is the order of disks."},
         {"Network", true, "A network interface; the name is free, the order of sections is the order of interfaces."},
         {"Share", true, "A folder of the host that the guest can mount; the name is what it mounts."},
@@ -45,6 +46,8 @@ static const SettingKey keys[] = {
                            "AllowedCPUs=; repeated lines append."},
         {"VM", "Memory", SETTING_SIZE, "2G", .min = MiB, .ranged = true, .option = "memory", .metavar = "BYTES[/MAX]",
                 .summary = "The guest's memory, and to how much that can change while the VM runs."},
+        {"VM", "HugePages", SETTING_ENUM, "no", "no|yes|64K|2M|32M|512M|1G|16G", .option = "huge-pages", .metavar = "SIZE",
+                .summary = "Whether the memory is made of the host's huge pages, and of which; yes: of those that its kernel prefers."},
         {"VM", "Machine", SETTING_STRING, .max = 256, .option = "machine-type", .metavar = "TYPE",
                 .summary = "QEMU's machine type; unset, q35 on x86 and virt on ARM."},
         {"VM", "Firmware", SETTING_ENUM, .words = "bios|uefi", .option = "firmware", .metavar = "NAME",
@@ -84,6 +87,12 @@ static const SettingKey keys[] = {
         {"Boot", "CommandLine", SETTING_STRING, .max = 2048, .option = "command-line", .metavar = "TEXT",
                 .summary = "The kernel's command line; unset, console=ttyS0 (ttyAMA0 on ARM) where Kernel= "
                            "is set."},
+
+        {"NUMA", "CPUs", SETTING_STRING, .max = 1024, .summary = "Which of the virtual CPUs are on it, such as 0-3,8; unset, none."},
+        {"NUMA", "Memory", SETTING_SIZE, .min = MiB, .required = true, .summary = "How much of the memory is on it."},
+        {"NUMA", "HostNodes", SETTING_STRING, .max = 1024, .summary = "From which of the host's nodes this memory comes, such as 0 or 0-1; unset, from any."},
+        {"NUMA", "Policy", SETTING_ENUM, .words = "bind|preferred|interleave",
+                .summary = "Whether it comes from those alone, from those while they have some, or from each in turn; unset, from those alone."},
 
         {"Disk", "Source", SETTING_SOURCE, .required = true, .unless = "Type=cdrom", .option = "disk", .metavar = "SOURCE",
                 .summary = "The volume, as POOL/VOLUME, or the path of an image file or block device."},

@@ -22,6 +22,9 @@ void machine_add_image(Command *command, const char *from, const char *stem, con
 void machine_add_device(Command *command, const char *from, const json_t *device);
 void machine_add_node(Command *command, const char *from, json_t *node);
 
+/* machine-memory.c: CPUs, memory and where both are. */
+bool machine_add_memory(Command *command, const MachineParts *parts, Error **ret_error);
+
 /* machine-firmware.c, machine-tpm.c, machine-disk.c, machine-interface.c, machine-pci.c, machine-share.c, machine-usb.c, machine-display.c, machine-vsock.c; *set: the next set of descriptors */
 void machine_add_firmware(Command *command, const MachineParts *parts, unsigned *set);
 bool machine_add_disks(Command *command, const MachineParts *parts, unsigned *set, Error **ret_error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "machine.h"
 #include "machine-internal.h"
+#include "machine-memory.h"
 
 #include <string.h>
 
@@ -38,46 +39,16 @@ static bool add_machine(Command *command, const MachineParts *parts, Error **ret
     /* The HPET costs a timer interrupt per tick, and no guest needs it beside kvm-clock and the TSC. */
     const char *x86 = machine_is_x86(parts->build) ? ",vmport=off,hpet=off" : "";
     const char *from = settings_has(parts->settings, "VM", "Machine") ? machine_origin(parts, "VM", "Machine") : DEFAULT;
-    command_addf(command, from, "-machine", "%s,accel=%s,memory-backend=ram,dump-guest-core=off%s", type,
-        parts->kvm ? "kvm" : "tcg", x86);
+    g_autofree const char **nodes = settings_sections(parts->settings, "NUMA");
+    command_addf(command, from, "-machine", "%s,accel=%s%s,dump-guest-core=off%s", type, parts->kvm ? "kvm" : "tcg",
+        nodes[0] ? "" : ",memory-backend=ram", x86);
     return true;
 }
 
-/* What Memory= can become: a device that gives the guest as much of it as it is told to, which the guest takes in blocks, and gives back. */
-static bool add_more_memory(Command *command, const MachineParts *parts, const char *backend, uint64_t more, Error **ret_error)
+static void add_processor(Command *command, const MachineParts *parts)
 {
-    const char *from = machine_origin(parts, "VM", "Memory");
-    if (!qemu_build_has_device(parts->build, "virtio-mem-pci"))
-        return error_set(ret_error, ERROR_UNSUPPORTED, "Memory=", "Leave out what is behind the \"/\"", "%s cannot change the memory of a guest that runs (it has no virtio-mem-pci)", qemu_build_path(parts->build));
-    command_addf(command, from, "-object", "%s,id=" MACHINE_MORE_MEMORY "-ram,size=%" G_GUINT64_FORMAT "%s,reserve=off", backend, more,
-        g_str_has_suffix(backend, "memfd") ? ",share=on" : "");
-    command_addf(command, from, "-device", "virtio-mem-pci,id=" MACHINE_MORE_MEMORY ",memdev=" MACHINE_MORE_MEMORY "-ram,requested-size=0,block-size=%" G_GUINT64_FORMAT, MACHINE_MEMORY_BLOCK);
-    return true;
-}
-
-static bool add_processor_and_memory(Command *command, const MachineParts *parts, Error **ret_error)
-{
-    const Settings *s = parts->settings;
-    const char *cpu = settings_get_string(s, "VM", "CPU");
-    uint64_t cpus = settings_get_number(s, "VM", "CPUs"), memory = settings_get_number(s, "VM", "Memory");
-
+    const char *cpu = settings_get_string(parts->settings, "VM", "CPU");
     command_addf(command, machine_origin(parts, "VM", "CPU"), "-cpu", "%s", cpu ? cpu : parts->kvm ? "host" : "max");
-    uint64_t cpus_max = settings_get_maximum(s, "VM", "CPUs"), memory_max = settings_get_maximum(s, "VM", "Memory");
-    uint64_t more = memory_max > memory ? (memory_max - memory) / MACHINE_MEMORY_BLOCK * MACHINE_MEMORY_BLOCK : 0;
-    if (cpus_max > 0)
-        command_addf(command, machine_origin(parts, "VM", "CPUs"), "-smp", "%" G_GUINT64_FORMAT ",maxcpus=%" G_GUINT64_FORMAT, cpus, cpus_max);
-    else
-        command_addf(command, machine_origin(parts, "VM", "CPUs"), "-smp", "%" G_GUINT64_FORMAT, cpus);
-    /* memfd, shared: what virtiofs and vhost-user need, at no cost to those that do not. */
-    const char *backend = qemu_build_has_object(parts->build, "memory-backend-memfd") ? "memory-backend-memfd" : "memory-backend-ram";
-    command_addf(command, machine_origin(parts, "VM", "Memory"), "-object", "%s,id=ram,size=%" G_GUINT64_FORMAT "%s", backend, memory,
-        g_str_has_suffix(backend, "memfd") ? ",share=on" : "");
-    if (more == 0) {
-        command_addf(command, machine_origin(parts, "VM", "Memory"), "-m", "size=%" G_GUINT64_FORMAT "k", memory / 1024);
-        return true;
-    }
-    command_addf(command, machine_origin(parts, "VM", "Memory"), "-m", "size=%" G_GUINT64_FORMAT "k,maxmem=%" G_GUINT64_FORMAT "k", memory / 1024, memory_max / 1024);
-    return add_more_memory(command, parts, backend, more, ret_error);
 }
 
 static void add_identity(Command *command, const MachineParts *parts)
@@ -133,15 +104,16 @@ static bool add_watchdog(Command *command, const MachineParts *parts, Error **re
     return true;
 }
 
-/* Small devices that every guest profits from, each where this QEMU has it. */
+/* Small devices that every guest profits from, each where this QEMU has it. A huge page that the guest lends back may be another's when
+ * it wants it again, so there it does not. */
 static void add_common_devices(Command *command, const MachineParts *parts)
 {
-    static const struct {
+    const struct {
         const char *type, *arguments;
         bool x86_only, other_only;
     } devices[] = {
         {"virtio-rng-pci", "", false, false},
-        {"virtio-balloon-pci", ",id=" MACHINE_BALLOON ",free-page-reporting=on", false, false},
+        {"virtio-balloon-pci", machine_huge_page(parts->settings) > 0 ? ",id=" MACHINE_BALLOON : ",id=" MACHINE_BALLOON ",free-page-reporting=on", false, false},
         {"pvpanic", "", true, false},
         {"pvpanic-pci", "", false, true},
     };
@@ -232,7 +204,8 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     add_identity(command, parts);
     if (!add_machine(command, parts, ret_error))
         return NULL;
-    if (!add_processor_and_memory(command, parts, ret_error))
+    add_processor(command, parts);
+    if (!machine_add_memory(command, parts, ret_error))
         return NULL;
     add_monitors(command, parts);
     add_serial_bus(command, parts);

@@ -27,6 +27,7 @@
 #include "claims.h"
 #include "cleanup.h"
 #include "guard.h"
+#include "host-memory.h"
 #include "machine.h"
 #include "manager.h"
 #include "name.h"
@@ -307,13 +308,13 @@ static bool load_settings(Start *start, Error **ret_error)
     start->restoring = vm_resting_state(vm) == VM_SAVED;
     if (!start->restoring) {
         start->settings = vm_load_settings(vm, ret_error);
-        return start->settings && usb_check_settings(start->settings, ret_error) && pinning_check(start->settings, ret_error);
+        return start->settings && usb_check_settings(start->settings, ret_error) && pinning_check(start->settings, ret_error) && host_memory_check(start->settings, ret_error);
     }
     g_autofree char *path = vm_saved_path(vm, "settings"), *machine = vm_saved_path(vm, "machine");
     start->settings = settings_load(&vm_schema, path, ret_error);
     if (start->settings && !g_file_get_contents(machine, &start->saved_machine, NULL, NULL))
         return error_set(ret_error, ERROR_FAILED, machine, "Delete the saved state", "it cannot be read");
-    return start->settings != NULL;
+    return start->settings && host_memory_check(start->settings, ret_error);
 }
 
 bool vm_start(VM *vm, VMDone done, void *userdata, Error **ret_error)
