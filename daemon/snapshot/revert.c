@@ -2,11 +2,11 @@
 
 /* A VM goes back to a snapshot, step by step:
  *
- *     end       of what it does now, where it runs
  *     open      the snapshot's layers                                   in a thread
  *     make      an empty file beside each disk                          in a thread
  *     overlays  which becomes a qcow2 image over the layer              a Worker
  *     fetch     the snapshot's NVRAM is copied                          in a thread
+ *     end       of what it does now, where it runs: so late, since it runs on where anything before it fails
  *     record    what is to be, so that the next vmd goes on with it
  *     replace   the disks by them: what they held since is gone         in a thread
  *     put       the NVRAM by that copy
@@ -125,7 +125,7 @@ static void step_wake(SnapshotWork *work)
     }
 }
 
-static const SnapshotStep steps[] = {step_end, work_open, work_make, work_overlays, work_nvram_fetch, step_record, step_replace, work_nvram_put, step_tpm, step_commit, work_merge, step_wake, NULL};
+static const SnapshotStep steps[] = {work_open, work_make, work_overlays, work_nvram_fetch, step_end, step_record, step_replace, work_nvram_put, step_tpm, step_commit, work_merge, step_wake, NULL};
 
 static void add_layers(SnapshotWork *work)
 {

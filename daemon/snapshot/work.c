@@ -412,6 +412,9 @@ void snapshot_instance_ending(SnapshotWork *work)
 void snapshot_instance_ended(SnapshotWork *work)
 {
     Error *error = NULL;
+    /* It is about to end it anyway. */
+    if (work->job->type == JOB_REVERT_SNAPSHOT && !work->on_end)
+        return;
     /* Two threads at the same files would undo each other's. */
     work->ended = work->task != NULL;
     if (work->ended)
