@@ -14,7 +14,7 @@ int image_import_call(Client *client, const char *word, int fd, const char *form
 /* As if --OPTION=VALUE, of a setting, came first. `value` must live as long as the client. */
 void image_put_first(Client *client, const char *option, const char *value);
 
-/* create --image: makes POOL/NAME.qcow2 for a VM of that name, and takes --disk=SIZE, which is its size, for its place. *ret_volume, which the
- * caller frees, is what image_remove_disk() takes back; NULL where there is no --image. */
+/* create --image, or --disk=SIZE, which is how large it is: makes POOL/NAME.qcow2 for a VM of that name, and puts it in that option's place. *ret_volume,
+ * which the caller frees, is what image_remove_disk() takes back; NULL where neither was given. */
 int image_make_disk(Client *client, const char *vm, char **ret_volume);
 void image_remove_disk(Client *client, const char *volume);

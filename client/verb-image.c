@@ -263,13 +263,14 @@ static bool is_disk(const SettingArgument *argument)
     return argument->key && g_strcmp0(argument->key->option, "disk") == 0;
 }
 
-/* The first --disk= that is a size and no file; it is taken away. */
+/* The first --disk= that is a size and no file; it is taken away. Without an image a number alone is a name. */
 static uint64_t take_size(Client *client)
 {
     uint64_t size = 0;
     for (guint i = 0; client->changes && i < client->changes->len; i++) {
         const SettingArgument *argument = &g_array_index(client->changes, SettingArgument, i);
-        if (is_disk(argument) && parse_size(argument->value, &size) >= 0) {
+        bool number = is_disk(argument) && !argument->value[strspn(argument->value, "0123456789")];
+        if (is_disk(argument) && (client->image || !number) && parse_size(argument->value, &size) >= 0) {
             g_array_remove_index(client->changes, i);
             return size;
         }
@@ -298,38 +299,50 @@ static int make_call(Client *client, const char *vm, const char *from, uint64_t 
         r = sd_bus_message_append(ret->message, "s", ret->volume);
     if (r >= 0)
         r = sd_bus_message_open_container(ret->message, 'a', "{sv}");
-    if (r >= 0)
+    if (r >= 0 && from)
         r = sd_bus_message_append(ret->message, "{sv}", "from", "s", from);
     if (r >= 0 && size > 0)
         r = sd_bus_message_append(ret->message, "{sv}", "size", "t", size);
-    if (r >= 0 && !client->copy)
+    if (r >= 0 && from && !client->copy)
         r = sd_bus_message_append(ret->message, "{sv}", "overlay", "b", true);
     if (r >= 0)
         r = sd_bus_message_close_container(ret->message);
     return r < 0 ? report_errno(r, "CreateVolume: cannot make the call") : EXIT_DONE;
 }
 
+/* Finds what the disk is made from, whose size is *ret_least. */
+static int choose_image(Client *client, uint64_t size, char **ret_from, uint64_t *ret_least)
+{
+    g_autofree char *pool = NULL, *name = NULL;
+    int r = find_image(client, &pool, &name, ret_least);
+    if (r != EXIT_DONE)
+        return r;
+    if (size > 0 && size < *ret_least) {
+        g_autofree char *text = format_size_human(*ret_least);
+        return report_usage("--disk: it cannot be smaller than the image, %s", text);
+    }
+    *ret_from = g_strjoin("/", pool, name, NULL);
+    return EXIT_DONE;
+}
+
 int image_make_disk(Client *client, const char *vm, char **ret_volume)
 {
     g_auto(JobCall) call = {};
-    g_autofree char *pool = NULL, *name = NULL, *from = NULL;
-    uint64_t image_size = 0;
-    if (!client->image)
-        return client->copy ? report_usage("--copy: of what? Name it with --image=IMAGE") : EXIT_DONE;
+    g_autofree char *from = NULL;
+    int r = EXIT_DONE;
+    if (!client->image && client->copy)
+        return report_usage("--copy: of what? Name it with --image=IMAGE");
     uint64_t size = take_size(client);
-    int r = find_image(client, &pool, &name, &image_size);
-    if (r != EXIT_DONE)
-        return r;
-    if (size > 0 && size < image_size) {
-        g_autofree char *text = format_size_human(image_size);
-        return report_usage("--disk: it cannot be smaller than the image, %s", text);
-    }
-    from = g_strjoin("/", pool, name, NULL);
-    r = make_call(client, vm, from, size, &call);
-    if (r != EXIT_DONE)
-        return r;
-    call.size = image_size;
-    r = job_perform(client, &make_kind, &call, 1);
+    if (!client->image && size == 0)
+        return EXIT_DONE;
+    if (client->image)
+        r = choose_image(client, size, &from, &call.size);
+    else
+        r = client_connect(client);
+    if (r == EXIT_DONE)
+        r = make_call(client, vm, from, size, &call);
+    if (r == EXIT_DONE)
+        r = job_perform(client, &make_kind, &call, 1);
     if (r != EXIT_DONE)
         return r;
     *ret_volume = g_strjoin("/", call.pool, call.volume, NULL);
