@@ -228,6 +228,9 @@ static bool add_bus(Command *command, const MachineParts *parts, const MachineDi
 {
     const char *from = machine_origin(parts, disk->section, "Source");
     g_autofree char *port = NULL;
+    if ((bus == DISK_SCSI && !machine_needs_device(parts->build, "virtio-scsi-pci", disk->section, ret_error)) ||
+        !machine_needs_device(parts->build, json_string_value(json_object_get(device, "driver")), disk->section, ret_error))
+        return false;
     switch (bus) {
     case DISK_VIRTIO:
         if (!slots->iothread)

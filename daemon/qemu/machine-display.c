@@ -12,10 +12,9 @@ static bool display_is(const MachineParts *parts, const char *type)
     return g_str_equal(settings_get_string(parts->settings, "Display", "Type"), type);
 }
 
-static bool lacks(const MachineParts *parts, const char *key, const char *remedy, Error **ret_error, const char *what)
+static bool lacks(const MachineParts *parts, const char *key, const char *what, Error **ret_error)
 {
-    return error_set(ret_error, ERROR_UNSUPPORTED, settings_origin(parts->settings, "Display", key) ?: "[Display]", remedy, "%s has no %s",
-        qemu_build_path(parts->build), what);
+    return machine_lacks(qemu_build_path(parts->build), machine_is_x86(parts->build), what, settings_origin(parts->settings, "Display", key) ?: "[Display]", ret_error);
 }
 
 /* ---- what is shown ---- */
@@ -38,8 +37,7 @@ static bool add_video(Command *command, const MachineParts *parts, Error **ret_e
         i++;
     const char *card = machine_is_x86(parts->build) ? cards[i].x86 : cards[i].other;
     if (!qemu_build_has_device(parts->build, card))
-        return lacks(parts, "Video", "Install QEMU's modules (Debian: qemu-system-common, Fedora: qemu-device-display-*), or choose another Video=",
-            ret_error, card);
+        return lacks(parts, "Video", card, ret_error);
     if (heads > 1 && !cards[i].heads)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(parts->settings, "Display", "Heads") ?: "[Display]", "Use Video=virtio",
             "a card of the type %s has one head", word);
@@ -67,16 +65,20 @@ static void add_spice_port(Command *command, const char *from, const char *id, c
     command_addf(command, from, "-device", "virtserialport,id=%s,chardev=%s,name=%s", id, id, name);
 }
 
-static void add_redirection(Command *command, const MachineParts *parts)
+static bool add_redirection(Command *command, const MachineParts *parts, Error **ret_error)
 {
     uint64_t n = settings_get_number(parts->settings, "Display", "USBRedirection");
     const char *from = machine_origin(parts, "Display", "USBRedirection");
-    if (!qemu_build_has_device(parts->build, "usb-redir") || !qemu_build_has_device(parts->build, "qemu-xhci"))
-        return;
+    static const char *const devices[] = {"usb-redir", "qemu-xhci"};
+    /* Where nobody has asked for it, it is nice to have. */
+    for (size_t i = 0; n > 0 && i < G_N_ELEMENTS(devices); i++)
+        if (!qemu_build_has_device(parts->build, devices[i]))
+            return !settings_has(parts->settings, "Display", "USBRedirection") || lacks(parts, "USBRedirection", devices[i], ret_error);
     for (uint64_t i = 0; i < n; i++) {
         command_addf(command, from, "-chardev", "spicevmc,id=redir%" G_GUINT64_FORMAT ",name=usbredir", i);
         command_addf(command, from, "-device", "usb-redir,id=redir%" G_GUINT64_FORMAT ",chardev=redir%" G_GUINT64_FORMAT ",bus=" MACHINE_USB_BUS, i, i);
     }
+    return true;
 }
 
 static bool add_spice(Command *command, const MachineParts *parts, Error **ret_error)
@@ -84,15 +86,14 @@ static bool add_spice(Command *command, const MachineParts *parts, Error **ret_e
     const char *from = machine_origin(parts, "Display", "Type");
     bool clipboard = settings_get_bool(parts->settings, "Display", "Clipboard"), files = settings_get_bool(parts->settings, "Display", "FileTransfer");
     if (!qemu_build_has_option(parts->build, "spice"))
-        return lacks(parts, "Type", "Install QEMU's SPICE modules (Debian: qemu-system-common, Fedora: qemu-ui-spice-core), or use Type=vnc", ret_error, "SPICE");
+        return lacks(parts, "Type", "SPICE", ret_error);
     /* Who gets in is asked before there is a connection at all. */
     command_addf(command, from, "-spice", "disable-ticketing=on,seamless-migration=off,streaming-video=filter%s%s", clipboard ? "" : ",disable-copy-paste=on",
         files ? "" : ",disable-agent-file-xfer=on");
     add_spice_port(command, from, "vdagent", "spicevmc", "com.redhat.spice.0");
     if (files)
         add_spice_port(command, from, "webdav", "spiceport", "org.spice-space.webdav.0");
-    add_redirection(command, parts);
-    return true;
+    return add_redirection(command, parts, ret_error);
 }
 
 /* ---- sound ---- */
@@ -106,8 +107,10 @@ static bool add_sound(Command *command, const MachineParts *parts, Error **ret_e
     if (!spice)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(parts->settings, "Sound", "Type"), "Set Type=spice in [Display], or Type=none here",
             "there is no SPICE display that it could be heard in");
-    if (!qemu_build_has_device(parts->build, "hda-duplex"))
-        return !type || error_set(ret_error, ERROR_UNSUPPORTED, settings_origin(parts->settings, "Sound", "Type"), NULL, "%s has no sound card", qemu_build_path(parts->build));
+    static const char *const devices[] = {"ich9-intel-hda", "hda-duplex"};
+    for (size_t i = 0; i < G_N_ELEMENTS(devices); i++)
+        if (!qemu_build_has_device(parts->build, devices[i]))
+            return !type || machine_needs_device(parts->build, devices[i], settings_origin(parts->settings, "Sound", "Type"), ret_error);
     const char *from = machine_origin(parts, "Sound", "Type");
     command_add(command, from, "-audiodev", "spice,id=sound0", NULL);
     command_add(command, from, "-device", "ich9-intel-hda,id=sound0", "-device", "hda-duplex,audiodev=sound0,bus=sound0.0", NULL);
@@ -123,9 +126,9 @@ bool machine_add_display(Command *command, const MachineParts *parts, Error **re
         return add_sound(command, parts, ret_error);
     }
     if (display_is(parts, "dbus") && !dbus)
-        return lacks(parts, "Type", "Install QEMU's module for it (Debian: qemu-system-common, Fedora: qemu-ui-dbus, EL: qemu-kvm-ui-dbus)", ret_error, "D-Bus display");
+        return lacks(parts, "Type", "D-Bus display", ret_error);
     if (display_is(parts, "vnc") && !vnc)
-        return lacks(parts, "Type", NULL, ret_error, "VNC");
+        return lacks(parts, "Type", "VNC", ret_error);
     command_add(command, from, "-display", dbus ? "dbus,p2p=yes" : "none", NULL);
     if (vnc)
         command_add(command, from, "-vnc", "none", NULL);

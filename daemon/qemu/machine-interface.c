@@ -66,8 +66,8 @@ static bool add_card(Command *command, const MachineParts *parts, const MachineI
     const char *model = settings_get_string(s, interface->section, "Model");
     bool virtio = is_virtio(s, interface->section);
     const char *type = virtio ? "virtio-net-pci" : model;
-    if (!qemu_build_has_device(parts->build, type))
-        return error_set(ret_error, ERROR_UNSUPPORTED, interface->section, "Choose another Model=", "%s has no %s", qemu_build_path(parts->build), type);
+    if (!machine_needs_device(parts->build, type, from, ret_error))
+        return false;
     g_autoptr(GString) device = g_string_new(NULL);
     g_string_append_printf(device, "%s,id=nic-%s,netdev=net-%s,mac=%s", type, interface->name, interface->name, interface->mac);
     if (machine_is_pcie(parts))

@@ -3,6 +3,7 @@
 
 /* What the files of machine_command() share. */
 
+#include "machine-device.h"
 #include "machine.h"
 
 #define DEFAULT "default"

@@ -142,8 +142,8 @@ static bool add_more_memory(Command *command, const MachineParts *parts, uint64_
 {
     const char *from = machine_origin(parts, "VM", "Memory");
     uint64_t page = machine_huge_page(parts->settings);
-    if (!qemu_build_has_device(parts->build, "virtio-mem-pci"))
-        return error_set(ret_error, ERROR_UNSUPPORTED, "Memory=", "Leave out what is behind the \"/\"", "%s cannot change the memory of a guest that runs (it has no virtio-mem-pci)", qemu_build_path(parts->build));
+    if (!machine_needs_device(parts->build, "virtio-mem-pci", from, ret_error))
+        return false;
     if (page > MACHINE_MEMORY_BLOCK)
         return error_set(ret_error, ERROR_UNSUPPORTED, machine_origin(parts, "VM", "HugePages"), "Use HugePages=2M, or leave out what is behind the \"/\" of Memory=",
             "memory comes and goes in blocks of 2M, which are smaller than such a page");

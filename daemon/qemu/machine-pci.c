@@ -12,9 +12,8 @@ bool machine_add_pci(Command *command, const MachineParts *parts, unsigned chass
         const PciDevice *device = parts->pci->pdata[i];
         const char *from = settings_section_origin(parts->settings, device->section) ?: device->section, *name = device->section + strlen("PCI ");
         bool port = machine_is_pcie(parts);
-        if (!qemu_build_has_device(parts->build, "vfio-pci"))
-            return error_set(ret_error, ERROR_UNSUPPORTED, from, "Use the QEMU of a distribution, or build it with VFIO", "%s has no vfio-pci",
-                qemu_build_path(parts->build));
+        if (!machine_needs_device(parts->build, "vfio-pci", from, ret_error))
+            return false;
         if (port)
             command_addf(command, from, "-device", "pcie-root-port,id=pciport-%s,chassis=%u", name, chassis + i);
         command_addf(command, from, "-device", "vfio-pci,id=pci-%s,sysfsdev=%s%s%s", name, device->path, port ? ",bus=pciport-" : "", port ? name : "");

@@ -25,9 +25,8 @@ void machine_share_free(MachineShare *share)
 
 bool machine_has_share(const QemuBuild *build, const char *section, Error **ret_error)
 {
-    if (!qemu_build_has_device(build, MACHINE_SHARE_DEVICE))
-        return error_set(ret_error, ERROR_UNSUPPORTED, section, "Install a QEMU that was built with vhost-user, or remove the section", "%s has no "
-            MACHINE_SHARE_DEVICE, qemu_build_path(build));
+    if (!machine_needs_device(build, MACHINE_SHARE_DEVICE, section, ret_error))
+        return false;
     return qemu_build_has_object(build, "memory-backend-memfd") ||
         error_set(ret_error, ERROR_UNSUPPORTED, section, "Install a QEMU that was built with memfd, or remove the section",
             "%s cannot share a guest's memory", qemu_build_path(build));

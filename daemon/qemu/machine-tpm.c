@@ -28,11 +28,8 @@ bool machine_add_tpm(Command *command, const MachineParts *parts, Error **ret_er
     if (!machine)
         return false;
     const char *device = device_type(parts, machine);
-    if (!qemu_build_has_device(parts->build, device)) {
-        g_autofree char *thing = g_strdup_printf("Type=%s of [TPM]", settings_get_string(parts->settings, "TPM", "Type"));
-        return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Install a QEMU that was built with TPM support, or remove Type=", "%s has no %s",
-            qemu_build_path(parts->build), device);
-    }
+    if (!machine_needs_device(parts->build, device, from, ret_error))
+        return false;
     command_addf(command, from, "-chardev", "socket,id=tpm0,fd=%d", parts->tpm_fd);
     command_add_fd(command, parts->tpm_fd);
     command_add(command, from, "-tpmdev", "emulator,id=tpm0,chardev=tpm0", NULL);

@@ -12,10 +12,8 @@ bool machine_add_usb(Command *command, const MachineParts *parts, Error **ret_er
     const char *wanted = sections ? sections[0] : NULL;
     bool display = !g_str_equal(settings_get_string(parts->settings, "Display", "Type"), "none");
     for (size_t i = 0; wanted && i < G_N_ELEMENTS(devices); i++)
-        if (!qemu_build_has_device(parts->build, devices[i]))
-            return error_set(ret_error, ERROR_UNSUPPORTED, settings_section_origin(parts->settings, wanted) ?: wanted,
-                "Install QEMU's module for it (Debian: qemu-system-common, Fedora: qemu-device-usb-host, EL: qemu-kvm-device-usb-host)",
-                "%s has no %s", qemu_build_path(parts->build), devices[i]);
+        if (!machine_needs_device(parts->build, devices[i], settings_section_origin(parts->settings, wanted) ?: wanted, ret_error))
+            return false;
     if (!qemu_build_has_device(parts->build, "qemu-xhci") || (!wanted && !display))
         return true;
     command_addf(command, wanted ? settings_section_origin(parts->settings, wanted) : machine_origin(parts, "Display", "Type"), "-device",

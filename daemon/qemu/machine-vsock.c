@@ -10,9 +10,8 @@ bool machine_add_vsock(Command *command, const MachineParts *parts, Error **ret_
     if (!settings_get_bool(parts->settings, "VM", "VSock"))
         return true;
     const char *from = machine_origin(parts, "VM", "VSock");
-    if (!qemu_build_has_device(parts->build, device))
-        return error_set(ret_error, ERROR_UNSUPPORTED, "VSock=yes of [VM]", "Use a QEMU that was built with vhost-vsock, or remove VSock=", "%s has no %s",
-            qemu_build_path(parts->build), device);
+    if (!machine_needs_device(parts->build, device, from, ret_error))
+        return false;
     command_addf(command, from, "-device", "%s,id=vsock0,guest-cid=%u,vhostfd=%d", device, parts->vsock_cid, parts->vsock_fd);
     command_add_fd(command, parts->vsock_fd);
     if (qemu_build_has_option(parts->build, "smbios"))

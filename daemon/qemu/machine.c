@@ -78,17 +78,22 @@ static void add_monitors(Command *command, const MachineParts *parts)
     command_add(command, PLUMBING, "-S", NULL);
 }
 
-static void add_console(Command *command, const MachineParts *parts)
+static bool add_console(Command *command, const MachineParts *parts, Error **ret_error)
 {
     if (parts->console_fd < 0)
-        return;
-    const char *from = machine_origin(parts, "Console", "Type");
+        return true;
+    const char *from = machine_origin(parts, "Console", "Type"), *thing = settings_origin(parts->settings, "Console", "Type") ?: "[Console]";
+    bool virtio = g_str_equal(settings_get_string(parts->settings, "Console", "Type"), "virtio");
+    /* Other machines have a serial port of their own. */
+    if ((virtio || machine_is_x86(parts->build)) && !machine_needs_device(parts->build, virtio ? "virtconsole" : "isa-serial", thing, ret_error))
+        return false;
     command_addf(command, from, "-chardev", "socket,id=console,fd=%d", parts->console_fd);
     command_add_fd(command, parts->console_fd);
-    if (g_str_equal(settings_get_string(parts->settings, "Console", "Type"), "virtio"))
+    if (virtio)
         command_add(command, from, "-device", "virtconsole,chardev=console,id=console0", NULL);
     else
         command_add(command, from, "-serial", "chardev:console", NULL);
+    return true;
 }
 
 /* A guest that hangs cannot say so: what it has to do every so often is feed this. */
@@ -97,8 +102,8 @@ static bool add_watchdog(Command *command, const MachineParts *parts, Error **re
     const char *action = settings_get_string(parts->settings, "VM", "Watchdog"), *from = machine_origin(parts, "VM", "Watchdog");
     if (!action)
         return true;
-    if (!qemu_build_has_device(parts->build, "i6300esb"))
-        return error_set(ret_error, ERROR_UNSUPPORTED, "Watchdog=", "Leave it out", "%s has no watchdog (i6300esb)", qemu_build_path(parts->build));
+    if (!machine_needs_device(parts->build, "i6300esb", from, ret_error))
+        return false;
     command_add(command, from, "-device", "i6300esb,id=watchdog0", NULL);
     command_addf(command, from, "-action", "watchdog=%s", g_str_equal(action, "nmi") ? "inject-nmi" : action);
     return true;
@@ -149,14 +154,18 @@ static void add_slots(Command *command, const MachineParts *parts)
         command_addf(command, DEFAULT, "-device", "pcie-root-port,id=" MACHINE_SLOT "%u,chassis=%u", i, i + 1);
 }
 
-static void add_serial_bus(Command *command, const MachineParts *parts)
+static bool add_serial_bus(Command *command, const MachineParts *parts, Error **ret_error)
 {
+    if (!machine_needs_device(parts->build, "virtio-serial-pci", "the guest agent", ret_error) ||
+        !machine_needs_device(parts->build, "virtserialport", "the guest agent", ret_error))
+        return false;
     command_add(command, DEFAULT, "-device", "virtio-serial-pci,id=serial0", NULL);
     if (parts->agent_fd < 0)
-        return;
+        return true;
     command_addf(command, DEFAULT, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", parts->agent_fd);
     command_add_fd(command, parts->agent_fd);
     command_add(command, DEFAULT, "-device", "virtserialport,id=agent,chardev=agent,name=org.qemu.guest_agent.0", NULL);
+    return true;
 }
 
 static void add_kernel(Command *command, const MachineParts *parts)
@@ -208,8 +217,8 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     if (!machine_add_memory(command, parts, ret_error))
         return NULL;
     add_monitors(command, parts);
-    add_serial_bus(command, parts);
-    add_console(command, parts);
+    if (!add_serial_bus(command, parts, ret_error) || !add_console(command, parts, ret_error))
+        return NULL;
     add_common_devices(command, parts);
     if (!add_watchdog(command, parts, ret_error))
         return NULL;

@@ -18,6 +18,7 @@
 
 #include "backup.h"
 #include "hotplug-kind.h"
+#include "machine-device.h"
 #include "machine.h"
 #include "manager.h"
 #include "plugs.h"
@@ -240,8 +241,12 @@ static void on_plugged(Qmp *qmp, const json_t *result, const Error *failed, void
     /* Which slots are taken nobody knows but QEMU. */
     if (failed && !own_bus && ++hotplug->slot < MACHINE_SLOTS && try_slot(hotplug) >= 0)
         return;
+    g_autoptr(Error) lacks = NULL;
+    const char *type = json_string_value(json_object_get(hotplug->plugging, "driver"));
+    if (failed && type && strstr(failed->cause, "is not a valid device model name"))
+        (void) machine_lacks(hotplug->vm->instance->binary, machine_type_is_x86(hotplug->vm->instance->machine), type, hotplug->section, &lacks);
     g_clear_pointer(&hotplug->plugging, json_decref);
-    hotplug->plugged(hotplug, failed);
+    hotplug->plugged(hotplug, lacks ? lacks : failed);
 }
 
 static int try_slot(Hotplug *hotplug)
