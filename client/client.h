@@ -76,7 +76,7 @@ typedef struct Client {
     const char *wait_for; /* start */
     const char *wait_time, *mac, *port_name; /* ip, tap */
     GPtrArray *forwards;
-    const char *size, *format, *preallocation, *from, *image, *ova, *sha256, *sha512, *max_size, *proxy, *keyring, *sums, *signature; /* volumes */
+    const char *size, *format, *preallocation, *from, *image, *ova, *os, *sha256, *sha512, *max_size, *proxy, *keyring, *sums, *signature; /* volumes */
     bool overlay, compress, shrink, copy, disks_only;
     const char *name, *as, *pool, *bandwidth, *checkpoint; /* backup, restore */
     bool pull, read_only;

@@ -88,6 +88,7 @@ const Option options[] = {
     { "image pull", "signature", 0, OPTION_STRING, AT(signature), "URL", NULL, "Its signature; else the list's URL with .gpg" },
     { "image pull", "proxy", 0, OPTION_STRING, AT(proxy), "URL", NULL, "Download it through this proxy" },
     { "create", "image", 0, OPTION_VOLUME, AT(image), "IMAGE", NULL, "Make a disk of this image (vmctl image list); --disk=SIZE says how large" },
+    { "create", "os", 0, OPTION_STRING, AT(os), "NAME", "linux|windows10|windows11", "Settings that this system wants, where options do not say otherwise" },
     { "create", "ova", 0, OPTION_FILE, AT(ova), "FILE", NULL, "Make its disks, CPUs and memory what this .ova says" },
     { "create", "copy", 0, OPTION_FLAG, AT(copy), NULL, NULL, "With --image: a copy, and not only what differs from it" },
     { "snapshot create", "description", 0, OPTION_STRING, AT(description), "TEXT", NULL, "What it is for" },

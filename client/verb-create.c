@@ -10,6 +10,7 @@
 #include "image.h"
 #include "json.h"
 #include "name.h"
+#include "os.h"
 #include "ova.h"
 #include "report.h"
 #include "sections.h"
@@ -51,7 +52,7 @@ static int make(Client *client, const char *method, const char *name)
 int verb_create(Client *client)
 {
     const char *name = client->arguments[0];
-    g_autofree char *volume = NULL;
+    g_autofree char *volume = NULL, *empty = NULL;
     g_autoptr(GPtrArray) volumes = g_ptr_array_new_with_free_func(g_free), texts = g_ptr_array_new_with_free_func(g_free);
     int r = check_name(name);
     if (r == EXIT_DONE)
@@ -59,7 +60,11 @@ int verb_create(Client *client)
     if (r == EXIT_DONE)
         r = image_make_disk(client, name, &volume);
     if (r == EXIT_DONE)
+        r = os_put_settings(client, name, texts, &empty);
+    if (r == EXIT_DONE)
         r = make(client, client_kind(client)->create, name);
+    if (r != EXIT_DONE && empty)
+        image_remove_disk(client, empty);
     if (r != EXIT_DONE && volume)
         image_remove_disk(client, volume);
     for (guint i = 0; r != EXIT_DONE && i < volumes->len; i++)

@@ -289,6 +289,7 @@ void image_put_first(Client *client, const char *option, const char *value)
     g_array_prepend_val(client->changes, argument);
 }
 
+/* `from` NULL: an empty one. */
 static int make_call(Client *client, const char *vm, const char *from, uint64_t size, JobCall *ret)
 {
     g_autofree char *path = kind_object(&kind_pool, VOLUME_DEFAULT_POOL);
@@ -348,6 +349,22 @@ int image_make_disk(Client *client, const char *vm, char **ret_volume)
     *ret_volume = g_strjoin("/", call.pool, call.volume, NULL);
     image_put_first(client, "disk", *ret_volume);
     return EXIT_DONE;
+}
+
+int image_make_empty_disk(Client *client, const char *vm, uint64_t size, char **ret_volume)
+{
+    g_auto(JobCall) call = {};
+    uint64_t wanted = take_size(client);
+    if (wanted == 0 && size == 0)
+        return EXIT_DONE;
+    int r = client_connect(client);
+    if (r == EXIT_DONE)
+        r = make_call(client, vm, NULL, wanted > 0 ? wanted : size, &call);
+    if (r == EXIT_DONE)
+        r = job_perform(client, &make_kind, &call, 1);
+    if (r == EXIT_DONE)
+        *ret_volume = g_strjoin("/", call.pool, call.volume, NULL);
+    return r;
 }
 
 void image_remove_disk(Client *client, const char *volume)

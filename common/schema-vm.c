@@ -57,6 +57,10 @@ static const SettingKey keys[] = {
                 .summary = "Whether UEFI boots only what is signed by a key that it knows."},
         {"VM", "CPU", SETTING_STRING, .max = 1024, .option = "cpu", .metavar = "MODEL",
                 .summary = "QEMU's CPU model; unset, host under KVM and max under TCG."},
+        {"VM", "Clock", SETTING_ENUM, "utc", "utc|localtime", .option = "clock", .metavar = "NAME",
+                .summary = "What the machine's clock shows when it starts: UTC, or the host's local time, as Windows expects."},
+        {"VM", "HyperV", SETTING_BOOL, "no", .option = "hyperv", .metavar = "BOOL",
+                .summary = "Whether a guest under KVM sees what Hyper-V offers its guests, which Windows needs to be quick."},
         {"VM", "Accelerator", SETTING_ENUM, "auto", "auto|kvm|tcg", .option = "accelerator",
                 .metavar = "NAME",
                 .summary =

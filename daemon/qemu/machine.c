@@ -4,6 +4,7 @@
 #include "machine-memory.h"
 
 #include <string.h>
+#include <time.h>
 
 #define PLUMBING "vmd"
 
@@ -45,10 +46,34 @@ static bool add_machine(Command *command, const MachineParts *parts, Error **ret
     return true;
 }
 
-static void add_processor(Command *command, const MachineParts *parts)
+/* What saves a Windows guest exits: clocks that are read without one, CPUs that tell each other by one what takes many, and that give way where
+ * they would spin. All are in each KVM since Linux 4.20. */
+#define HYPERV \
+    ",hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-time=on,hv-vpindex=on,hv-runtime=on,hv-synic=on,hv-stimer=on,hv-frequencies=on,hv-tlbflush=on,hv-ipi=on"
+
+static bool add_processor(Command *command, const MachineParts *parts, Error **ret_error)
 {
     const char *cpu = settings_get_string(parts->settings, "VM", "CPU");
-    command_addf(command, machine_origin(parts, "VM", "CPU"), "-cpu", "%s", cpu ? cpu : parts->kvm ? "host" : "max");
+    bool hyperv = settings_get_bool(parts->settings, "VM", "HyperV");
+    if (hyperv && !machine_is_x86(parts->build))
+        return error_set(ret_error, ERROR_UNSUPPORTED, machine_origin(parts, "VM", "HyperV"), "Remove it", "only x86 has it");
+    command_addf(command, machine_origin(parts, "VM", "CPU"), "-cpu", "%s%s", cpu ? cpu : parts->kvm ? "host" : "max", hyperv && parts->kvm ? HYPERV : "");
+    return true;
+}
+
+/* The host's time zone is not to be found in QEMU's jail, so it is told what time it is. */
+static void add_clock(Command *command, const MachineParts *parts)
+{
+    const char *from = machine_origin(parts, "VM", "Clock");
+    time_t now = time(NULL);
+    struct tm local;
+    char text[sizeof "2026-11-22T12:00:00" + 32];
+    tzset();
+    if (g_str_equal(settings_get_string(parts->settings, "VM", "Clock"), "localtime") && localtime_r(&now, &local) &&
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &local) > 0)
+        command_addf(command, from, "-rtc", "base=%s", text);
+    else
+        command_add(command, from, "-rtc", "base=utc", NULL);
 }
 
 static void add_identity(Command *command, const MachineParts *parts)
@@ -58,7 +83,7 @@ static void add_identity(Command *command, const MachineParts *parts)
     command_add(command, DEFAULT, "-nodefaults", "-no-user-config", NULL);
     if (machine_is_x86(parts->build))
         command_add(command, DEFAULT, "-vga", "none", NULL);
-    command_add(command, DEFAULT, "-rtc", "base=utc", NULL);
+    add_clock(command, parts);
     if (qemu_build_has_option(parts->build, "sandbox"))
         command_add(command, PLUMBING, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL);
 
@@ -213,8 +238,7 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     add_identity(command, parts);
     if (!add_machine(command, parts, ret_error))
         return NULL;
-    add_processor(command, parts);
-    if (!machine_add_memory(command, parts, ret_error))
+    if (!add_processor(command, parts, ret_error) || !machine_add_memory(command, parts, ret_error))
         return NULL;
     add_monitors(command, parts);
     if (!add_serial_bus(command, parts, ret_error) || !add_console(command, parts, ret_error))
