@@ -122,14 +122,16 @@ static void strings_for_all(void)
                                 "%s%s", k->section, schema_find_section(&vm_schema, k->section)->named ? " d" : "");
         g_autoptr(sd_bus_message) m = message_with(section, key, "s", word);
         g_autoptr(SettingsChanges) changes = settings_changes_read(&vm_schema, m, NULL);
-        bool share = strcmp(k->section, "Share") == 0, disk = strcmp(k->section, "Disk") == 0;
-        SettingsChange all[2] = {{section, share ? "Path" : "Source", (const char *const[]){"/x", NULL}}};
+        const SettingKey *required = vm_schema.keys;
+        while (required->section && !(required->required && strcmp(required->section, k->section) == 0))
+            required++;
+        SettingsChange all[2] = {{section, required->key, (const char *const[]){required->type == SETTING_SIZE ? "1G" : "/x", NULL}}};
         g_autofree char *text = NULL, *expected = g_strdup_printf("%s=%s\n", key, word);
 
         g_assert_nonnull(changes);
         g_assert_cmpuint(changes->n, ==, 1);
         all[1] = changes->items[0];
-        text = share || disk ? settings_edit(&vm_schema, "", all, 2, "x.vm", NULL) : changes_text(changes);
+        text = required->section ? settings_edit(&vm_schema, "", all, 2, "x.vm", NULL) : changes_text(changes);
         g_assert_nonnull(text);
         g_assert_nonnull(strstr(text, expected));
     }
