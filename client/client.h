@@ -66,7 +66,7 @@ typedef struct Client {
     const char *host, *machine;
     const char *json;
     bool no_pager, no_legend, quiet, no_ask_password;
-    bool no_block, notify, now, attach, wait, force, yes;
+    bool no_block, notify, now, attach, wait, force, yes, with_volumes;
     bool all, value, settings, full, follow, console_log, reverse;
     bool no_replay;
     const char *state, *lines, *output, *boot, *since, *until;

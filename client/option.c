@@ -37,6 +37,7 @@ const Option options[] = {
     { "start,stop,save,type,volume create,volume clone,volume convert,volume resize,volume wipe,import,image import,image pull", "no-block", 0, OPTION_FLAG, AT(no_block), NULL, NULL, "Do not wait until it is done" },
     { "start,stop", "notify", 0, OPTION_FLAG, AT(notify), NULL, NULL, NULL },
     { "delete", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Also when it runs: terminate it first" },
+    { "delete", "volumes", 0, OPTION_FLAG, AT(with_volumes), NULL, NULL, "Delete the volumes that it writes to, too" },
     { "volume download", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Replace a file that is there" },
     { "volume delete,image delete", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Also when a VM that does not run has it as a disk" },
     { "insert,eject", "force", 'f', OPTION_FLAG, AT(force), NULL, NULL, "Also when the guest keeps the tray locked" },

@@ -59,13 +59,12 @@ static int make_import(Client *client, const char *dir, const GPtrArray *set, co
 {
     g_autoptr(GArray) fds = NULL;
     find_volume(client, backup, file, name, ret);
-    g_autofree char *path = kind_object(&kind_pool, ret->pool);
     int r = backup_set_open(dir, set, backup, file->disk, &fds);
+    if (r == EXIT_DONE)
+        r = volume_new_call(client, ret->pool, "ImportVolume", &ret->message);
     if (r != EXIT_DONE)
         return r;
-    r = sd_bus_message_new_method_call(client->bus, &ret->message, BUS_NAME, path, POOL_INTERFACE, "ImportVolume");
-    if (r >= 0)
-        r = append_import(ret, fds);
+    r = append_import(ret, fds);
     ret->size = file->size;
     return r < 0 ? report_errno(r, "ImportVolume: cannot make the call") : EXIT_DONE;
 }

@@ -5,26 +5,34 @@
 #include "kind.h"
 #include "report.h"
 
-int sections_get(Client *client, const char *name, char ***ret)
+int sections_get_settings(Client *client, const char *name, json_t **ret)
 {
     g_autoptr(sd_bus_message) reply = NULL;
-    g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(g_free);
-    const char *section;
-    int r = client_call(client, name, client_kind(client)->interface, "GetSettings", &reply, NULL);
+    int r = client_call(client, name, client_kind(client)->interface, "GetSettings", &reply, NULL), k;
     if (r != EXIT_DONE)
         return r;
-    r = sd_bus_message_enter_container(reply, 'a', "{sa{sv}}");
-    while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sa{sv}")) > 0) {
-        r = sd_bus_message_read(reply, "s", &section);
-        if (r >= 0)
-            g_ptr_array_add(sections, g_strdup(section));
-        if (r >= 0)
-            r = sd_bus_message_skip(reply, "a{sv}");
-        if (r >= 0)
-            r = sd_bus_message_exit_container(reply);
-    }
-    if (r < 0)
-        return report_errno(r, "vmd: cannot read its answer");
+    *ret = json_from_message(reply, &k);
+    return *ret ? EXIT_DONE : report_errno(k, "vmd: cannot read its answer");
+}
+
+bool sections_is_written_disk(const char *section, const json_t *keys)
+{
+    const char *source = json_get_string(keys, "Source"), *type = json_get_string(keys, "Type");
+    bool cdrom = *type ? g_str_equal(type, "cdrom") : g_str_has_suffix(source, ".iso");
+    return g_str_has_prefix(section, "Disk ") && *source && !cdrom && !json_get_bool(keys, "ReadOnly");
+}
+
+int sections_get(Client *client, const char *name, char ***ret)
+{
+    g_autoptr(json_t) settings = NULL;
+    g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(g_free);
+    const char *section;
+    json_t *keys;
+    int r = sections_get_settings(client, name, &settings);
+    if (r != EXIT_DONE)
+        return r;
+    json_object_foreach(settings, section, keys)
+        g_ptr_array_add(sections, g_strdup(section));
     g_ptr_array_add(sections, NULL);
     *ret = (char **) g_ptr_array_steal(sections, NULL);
     return EXIT_DONE;

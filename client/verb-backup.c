@@ -23,6 +23,7 @@
 #include "polkit-agent.h"
 #include "report.h"
 #include "restore.h"
+#include "sections.h"
 #include "settings.h"
 #include "table.h"
 #include "timestamp.h"
@@ -38,25 +39,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Backup, backup_free)
 
 static int get_disks(Client *client, const char *vm, Backup *backup)
 {
-    g_autoptr(sd_bus_message) reply = NULL;
+    g_autoptr(json_t) settings = NULL;
     const char *section;
     json_t *keys;
-    int r = client_call(client, vm, VM_INTERFACE, "GetSettings", &reply, NULL);
+    int r = sections_get_settings(client, vm, &settings);
     if (r != EXIT_DONE)
         return r;
-    g_autoptr(json_t) settings = json_from_message(reply, &r);
-    if (!settings)
-        return report_errno(r, "vmd: cannot read its answer");
     /* Where nothing is set vmd knows. */
     backup->nvram = strcmp(json_get_string(json_object_get(settings, "VM"), "Firmware"), "bios") != 0;
     json_object_foreach(settings, section, keys)
-    {
-        const char *source = json_get_string(keys, "Source"), *type = json_get_string(keys, "Type");
-        bool cdrom = *type ? strcmp(type, "cdrom") == 0 : g_str_has_suffix(source, ".iso");
-        if (!g_str_has_prefix(section, "Disk ") || !*source || cdrom || json_get_bool(keys, "ReadOnly"))
-            continue;
-        backup_add_file(backup, section + strlen("Disk "))->source = g_strdup(source);
-    }
+        if (sections_is_written_disk(section, keys))
+            backup_add_file(backup, section + strlen("Disk "))->source = g_strdup(json_get_string(keys, "Source"));
     return backup->files->len > 0 ? EXIT_DONE : report("VM \"%s\": it has no disk that it writes to, so there is nothing to be backed up", vm);
 }
 

@@ -81,13 +81,10 @@ int image_import_call(Client *client, const char *word, int fd, const char *form
     bool image = strcmp(client->verb->name, "image import") == 0;
     int r = volume_split(word, volume_pool(client), &ret->pool, &ret->volume);
     if (r == EXIT_DONE)
-        r = client_connect(client);
+        r = volume_new_call(client, ret->pool, "ImportVolume", &ret->message);
     if (r != EXIT_DONE)
         return r;
-    g_autofree char *path = kind_object(&kind_pool, ret->pool); /* the verb may be one of VMs */
-    r = sd_bus_message_new_method_call(client->bus, &ret->message, BUS_NAME, path, POOL_INTERFACE, "ImportVolume");
-    if (r >= 0)
-        r = sd_bus_message_append(ret->message, "sh", ret->volume, fd);
+    r = sd_bus_message_append(ret->message, "sh", ret->volume, fd);
     if (r >= 0)
         r = sd_bus_message_open_container(ret->message, 'a', "{sv}");
     if (r >= 0)
@@ -292,12 +289,12 @@ void image_put_first(Client *client, const char *option, const char *value)
 /* `from` NULL: an empty one. */
 static int make_call(Client *client, const char *vm, const char *from, uint64_t size, JobCall *ret)
 {
-    g_autofree char *path = kind_object(&kind_pool, VOLUME_DEFAULT_POOL);
     ret->pool = g_strdup(VOLUME_DEFAULT_POOL);
     ret->volume = g_strconcat(vm, ".qcow2", NULL);
-    int r = sd_bus_message_new_method_call(client->bus, &ret->message, BUS_NAME, path, POOL_INTERFACE, "CreateVolume");
-    if (r >= 0)
-        r = sd_bus_message_append(ret->message, "s", ret->volume);
+    int r = volume_new_call(client, ret->pool, "CreateVolume", &ret->message);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_message_append(ret->message, "s", ret->volume);
     if (r >= 0)
         r = sd_bus_message_open_container(ret->message, 'a', "{sv}");
     if (r >= 0 && from)
@@ -338,8 +335,6 @@ int image_make_disk(Client *client, const char *vm, char **ret_volume)
         return EXIT_DONE;
     if (client->image)
         r = choose_image(client, size, &from, &call.size);
-    else
-        r = client_connect(client);
     if (r == EXIT_DONE)
         r = make_call(client, vm, from, size, &call);
     if (r == EXIT_DONE)

@@ -6,6 +6,7 @@
 #include "json.h"
 #include "name.h"
 #include "report.h"
+#include "sections.h"
 #include "table.h"
 #include "terminal.h"
 #include "verb.h"
@@ -51,13 +52,10 @@ int verb_share_remove(Client *client)
 /* What its settings say of each. */
 static int read_shares(Client *client, json_t **ret)
 {
-    g_autoptr(sd_bus_message) reply = NULL;
-    int r = client_call(client, client->arguments[0], VM_INTERFACE, "GetSettings", &reply, NULL), k;
+    g_autoptr(json_t) settings = NULL;
+    int r = sections_get_settings(client, client->arguments[0], &settings);
     if (r != EXIT_DONE)
         return r;
-    g_autoptr(json_t) settings = json_from_message(reply, &k);
-    if (!settings)
-        return report_errno(k, "vmd: cannot read its answer");
     json_t *shares = json_array(), *keys;
     const char *section;
     json_object_foreach(settings, section, keys) {

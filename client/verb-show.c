@@ -8,6 +8,7 @@
 #include "pager.h"
 #include "report.h"
 #include "schema.h"
+#include "sections.h"
 #include "terminal.h"
 #include "timestamp.h"
 #include "value.h"
@@ -127,22 +128,13 @@ static void print_settings(const Client *client, const json_t *settings)
 static int show_one(Client *client, const char *name)
 {
     g_autoptr(json_t) object = NULL;
-    g_autoptr(sd_bus_message) reply = NULL;
-    int r;
-
-    if (!client->settings) {
-        r = json_get_properties(client, name, &object);
-        if (r == EXIT_DONE)
-            print_properties(client, object);
-        return r;
-    }
-    r = client_call(client, name, client_kind(client)->interface, "GetSettings", &reply, NULL);
+    int r = client->settings ? sections_get_settings(client, name, &object) : json_get_properties(client, name, &object);
     if (r != EXIT_DONE)
         return r;
-    object = json_from_message(reply, &r);
-    if (!object)
-        return report_errno(r, "vmd: cannot read its answer");
-    print_settings(client, object);
+    if (client->settings)
+        print_settings(client, object);
+    else
+        print_properties(client, object);
     return EXIT_DONE;
 }
 

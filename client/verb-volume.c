@@ -27,7 +27,7 @@ static int new_call(Client *client, const char *word, const char *method, JobCal
 {
     int r = volume_split(word, volume_pool(client), &ret->pool, &ret->volume);
     if (r == EXIT_DONE)
-        r = client_new_call(client, ret->pool, POOL_INTERFACE, method, &ret->message);
+        r = volume_new_call(client, ret->pool, method, &ret->message);
     if (r != EXIT_DONE)
         return r;
     r = sd_bus_message_append(ret->message, "s", ret->volume);
@@ -181,37 +181,42 @@ static void clear_call(gpointer call)
 }
 
 /* The same with all that are named, each word of which must be a volume. */
-static int perform_each(Client *client, const char *method, const JobKind *kind, int (*complete)(Client *client, JobCall *call))
+static int perform_each(Client *client, char **words, const char *method, const JobKind *kind, int (*complete)(Client *client, JobCall *call, uint64_t flags), uint64_t flags)
 {
     g_autoptr(GArray) calls = g_array_new(false, true, sizeof(JobCall));
     g_array_set_clear_func(calls, clear_call);
-    g_array_set_size(calls, (guint) client->n_arguments);
+    g_array_set_size(calls, g_strv_length(words));
     for (guint i = 0; i < calls->len; i++) {
         JobCall *call = &g_array_index(calls, JobCall, i);
-        int r = new_call(client, client->arguments[i], method, call);
+        int r = new_call(client, words[i], method, call);
         if (r == EXIT_DONE)
-            r = complete(client, call);
+            r = complete(client, call, flags);
         if (r != EXIT_DONE)
             return r;
     }
     return job_perform(client, kind, (JobCall *) (void *) calls->data, calls->len);
 }
 
-static int complete_delete(Client *client, JobCall *call)
+static int complete_delete(Client *client, JobCall *call, uint64_t flags)
 {
-    int r = sd_bus_message_append(call->message, "t", (uint64_t) client->force);
+    int r = sd_bus_message_append(call->message, "t", flags);
     return r < 0 ? report_errno(r, "DeleteVolume: cannot make the call") : EXIT_DONE;
+}
+
+int volume_delete(Client *client, char **words, uint64_t flags)
+{
+    return perform_each(client, words, "DeleteVolume", &delete_kind, complete_delete, flags);
 }
 
 int verb_volume_delete(Client *client)
 {
     if (confirm(client, "Delete", " and all that is on it"))
-        return perform_each(client, "DeleteVolume", &delete_kind, complete_delete);
+        return volume_delete(client, client->arguments, client->force);
     note(client, "Nothing was deleted.");
     return EXIT_FAILED;
 }
 
-static int complete_wipe(Client *client, JobCall *call)
+static int complete_wipe(Client *client, JobCall *call, uint64_t flags)
 {
     call->size = wants_size(client) ? volume_size(client, call->pool, call->volume) : 0;
     return EXIT_DONE;
@@ -220,7 +225,7 @@ static int complete_wipe(Client *client, JobCall *call)
 int verb_volume_wipe(Client *client)
 {
     if (confirm(client, "Overwrite all that is on", ""))
-        return perform_each(client, "WipeVolume", &wipe_kind, complete_wipe);
+        return perform_each(client, client->arguments, "WipeVolume", &wipe_kind, complete_wipe, 0);
     note(client, "Nothing was overwritten.");
     return EXIT_FAILED;
 }

@@ -15,6 +15,16 @@ const char *volume_pool(const Client *client)
     return g_str_has_prefix(client->verb->name, "image ") ? IMAGE_POOL : VOLUME_DEFAULT_POOL;
 }
 
+int volume_new_call(Client *client, const char *pool, const char *method, sd_bus_message **ret)
+{
+    g_autofree char *path = kind_object(&kind_pool, pool);
+    int r = client_connect(client);
+    if (r != EXIT_DONE)
+        return r;
+    r = sd_bus_message_new_method_call(client->bus, ret, BUS_NAME, path, POOL_INTERFACE, method);
+    return r < 0 ? report_errno(r, "%s: cannot make the call", method) : EXIT_DONE;
+}
+
 int volume_list(Client *client, const char *pool, json_t **ret)
 {
     g_autoptr(sd_bus_message) reply = NULL;
