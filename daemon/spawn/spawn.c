@@ -12,6 +12,7 @@
 
 #include "birth.h"
 #include "cleanup.h"
+#include "listen.h"
 #include "spawn-protocol.h"
 
 /* vmd-spawn answers within a millisecond once it runs; systemd may have to start it first. */
@@ -22,7 +23,10 @@ typedef struct Request {
     int *fds;
     size_t n_fds;
     int arguments, output, cgroup; /* arguments: a memfd of its own */
-    SpawnDone done;
+    SpawnDone done;           /* of a guard */
+    SpawnListening listening; /* of a socket; both NULL: forgotten */
+    SpawnListen listen;
+    bool listens;
     void *userdata;
 } Request;
 
@@ -59,8 +63,12 @@ static int send_message(int fd, SpawnRequest *request, const int *fds, size_t n_
         char space[CMSG_SPACE(SPAWN_FDS_PER_MESSAGE * sizeof(int))];
     } control = {};
     struct iovec iov = {request, sizeof *request};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(n_fds * sizeof(int))};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
     request->n_fds = (uint32_t) n_fds;
+    if (n_fds == 0)
+        return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+    message.msg_control = &control;
+    message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
     control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
     control.header.cmsg_level = SOL_SOCKET;
     control.header.cmsg_type = SCM_RIGHTS;
@@ -71,6 +79,11 @@ static int send_message(int fd, SpawnRequest *request, const int *fds, size_t n_
 static int send_request(const Spawner *spawner, const Request *request)
 {
     SpawnRequest message = {.id = request->id, .kind = SPAWN_FDS};
+    if (request->listens) {
+        message.kind = SPAWN_LISTEN;
+        message.listen = request->listen;
+        return send_message(spawner->fd, &message, NULL, 0);
+    }
     if (request->n_fds > SPAWN_FDS_MAX)
         return -E2BIG;
     for (size_t i = 0; i < request->n_fds; i += SPAWN_FDS_PER_MESSAGE) {
@@ -95,12 +108,18 @@ static void answer_first(Spawner *spawner, pid_t pid, int pidfd, int error)
 {
     Request *request = g_queue_pop_head(&spawner->requests);
     SpawnDone done = request->done;
+    SpawnListening listening = request->listening;
     void *userdata = request->userdata;
     request_free(request);
     spawner->limit = sd_event_source_disable_unref(spawner->limit);
     if (!g_queue_is_empty(&spawner->requests))
         send_first(spawner);
-    done(pid, pidfd, error, userdata);
+    if (done)
+        done(pid, pidfd, error, userdata);
+    else if (listening)
+        listening(pidfd, error, userdata);
+    else
+        close_fd(&pidfd);
 }
 
 static int on_limit(sd_event_source *source, uint64_t usec, void *userdata)
@@ -134,12 +153,12 @@ static int on_reply(sd_event_source *source, int fd, uint32_t events, void *user
 {
     Spawner *spawner = userdata;
     const Request *request = g_queue_peek_head(&spawner->requests);
-    SpawnReply reply;
+    SpawnReply reply = {};
     fd_cleanup int pidfd = -1;
     int r = read_reply(fd, &reply, &pidfd);
     if (r == -EAGAIN)
         return 0;
-    if (r >= 0 && (!request || reply.id != request->id || (reply.error == 0 && (pidfd < 0 || reply.pid <= 1))))
+    if (r >= 0 && (!request || reply.id != request->id || (reply.error == 0 && (pidfd < 0 || (reply.pid <= 1 && !request->listens)))))
         r = -EBADMSG;
     if (r < 0)
         disconnect(spawner);
@@ -230,6 +249,28 @@ void spawner_spawn(Spawner *spawner, const SpawnSpec *spec, SpawnDone done, void
     g_queue_push_tail(&spawner->requests, request);
     if (g_queue_get_length(&spawner->requests) == 1)
         send_first(spawner);
+}
+
+void spawner_listen(Spawner *spawner, const SpawnListen *where, SpawnListening done, void *userdata)
+{
+    if (spawner->itself) {
+        int fd = listen_on(where);
+        return done(MAX(fd, -1), MIN(fd, 0), userdata);
+    }
+    Request *request = g_new(Request, 1);
+    *request = (Request){.id = ++spawner->last_id, .arguments = -1, .output = -1, .cgroup = -1, .listens = true, .listen = *where, .listening = done, .userdata = userdata};
+    g_queue_push_tail(&spawner->requests, request);
+    if (g_queue_get_length(&spawner->requests) == 1)
+        send_first(spawner);
+}
+
+void spawner_forget(Spawner *spawner, const void *userdata)
+{
+    for (GList *i = spawner->requests.head; i; i = i->next) {
+        Request *request = i->data;
+        if (request->listens && request->userdata == userdata)
+            request->listening = NULL;
+    }
 }
 
 void spawner_prepare(Spawner *spawner)

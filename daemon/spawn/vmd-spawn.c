@@ -5,7 +5,8 @@
  * What a process inherits it cannot shake off: had vmd a guard for its child, each of vmd's sandbox's filters and mounts would
  * be QEMU's too, and the sandbox could only be as tight as the loosest that QEMU needs. So this program, which has none, is
  * asked for each guard. It is started by its socket, which only root can connect to, reads nothing but the few fields of
- * spawn-protocol.h, executes nothing but vmd-guard, and never with a uid that is anybody's. It ends when nobody is
+ * spawn-protocol.h, executes nothing but vmd-guard, and never with a uid that is anybody's. It also makes the sockets of the host's
+ * network at which vmd listens for viewers (listen.h). It ends when nobody is
  * connected any more. libc only, static where that can be. */
 
 #include <errno.h>
@@ -25,6 +26,7 @@
 #include "birth.h"
 #include "config.h"
 #include "guard.h"
+#include "listen.h"
 #include "spawn-protocol.h"
 
 #define LISTEN_FD 3 /* sd_listen_fds(3) */
@@ -184,13 +186,16 @@ static bool take(Client *client, const SpawnRequest *request, const int *fds, un
             client->fds[client->n_fds++] = (BirthFd){.fd = fds[i], .number = request->numbers[i]};
         return true;
     }
-    r = request->kind == SPAWN_GO ? give_birth(client, fds, n_fds, &pid, &pidfd) : -EINVAL;
+    if (request->kind == SPAWN_LISTEN && client->n_fds == 0 && n_fds == 0)
+        r = pidfd = listen_on(&request->listen);
+    else
+        r = request->kind == SPAWN_GO ? give_birth(client, fds, n_fds, &pid, &pidfd) : -EINVAL;
     close_all(fds, n_fds);
     forget_fds(client);
     sent = reply(client, request->id, r < 0 ? -r : 0, pid, pidfd);
     if (pidfd >= 0) {
         /* Nobody would know of it. */
-        if (!sent)
+        if (!sent && pid > 0)
             (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
         close(pidfd);
     }
