@@ -95,7 +95,7 @@ int confine_qemu(const Options *options, int guard, const char **ret_what)
         errno = ESRCH;
         return fail("vmd-guard is gone", ret_what);
     }
-    if ((options->tree && share_filter_install(tree_squashes(options)) < 0) || qemu_filter_install() < 0)
+    if ((options->tree && share_filter_install(tree_squashes(options)) < 0) || qemu_filter_install(options->tls[0] >= 0) < 0)
         return fail("cannot install QEMU's system call filter", ret_what);
     return 0;
 }

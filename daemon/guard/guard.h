@@ -28,6 +28,8 @@
  *   --bind=PATH, --bind-read-only=PATH   what QEMU sees of the host beside the programs, under the same name
  *   --device=PATH        a character device of the host that QEMU gets in its jail as its own, and may open where the scope lets it
  *   --locked-memory=BYTES how much memory QEMU may lock (default: as the guard)
+ *   --tls-ca=FD --tls-cert=FD --tls-key=FD   PEM files that QEMU finds copies of in GUARD_TLS, by the names that it has for them. It is then
+ *                        given sockets of the host's network, and has no connect(2), by which one could be made to lead elsewhere
  *   --helper=yes         the program is not QEMU but one that works for it: helper.h. Instead of --qmp and what is the console's:
  *                        (--go holds the helper back in the same way)
  *   --life=FD            a pidfd of the VM's guard, whose end is the helper's
@@ -90,6 +92,7 @@
 #define GUARD_UIDS_END (GUARD_HELPER_UIDS + (GUARD_HELPER_KINDS << 16))
 
 /* Where a helper with --tree= sees it. */
+#define GUARD_TLS "/tls"
 #define GUARD_TREE "/share"
 
 #define GUARD_EXIT_USAGE 64

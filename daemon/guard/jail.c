@@ -172,6 +172,41 @@ static int make_devices(const Options *options)
     return add_flags(DEVICES_PLACE, MOUNT_ATTR_RDONLY, false);
 }
 
+/* Of its own, for QEMU's uid alone: what it is copied from is root's, or the user's. */
+static int copy_tls(const Options *options, unsigned i)
+{
+    char buffer[4096];
+    int fd = open(options_tls_names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+    off_t at = 0;
+    ssize_t n = -1;
+
+    if (fd < 0)
+        return -1;
+    while ((n = pread(options->tls[i], buffer, sizeof(buffer), at)) > 0) {
+        if (write(fd, buffer, (size_t) n) != n)
+            break;
+        at += n;
+    }
+    explicit_bzero(buffer, sizeof(buffer));
+    if (n == 0 && options->uid != OPTIONS_NO_ID)
+        n = fchown(fd, options->uid, options->gid);
+    close(fd);
+    return n == 0 ? 0 : -1;
+}
+
+static int make_tls(const Options *options)
+{
+    if (mkdir(GUARD_TLS + 1, 0755) < 0 ||
+            do_mount("tmpfs", GUARD_TLS + 1, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=256k,nr_inodes=8") < 0 || chdir(GUARD_TLS + 1) < 0)
+        return -1;
+    for (unsigned i = 0; i < OPTIONS_TLS_MAX; i++) {
+        if (copy_tls(options, i) < 0)
+            return -1;
+        close(options->tls[i]);
+    }
+    return chdir("..") < 0 ? -1 : add_flags("." GUARD_TLS, MOUNT_ATTR_RDONLY, false);
+}
+
 static int show_all(const Options *options)
 {
     static const char *const links[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
@@ -195,7 +230,7 @@ static int show_all(const Options *options)
         if (show(options->binds[i].path, options->binds[i].writable ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV : READ_ONLY) < 0)
             return -1;
     }
-    if (options->n_devices > 0 && make_devices(options) < 0)
+    if ((options->n_devices > 0 && make_devices(options) < 0) || (options->tls[0] >= 0 && make_tls(options) < 0))
         return -1;
     return options->own ? show(options->own, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) : 0;
 }
@@ -227,6 +262,8 @@ static int unshare_all(Jail *jail, const Options *options, const char **ret_what
     if (unshare(flags | CLONE_NEWUSER | CLONE_NEWPID) < 0) {
         if (options->tree)
             return fail("a user's folders are shared only where the host allows user namespaces", ret_what);
+        if (options->tls[0] >= 0)
+            return fail("a user's displays are offered on networks only where the host allows user namespaces", ret_what);
         journal_say(JOURNAL_WARNING, "QEMU runs with all that its user may do: this host allows no user namespaces (%s)",
                 strerror(errno));
         return 1;

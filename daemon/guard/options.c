@@ -58,9 +58,14 @@ static const OptionKind option_kinds[] = {
         {"owner-uid", OPTION_ID, offsetof(Options, owner_uid)},
         {"owner-gid", OPTION_ID, offsetof(Options, owner_gid)},
         {"owner-groups", OPTION_OWNER_IDS, 0},
+        {"tls-ca", OPTION_FD, offsetof(Options, tls[0])},
+        {"tls-cert", OPTION_FD, offsetof(Options, tls[1])},
+        {"tls-key", OPTION_FD, offsetof(Options, tls[2])},
         {"bind", OPTION_BIND, 0},
         {"bind-read-only", OPTION_BIND_READ_ONLY, 0},
 };
+
+const char *const options_tls_names[OPTIONS_TLS_MAX] = {"ca-cert.pem", "server-cert.pem", "server-key.pem"};
 
 #define N_OPTION_KINDS (sizeof(option_kinds) / sizeof(option_kinds[0]))
 
@@ -175,6 +180,8 @@ static const char *options_conflict(const Options *options)
         return "--guard-uid= and --groups= need --uid=";
     if (options->uid != OPTIONS_NO_ID && options->uid == options->guard_uid)
         return "--guard-uid= must differ from --uid=";
+    if ((options->tls[0] < 0) != (options->tls[1] < 0) || (options->tls[0] < 0) != (options->tls[2] < 0) || (options->tls[0] >= 0 && !options->jail))
+        return "--tls-ca=, --tls-cert= and --tls-key= go together, and need a jail";
     if (options->tree && (options->tree_fd < 0 || options->tree[0] != '/' || !options->helper || !options->jail))
         return "--tree= is of helpers in a jail, and needs --tree-fd=";
     if (options->tree && ((options->uid == OPTIONS_NO_ID) != (options->owner_uid == OPTIONS_NO_ID) ||
@@ -197,6 +204,7 @@ bool options_parse(Options *options, int argc, char **argv)
             .go = -1,
             .life = -1,
             .tree_fd = -1,
+            .tls = {-1, -1, -1},
             .owner_uid = OPTIONS_NO_ID,
             .owner_gid = OPTIONS_NO_ID,
             .log_size = 1024 * 1024,

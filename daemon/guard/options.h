@@ -21,6 +21,10 @@ typedef struct OptionBind {
 
 #define OPTIONS_DEVICES_MAX 32
 
+/* What QEMU reads in GUARD_TLS, where its display is offered on a network; all of them or none. */
+#define OPTIONS_TLS_MAX 3
+extern const char *const options_tls_names[OPTIONS_TLS_MAX];
+
 typedef struct Options {
     const char *name;
     int status;
@@ -51,6 +55,7 @@ typedef struct Options {
     const char *devices[OPTIONS_DEVICES_MAX];
     unsigned n_devices;
     uint64_t locked_memory;
+    int tls[OPTIONS_TLS_MAX]; /* in the order of options_tls_names; -1: none */
     char **qemu; /* QEMU's argv, or the helper's */
 } Options;
 

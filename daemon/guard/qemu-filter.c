@@ -60,16 +60,30 @@ static const struct sock_filter instructions[] = {
         DENY(userfaultfd),
         RETURN(SECCOMP_RET_ALLOW),
 };
+
+/* Lies over the other one, which lets no other ABI through. */
+static const struct sock_filter remote_instructions[] = {
+        LOAD(nr),
+        DENY(connect),
+        DENY(io_uring_setup),
+        RETURN(SECCOMP_RET_ALLOW),
+};
 #endif
 
-int qemu_filter_install(void)
+int qemu_filter_install(bool remote)
 {
 #ifdef FILTER_ARCH
+    struct sock_fprog remote_program = {
+            .len = sizeof(remote_instructions) / sizeof(remote_instructions[0]),
+            .filter = (struct sock_filter *) remote_instructions,
+    };
     struct sock_fprog program = {
             .len = sizeof(instructions) / sizeof(instructions[0]),
             .filter = (struct sock_filter *) instructions,
     };
 
+    if (remote && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &remote_program) < 0)
+        return -1;
     /* Without the flag kernels before 5.16 slow the process down, for a hardening that is not what this is about. */
     return (int) syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
 #else

@@ -4,10 +4,12 @@
 
 VMD_GUARD is the guard, VMD_GUEST_BUILD the program that builds the tests' guest. Skips (77) where QEMU is missing."""
 
+import contextlib
 import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -230,6 +232,38 @@ class Confinement(unittest.TestCase):
                 "sys.exit(9)\n")
         with Guarded(lambda run: [PYTHON, "-c", look], "--bind-read-only=/sys/kernel", "--locked-memory=65536") as run:
             self.assertEqual(run.wait(), 9, run.stderr())
+
+    def test_connections_of_the_host(self):
+        """What a display that is offered to other hosts needs: a key that nobody else can read, and no way to turn a connection elsewhere."""
+        look = ("import ctypes, errno, os, socket, sys\n"
+                "for name in ('ca-cert', 'server-cert', 'server-key'):\n"
+                "    path = f'/tls/{name}.pem'\n"
+                "    assert open(path).read() == name, name\n"
+                "    assert os.stat(path).st_mode & 0o777 == 0o400 and os.stat(path).st_uid == os.getuid(), name\n"
+                "assert os.statvfs('/tls').f_flag & os.ST_RDONLY\n"
+                "peer = socket.socket(fileno=int(sys.argv[1]))\n"
+                "peer.sendall(b'x')\n"
+                "for call, *arguments in ((socket.socket.connect, peer, ('127.0.0.1', 1)), (peer.listen,)):\n"
+                "    try:\n        call(*arguments)\n        sys.exit('it leads elsewhere')\n    except OSError:\n        pass\n"
+                "libc = ctypes.CDLL(None, use_errno=True)\n"
+                "for number in (libc.connect(peer.fileno(), bytes(16), 16), libc.syscall(425, 1, bytes(120))):\n"
+                "    assert number == -1\n"
+                "    assert ctypes.get_errno() == errno.EPERM, ctypes.get_errno()\n"
+                "sys.exit(9)\n")
+        listener = socket.create_server(("127.0.0.1", 0))
+        with socket.create_connection(listener.getsockname()) as peer, listener.accept()[0] as ours, contextlib.ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+            for file, name in zip(files, (b"ca-cert", b"server-cert", b"server-key")):
+                file.write(name)
+                file.flush()
+            options = [f"--tls-{name}={file.fileno()}" for file, name in zip(files, ("ca", "cert", "key"))]
+            fds = [file.fileno() for file in files] + [ours.fileno()]
+            with Guarded(lambda run: [PYTHON, "-c", look, str(ours.fileno())], *options, fds=fds) as run:
+                self.assertEqual(run.wait(), 9, run.stderr())
+            self.assertEqual(peer.recv(1), b"x")
+            with Guarded(lambda run: [PYTHON, "-c", "pass"], *options[:2], fds=fds) as run:
+                self.assertEqual(run.wait(), 64)
+        listener.close()
 
     def test_no_other_device(self):
         for device in ("/dev/null", "/dev/vfio/../null", "/etc/passwd"):

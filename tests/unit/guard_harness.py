@@ -103,7 +103,7 @@ def folders_of(argv):
 class Guarded:
     """A running guard. `command` gets this object and returns the argv to be guarded; it may use self.fd(NAME)."""
 
-    def __init__(self, command, *options, folder=None, go=False, ids=None, stderr=None, drop=None):
+    def __init__(self, command, *options, folder=None, go=False, ids=None, stderr=None, drop=None, fds=()):
         self.folder = tempfile.mkdtemp(prefix="guard-test-")
         os.chmod(self.folder, 0o755)
         data = folder or self.folder
@@ -121,7 +121,7 @@ class Guarded:
         os.chmod(self.console_path, 0o666)
         listener.listen(64)
         passed = [status, log, listener.fileno(), self.fd("qmp", 0), self.fd("qmp"), self.fd("console", 0),
-                  self.fd("console"), self.fd("test")]
+                  self.fd("console"), self.fd("test"), *fds]
         arguments = ["--name=test", f"--status={status}", f"--qmp={self.fd('qmp', 0)}",
                      f"--console={self.fd('console', 0)}", f"--console-listen={listener.fileno()}",
                      f"--console-log={log}", *OPTIONS, *options]
