@@ -17,6 +17,6 @@ void image_put_first(Client *client, const char *option, const char *value);
 /* create --image, or --disk=SIZE, which is how large it is: makes POOL/NAME.qcow2 for a VM of that name, and puts it in that option's place. *ret_volume,
  * which the caller frees, is what image_remove_disk() takes back; NULL where neither was given. */
 int image_make_disk(Client *client, const char *vm, char **ret_volume);
-/* An empty one instead, as large as --disk=SIZE says, which is taken away, else `size`; nothing where both are 0. */
+/* An empty one, where none of these was given. */
 int image_make_empty_disk(Client *client, const char *vm, uint64_t size, char **ret_volume);
 void image_remove_disk(Client *client, const char *volume);

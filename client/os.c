@@ -65,11 +65,10 @@ int os_put_settings(Client *client, const char *vm, GPtrArray *texts, char **ret
         return report_usage("--os=%s: it is linux, windows10 or windows11", client->os);
     if (!systems[i].disk)
         return EXIT_DONE;
-    r = image_make_empty_disk(client, vm, has_section(client, "Disk") ? 0 : DISK_SIZE, ret_volume);
+    if (!has_section(client, "Disk"))
+        r = image_make_empty_disk(client, vm, DISK_SIZE, ret_volume);
     if (r != EXIT_DONE)
         return r;
-    if (*ret_volume)
-        image_put_first(client, "disk", *ret_volume);
     if (!has_section(client, "Network"))
         image_put_first(client, client->user ? "user-network" : "network", client->user ? "yes" : "default");
     add_to_devices(client, "Disk", "disk", systems[i].disk, texts);

@@ -323,20 +323,11 @@ static int choose_image(Client *client, uint64_t size, char **ret_from, uint64_t
     return EXIT_DONE;
 }
 
-int image_make_disk(Client *client, const char *vm, char **ret_volume)
+/* `least`: how large what it is made from is. */
+static int make_disk(Client *client, const char *vm, const char *from, uint64_t size, uint64_t least, char **ret_volume)
 {
-    g_auto(JobCall) call = {};
-    g_autofree char *from = NULL;
-    int r = EXIT_DONE;
-    if (!client->image && client->copy)
-        return report_usage("--copy: of what? Name it with --image=IMAGE");
-    uint64_t size = take_size(client);
-    if (!client->image && size == 0)
-        return EXIT_DONE;
-    if (client->image)
-        r = choose_image(client, size, &from, &call.size);
-    if (r == EXIT_DONE)
-        r = make_call(client, vm, from, size, &call);
+    g_auto(JobCall) call = {.size = least};
+    int r = make_call(client, vm, from, size, &call);
     if (r == EXIT_DONE)
         r = job_perform(client, &make_kind, &call, 1);
     if (r != EXIT_DONE)
@@ -346,20 +337,24 @@ int image_make_disk(Client *client, const char *vm, char **ret_volume)
     return EXIT_DONE;
 }
 
+int image_make_disk(Client *client, const char *vm, char **ret_volume)
+{
+    g_autofree char *from = NULL;
+    uint64_t least = 0;
+    int r = EXIT_DONE;
+    if (!client->image && client->copy)
+        return report_usage("--copy: of what? Name it with --image=IMAGE");
+    uint64_t size = take_size(client);
+    if (client->image)
+        r = choose_image(client, size, &from, &least);
+    if (r != EXIT_DONE || (!from && size == 0))
+        return r;
+    return make_disk(client, vm, from, size, least, ret_volume);
+}
+
 int image_make_empty_disk(Client *client, const char *vm, uint64_t size, char **ret_volume)
 {
-    g_auto(JobCall) call = {};
-    uint64_t wanted = take_size(client);
-    if (wanted == 0 && size == 0)
-        return EXIT_DONE;
-    int r = client_connect(client);
-    if (r == EXIT_DONE)
-        r = make_call(client, vm, NULL, wanted > 0 ? wanted : size, &call);
-    if (r == EXIT_DONE)
-        r = job_perform(client, &make_kind, &call, 1);
-    if (r == EXIT_DONE)
-        *ret_volume = g_strjoin("/", call.pool, call.volume, NULL);
-    return r;
+    return make_disk(client, vm, NULL, size, 0, ret_volume);
 }
 
 void image_remove_disk(Client *client, const char *volume)
