@@ -58,6 +58,11 @@ static char *like(const char *word)
     return n > 0 ? g_string_free(g_steal_pointer(&text), false) : NULL;
 }
 
+const char *key_name_known(size_t i)
+{
+    return i < G_N_ELEMENTS(qcodes) ? qcodes[i] : NULL;
+}
+
 const char *key_name_to_qcode(const char *name, Error **ret_error)
 {
     g_autofree char *lower = g_ascii_strdown(name, -1);

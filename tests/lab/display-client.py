@@ -144,6 +144,36 @@ def link(session, kind):
     return peer
 
 
+def vnc_session():
+    """Of VNC, up to where the client speaks; how large the screen is."""
+    peer = open_display("vnc")
+    read(peer, 12)
+    peer.sendall(b"RFB 003.008\n")
+    read(peer, read(peer, 1)[0])
+    peer.sendall(b"\x01")
+    read(peer, 4)
+    peer.sendall(b"\x01")
+    width, height, size = struct.unpack(">HH16xI", read(peer, 24))
+    read(peer, size)
+    return peer, width, height
+
+
+def hold_vnc():
+    peer, width, height = vnc_session()
+    peer.sendall(struct.pack(">BBHI", 4, 1, 0, ord("a")) + struct.pack(">BBHH", 5, 1, width // 2, height // 2))
+    print("hold-vnc")
+
+
+def hold_dbus():
+    stream = Gio.Socket.new_from_fd(os.dup(open_display("dbus").fileno())).connection_factory_create_connection()
+    there = Gio.DBusConnection.new_sync(stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+    for interface, method, arguments in [("Keyboard", "Press", GLib.Variant("(u)", (30,))), ("Mouse", "SetAbsPosition", GLib.Variant("(uu)", (100, 100))),
+                                         ("Mouse", "Press", GLib.Variant("(u)", (0,)))]:
+        there.call_sync(None, "/org/qemu/Display1/Console_0", f"org.qemu.Display1.{interface}", method, arguments, None, 0, 30000, None)
+    globals()["keep"] = there
+    print("hold-dbus")
+
+
 def deaf(times):
     main = link(0, 1)
     size = struct.unpack("<QHII", read(main, 18))[2]
@@ -151,15 +181,7 @@ def deaf(times):
     body = struct.pack("<BqBi", 1, 1 << 20, 1, 1 << 20)
     link(session, 2).sendall(struct.pack("<QHII", 1, 101, len(body), 0) + body)
     for _ in range(int(times)):
-        peer = open_display("vnc")
-        read(peer, 12)
-        peer.sendall(b"RFB 003.008\n")
-        read(peer, read(peer, 1)[0])
-        peer.sendall(b"\x01")
-        read(peer, 4)
-        peer.sendall(b"\x01")
-        size = struct.unpack(">20xI", read(peer, 24))[0]
-        read(peer, size)
+        peer = vnc_session()[0]
         peer.setblocking(False)
         try:
             for _ in range(1000):
@@ -198,7 +220,8 @@ def hold():
     print("hold: all closed")
 
 
-actions = {"spice": spice, "vnc": vnc, "dbus": dbus, "listen": listen, "garbage": garbage, "fill": fill, "hold": hold, "rush": rush, "deaf": deaf, "knock": knock}
+actions = {"spice": spice, "vnc": vnc, "dbus": dbus, "listen": listen, "garbage": garbage, "fill": fill, "hold": hold, "rush": rush, "deaf": deaf, "knock": knock,
+           "hold-vnc": hold_vnc, "hold-dbus": hold_dbus}
 words = iter(sys.argv[2:])
 for word in words:
     try:

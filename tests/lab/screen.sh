@@ -35,3 +35,22 @@ focus() {
     xdotool windowfocus --sync "$window" mousemove --window "$window" 200 300 click 1
 }
 has_window() { xdotool search --onlyvisible --name "$1" > /dev/null; }
+
+# A window manager, for viewers that want the whole screen. "lay_out windows" comes first.
+start_windows() {
+    dwm.default > "$work/windows.log" 2>&1 &
+    eventually 20 xdotool search --class '^dwm$'
+}
+# fills TITLE: the window has all of the screen.
+fills() { [[ $(xdotool search --onlyvisible --name "$1" getwindowgeometry) == *"Position: 0,0 "*"Geometry: 1280x900"* ]]; }
+# keyboard_is taken|free: whether a window has it for itself, with the keys that are the window manager's.
+keyboard_is() {
+    python3 - "$1" << 'END'
+import ctypes, sys
+x = ctypes.CDLL("libX11.so.6")
+x.XOpenDisplay.restype, x.XDefaultRootWindow.restype = ctypes.c_void_p, ctypes.c_ulong
+display = ctypes.c_void_p(x.XOpenDisplay(None))
+refused = x.XGrabKeyboard(display, ctypes.c_ulong(x.XDefaultRootWindow(display)), 0, 1, 1, ctypes.c_ulong(0))
+sys.exit(("taken" if refused else "free") != sys.argv[1])
+END
+}

@@ -13,7 +13,10 @@ screen HEAD W H        what size that screen is to have; 0 0: unplug it
 copy TEXT, paste       clipboard; paste says what was copied in the guest since it was asked for last
 hear                   the pitch in Hz of what the guest has played since it was asked for last, and on how many channels
 speak HZ               gives the guest a tone, while it records
-cd FILE                lends it a CD drive by USB; no FILE: takes it away again"""
+cd FILE                lends it a CD drive by USB; no FILE: takes it away again
+stick NAME             lends it a USB device of this machine
+send FILE              drops it on the screen; "sent" when the guest's agent has it, else why not
+hold KEY               presses a key and does not release it; hold button: the left one of the mouse"""
 
 import array
 import collections
@@ -204,6 +207,53 @@ def do_cd(*files):
         else:
             usb.disconnect_device(device)
     return f"{'lent' if files else 'taken'} {len(devices)}"
+
+
+def do_stick(*words):
+    devices = {device.get_description(None): device for device in usb.get_devices()}
+    found = [device for name, device in devices.items() if " ".join(words) in name]
+    if not found:
+        return f"there are {', '.join(devices) or 'none'}"
+    lent = []
+
+    def on_lent(manager, result):
+        try:
+            lent.append("lent" if manager.connect_device_finish(result) else "not lent")
+        except GLib.Error as error:
+            lent.append(error.message)
+
+    usb.connect_device_async(found[0], None, on_lent)
+    while not lent:
+        GLib.MainContext.default().iteration(True)
+    return lent[0]
+
+
+def do_send(*words):
+    why, ended = [], []
+
+    def on_sent(main, result):
+        try:
+            ended.append("sent" if main.file_copy_finish(result) else "not sent")
+        except GLib.Error as error:
+            ended.append(error.message)
+
+    def on_task(_main, task):
+        on(task, "finished", lambda _task, error: why.append(error.message) if error else None)
+
+    handler = on(channels["main"], "new-file-transfer", on_task)
+    channels["main"].file_copy_async([Gio.File.new_for_path(" ".join(words))], Gio.FileCopyFlags.NONE, None, None, None, on_sent)
+    while not ended:
+        GLib.MainContext.default().iteration(True)
+    channels["main"].handler_disconnect(handler)
+    return (why + ended)[0]
+
+
+def do_hold(key):
+    if key == "button":
+        channels["inputs"].button_press(1, 1)
+    else:
+        channels["inputs"].key_press(scan_codes[key])
+    return "held"
 
 
 def on_line(stream, result):

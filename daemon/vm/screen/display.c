@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "manager.h"
+#include "release.h"
 #include "steps.h"
 
 /* A viewer has some ten channels; QEMU's own limit is that of its descriptors. */
@@ -63,7 +64,13 @@ struct Displays {
     unsigned n_made;
     uint32_t n_viewers_made;
     sd_event_source *tell;
+    Release *release; /* NULL until a viewer has gone */
 };
+
+static bool is_dbus(size_t protocol)
+{
+    return g_str_equal(protocols[protocol].type, "dbus");
+}
 
 static void viewer_free(void *userdata)
 {
@@ -154,8 +161,10 @@ static void connection_close(Connection *connection)
     Displays *displays = connection->displays;
     Viewer *viewer = connection->viewer;
     g_ptr_array_remove_fast(displays->connections, connection);
-    if (viewer && --viewer->n == 0)
+    if (viewer && --viewer->n == 0) {
+        release_begin(&displays->release, displays->instance, is_dbus(viewer->protocol) || !vm_hears(displays->instance->vm));
         g_ptr_array_remove(displays->viewers, viewer);
+    }
     changed(displays);
 }
 
@@ -222,7 +231,7 @@ static void on_added(Qmp *qmp, const json_t *result, const Error *error, void *u
         g_ptr_array_remove_fast(displays->connections, connection);
         return;
     }
-    if (g_str_equal(protocols[connection->protocol].type, "dbus"))
+    if (is_dbus(connection->protocol))
         end_before(displays, connection);
     connection->viewer = find_viewer(displays, connection);
     connection->viewer->n++;
@@ -496,5 +505,6 @@ void displays_free(Displays *displays, bool end)
     g_ptr_array_unref(displays->connections);
     g_ptr_array_unref(displays->viewers);
     sd_event_source_disable_unref(displays->tell);
+    release_free(displays->release);
     g_free(displays);
 }
