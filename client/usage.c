@@ -79,9 +79,17 @@ static double rate(const json_t *vm, const json_t *before, const Source *source)
     return time > 0 && grown >= 0 ? grown * 1e6 / time * source->factor : NAN;
 }
 
-static void read_row(UsageRow *row, const json_t *vm, const json_t *before)
+double usage_of_guest(const json_t *vm)
 {
     const json_t *guest = json_object_get(vm, "guest");
+    double used = number_of(guest, "total") - number_of(guest, json_object_get(guest, "available") ? "available" : "free");
+    double most = number_of(json_object_get(vm, "balloon"), "current"), plugged = number_of(json_object_get(vm, "plugged"), "current");
+    most += isnan(plugged) ? 0 : plugged;
+    return used >= 0 && !(used > most) ? used : NAN;
+}
+
+static void read_row(UsageRow *row, const json_t *vm, const json_t *before)
+{
     for (UsageNumber i = 0; i < _USAGE_MAX; i++) {
         row->numbers[i] = NAN;
         for (size_t k = 0; isnan(row->numbers[i]) && k < G_N_ELEMENTS(numbers[i].sources); k++) {
@@ -92,7 +100,7 @@ static void read_row(UsageRow *row, const json_t *vm, const json_t *before)
     double plugged = number_of(json_object_get(vm, "plugged"), "current");
     if (!isnan(plugged))
         row->numbers[USAGE_BALLOON] += plugged;
-    row->numbers[USAGE_USED] = number_of(guest, "total") - number_of(guest, json_object_get(guest, "available") ? "available" : "free");
+    row->numbers[USAGE_USED] = usage_of_guest(vm);
 }
 
 Usage *usage_new(json_t *statistics, const Usage *before)

@@ -35,6 +35,9 @@ typedef struct UsageRow {
     double numbers[_USAGE_MAX];
 } UsageRow;
 
+/* Of one VM's GetStatistics(): how many bytes of its memory the guest says that it uses; NAN where it says nothing, or what cannot be. */
+double usage_of_guest(const json_t *vm);
+
 typedef struct Usage Usage;
 
 /* Takes the answer of GetAllStatistics(), as json_from_message() has it; `before` may be NULL, and is not kept. */

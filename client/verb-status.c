@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* status: how a VM, or vmd itself, is doing, as systemctl status draws it. */
+#include <math.h>
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,16 +9,21 @@
 #include "connect.h"
 #include "journal.h"
 #include "json.h"
+#include "kind.h"
 #include "name.h"
 #include "pager.h"
 #include "report.h"
 #include "systemd.h"
 #include "terminal.h"
 #include "timestamp.h"
+#include "usage.h"
 #include "value.h"
 #include "verb.h"
 
 #define LABEL "%12s: "
+
+/* A guest that is asked how it does with its memory needs some milliseconds. */
+#define GUEST_ANSWER_USEC 150000
 
 static void print_styled(Style style, const char *text)
 {
@@ -154,6 +160,32 @@ static void print_resources(const json_t *vm, const json_t *scope)
         printf(LABEL "%" PRIu64 "\n", "Tasks", json_get_number(scope, "TasksCurrent"));
 }
 
+/* What GetStatistics() says; NULL where it says nothing. */
+static json_t *read_statistics(Client *client, const char *name)
+{
+    g_autofree char *path = kind_object(client_kind(client), name);
+    bus_error_cleanup sd_bus_error error = SD_BUS_ERROR_NULL;
+    g_autoptr(sd_bus_message) reply = NULL;
+    int r = sd_bus_call_method(client->bus, BUS_NAME, path, client_kind(client)->interface, "GetStatistics", &error, &reply, NULL);
+    return r < 0 ? NULL : json_from_message(reply, &r);
+}
+
+/* "Guest: uses 150M of 223M": its own word. A guest that nobody has asked lately answers a moment later. */
+static void print_guest_memory(Client *client, const char *name, const json_t *vm)
+{
+    g_autoptr(json_t) statistics = read_statistics(client, name);
+    if (statistics && !json_object_get(statistics, "guest") && json_object_get(statistics, "balloon") && strcmp(json_get_string(vm, "State"), "running") == 0) {
+        g_usleep(GUEST_ANSWER_USEC);
+        json_decref(statistics);
+        statistics = read_statistics(client, name);
+    }
+    double used = usage_of_guest(statistics);
+    if (isnan(used))
+        return;
+    g_autofree char *size = format_size_human((uint64_t) used), *total = format_size_human(json_get_number(json_object_get(statistics, "guest"), "total"));
+    printf(LABEL "uses %s of %s\n", "Guest", size, total);
+}
+
 /* "Address: 192.168.100.2 (lan, lease)", and more below. */
 static void print_addresses(const json_t *vm)
 {
@@ -196,7 +228,7 @@ static void print_viewers(const json_t *vm)
     }
 }
 
-static void print_runtime(Client *client, const json_t *vm, size_t columns)
+static void print_runtime(Client *client, const char *name, const json_t *vm, size_t columns)
 {
     const char *unit = json_get_string(vm, "Unit"), *reason = json_get_string(vm, "AcceleratorReason");
     g_autoptr(json_t) scope = systemd_get_unit(client, unit, "Scope");
@@ -210,6 +242,7 @@ static void print_runtime(Client *client, const json_t *vm, size_t columns)
         printf(LABEL "%s%s%s%s\n", "Accelerator", json_get_string(vm, "Accelerator"), *reason ? " (" : "",
                 reason, *reason ? ")" : "");
     print_resources(vm, scope);
+    print_guest_memory(client, name, vm);
     print_addresses(vm);
     if (json_get_bool(vm, "AgentConnected"))
         printf(LABEL "connected\n", "Agent");
@@ -259,7 +292,7 @@ static int status_one(Client *client, const char *name)
     print_owner(vm);
     print_state(vm);
     if (json_get_number(vm, "Leader") > 0)
-        print_runtime(client, vm, client->full ? 0 : terminal_columns());
+        print_runtime(client, name, vm, client->full ? 0 : terminal_columns());
     else {
         g_autofree char *memory = format_size_human(json_get_number(vm, "Memory"));
         printf(LABEL "%" PRIu64 "\n" LABEL "%s\n", "CPUs", json_get_number(vm, "CPUs"), "Memory", memory);

@@ -106,18 +106,22 @@ void counters_read_guest(const json_t *answer, Figures *figures)
 {
     static const struct {
         const char *qemus, *ours;
+        bool part; /* of the total */
     } counters[] = {
-        {"stat-total-memory", "total"},   {"stat-free-memory", "free"},        {"stat-available-memory", "available"},
-        {"stat-disk-caches", "caches"},   {"stat-swap-in", "swapped-in"},      {"stat-swap-out", "swapped-out"},
+        {"stat-total-memory", "total"},   {"stat-free-memory", "free", true},  {"stat-available-memory", "available", true},
+        {"stat-disk-caches", "caches", true}, {"stat-swap-in", "swapped-in"},      {"stat-swap-out", "swapped-out"},
         {"stat-major-faults", "major-faults"}, {"stat-minor-faults", "minor-faults"},
     };
     const json_t *stats = json_object_get(answer, "stats");
-    uint64_t updated, value;
+    uint64_t updated, value, total;
+    if (!read_number(stats, "stat-total-memory", &total))
+        total = BALLOON_UNKNOWN;
     if (!read_number(answer, "last-update", &updated) || updated == 0 || updated > UINT64_MAX / G_USEC_PER_SEC)
         return;
     figures_add(figures, "guest", NULL, "updated", updated * G_USEC_PER_SEC);
     for (size_t i = 0; i < G_N_ELEMENTS(counters); i++)
-        if (read_number(stats, counters[i].qemus, &value) && value != BALLOON_UNKNOWN)
+        /* The guest may say anything; what cannot be is left out. */
+        if (read_number(stats, counters[i].qemus, &value) && value != BALLOON_UNKNOWN && (!counters[i].part || value <= total))
             figures_add(figures, "guest", NULL, counters[i].ours, value);
 }
 

@@ -76,6 +76,13 @@ static void test_memory(void)
     assert_none(guest, "guest", NULL, "swapped-in");
     assert_none(silent, "guest", NULL, "updated");
     assert_none(far, "guest", NULL, "total");
+    g_autoptr(Figures) liar = read_answer(counters_read_guest,
+        "{\"last-update\": 1, \"stats\": {\"stat-total-memory\": 100, \"stat-free-memory\": 101, \"stat-available-memory\": 100,"
+        " \"stat-disk-caches\": 9223372036854775808, \"stat-major-faults\": 101}}");
+    assert_none(liar, "guest", NULL, "free");
+    assert_none(liar, "guest", NULL, "caches");
+    assert_figure(liar, "guest", NULL, "available", 100);
+    assert_figure(liar, "guest", NULL, "major-faults", 101);
 }
 
 static void test_plugged(void)

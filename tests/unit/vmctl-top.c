@@ -55,6 +55,26 @@ static void test_rates(void)
     g_assert_cmpint(json_integer_value(json_object_get(json_object_get(json_object_get(object, "statistics"), "cpu"), "usage")), ==, 3000500);
 }
 
+/* What a guest says of its memory counts where it can be. */
+static void test_lies(void)
+{
+    static const struct {
+        const char *vm;
+        double used;
+    } guests[] = {
+        {"{\"balloon\": {\"current\": 100}, \"guest\": {\"total\": 90, \"available\": 30, \"free\": 10}}", 60},
+        {"{\"balloon\": {\"current\": 100}, \"plugged\": {\"current\": 50}, \"guest\": {\"total\": 140, \"free\": 10}}", 130},
+        {"{\"balloon\": {\"current\": 100}, \"guest\": {\"total\": 140, \"free\": 10}}", NAN},
+        {"{\"balloon\": {\"current\": 100}, \"guest\": {\"total\": 40, \"free\": 50}}", NAN},
+        {"{\"balloon\": {\"current\": 100}, \"guest\": {\"free\": 50}}", NAN},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(guests); i++) {
+        g_autoptr(json_t) vm = reading(guests[i].vm);
+        double used = usage_of_guest(vm);
+        g_assert_true(isnan(guests[i].used) ? isnan(used) : used > guests[i].used - 0.5 && used < guests[i].used + 0.5);
+    }
+}
+
 /* An answer of whatever kind is no more than unknown. */
 static void test_nonsense(void)
 {
@@ -140,6 +160,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/top/rates", test_rates);
+    g_test_add_func("/top/lies", test_lies);
     g_test_add_func("/top/nonsense", test_nonsense);
     g_test_add_func("/top/order", test_order);
     g_test_add_func("/top/widths", test_widths);
