@@ -73,8 +73,8 @@ int os_put_settings(Client *client, const char *vm, GPtrArray *texts, char **ret
         image_put_first(client, client->user ? "user-network" : "network", client->user ? "yes" : "default");
     add_to_devices(client, "Disk", "disk", systems[i].disk, texts);
     add_to_devices(client, "Network", "net", systems[i].network, texts);
-    for (const char *const *setting = systems[i].settings; *setting; setting++) {
-        SettingArgument argument = {.value = *setting};
+    for (guint n = g_strv_length((char **) systems[i].settings); n > 0; n--) {
+        SettingArgument argument = {.value = systems[i].settings[n - 1]};
         g_array_prepend_val(client->changes, argument);
     }
     return EXIT_DONE;
