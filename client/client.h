@@ -82,6 +82,7 @@ typedef struct Client {
     bool pull, read_only;
     bool full_screen, until_eof; /* view */
     const char *viewer, *display_type, *listen, *head;
+    const char *lifetime, *address, *ca; /* invite */
     const char *layout, *interval; /* type */
     const char *delay, *iterations, *sort; /* top */
     bool batch;

@@ -213,12 +213,13 @@ static void print_viewers(const json_t *vm)
     json_array_foreach(json_object_get(vm, "DisplayClients"), i, row)
     {
         uint64_t uid = (uint64_t) json_integer_value(json_array_get(row, 2)), pid = (uint64_t) json_integer_value(json_array_get(row, 3));
-        const struct passwd *account = getpwuid((uid_t) uid);
+        const struct passwd *account = uid == UINT32_MAX ? NULL : getpwuid((uid_t) uid);
         const char *type = json_string_value(json_array_get(row, 1)) ?: "";
         for (size_t j = 0; j < G_N_ELEMENTS(protocols); j++)
             if (strcmp(type, protocols[j][0]) == 0)
                 type = protocols[j][1];
-        g_autofree char *user = account ? g_strdup(account->pw_name) : g_strdup_printf("%" PRIu64, uid);
+        const char *address = json_string_value(json_array_get(row, 6)) ?: "";
+        g_autofree char *user = *address ? g_strdup(address) : account ? g_strdup(account->pw_name) : g_strdup_printf("%" PRIu64, uid);
         g_autofree char *since = timestamp_format((uint64_t) json_integer_value(json_array_get(row, 4)));
         printf(i == 0 ? LABEL : "%14.0s", i == 0 ? "Viewers" : "");
         printf("#%" JSON_INTEGER_FORMAT " %s by %s", json_integer_value(json_array_get(row, 0)), user, type);
@@ -246,6 +247,8 @@ static void print_runtime(Client *client, const char *name, const json_t *vm, si
     print_addresses(vm);
     if (json_get_bool(vm, "AgentConnected"))
         printf(LABEL "connected\n", "Agent");
+    if (*json_get_string(vm, "DisplayAddress"))
+        printf(LABEL "%s\n", "Screen", json_get_string(vm, "DisplayAddress"));
     print_viewers(vm);
     if (*json_get_string(scope, "ControlGroup"))
         systemd_print_processes(

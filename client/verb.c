@@ -34,6 +34,7 @@ const Verb verbs[] = {
     { "ip", 1, VERB_ANY, VERB_NAMES, "NAME...", "Show the addresses of VMs", verb_ip },
     { "console", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Attach the terminal to the serial console", verb_console },
     { "view", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Show the screen in a window", verb_view },
+    { "invite", 1, 2, VERB_ACTS | VERB_NAMES, "NAME [FILE]", "Make a password with which somebody on another host can look at the screen", verb_invite },
     { "disconnect", 1, 2, VERB_ACTS | VERB_NAMES, "NAME [VIEWER]", "Put out who looks at the screen", verb_disconnect },
     { "screenshot", 1, 2, VERB_ACTS | VERB_NAMES, "NAME [FILE]", "Write what the guest shows to a PNG file, or stdout", verb_screenshot },
     { "send-keys", 2, VERB_ANY, VERB_ACTS | VERB_NAMES, "NAME KEYS...", "Press keys, such as ctrl-alt-delete", verb_send_keys },

@@ -80,6 +80,7 @@ int verb_status(Client *client);
 int verb_show(Client *client);
 int verb_cat(Client *client);
 int verb_edit(Client *client);
+int verb_invite(Client *client);
 int verb_ip(Client *client);
 int verb_leases(Client *client);
 int verb_ports(Client *client);

@@ -183,6 +183,9 @@ static const SettingKey keys[] = {
         {"Display", "USBRedirection", SETTING_UINT, "4", .max = 8,
                 .summary = "How many USB devices of its user's a SPICE viewer can plug into the guest."},
 
+        {"Display", "Listen", SETTING_STRING, .max = 128, .option = "listen", .metavar = "ADDRESS[:PORT]",
+                .summary = "The address of this host's, or *, at which viewers of other hosts are let in, with TLS and a password of vmctl invite; unset, nowhere."},
+
         {"Sound", "Type", SETTING_ENUM, .words = "spice|none",
                 .summary = "Where it is heard; unset, in the viewer where the display's type is spice, else there is none."},
 

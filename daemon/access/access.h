@@ -28,6 +28,7 @@
 #define ACTION_MANAGE_POOLS "org.vmd1.manage-pools"
 #define ACTION_USE_FOREIGN_PATHS "org.vmd1.use-foreign-paths"
 #define ACTION_ATTACH_HOST_DEVICE "org.vmd1.attach-host-device"
+#define ACTION_LISTEN "org.vmd1.listen"
 #define ACTION_CHANGE_OWNER "org.vmd1.change-owner"
 #define ACTION_RAW_QEMU_ARGUMENTS "org.vmd1.raw-qemu-arguments"
 

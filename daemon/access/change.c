@@ -31,6 +31,7 @@ static const Rule rules[] = {
     {"Scope", "DevicePolicy", ACTION_ATTACH_HOST_DEVICE, false},
     {"PCI", NULL, ACTION_ATTACH_HOST_DEVICE, false},
     {"USB", NULL, ACTION_ATTACH_HOST_DEVICE, false},
+    {"Display", "Listen", ACTION_LISTEN, false},
     {"Disk", "Source", ACTION_USE_FOREIGN_PATHS, false},
     /* A guest may have written into its raw disk what names any file, once somebody calls that disk qcow2. */
     {"Disk", "Format", ACTION_USE_FOREIGN_PATHS, true},

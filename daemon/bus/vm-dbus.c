@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "addresses.h"
 #include "command.h"
+#include "display-listen.h"
 #include "display.h"
 #include "file-methods.h"
 #include "guest.h"
@@ -365,6 +366,12 @@ GET(get_cid)
     return sd_bus_message_append(reply, "u", vm->instance ? vm->instance->cid : 0);
 }
 
+GET(get_display_address)
+{
+    const VM *vm = userdata;
+    return sd_bus_message_append(reply, "s", (vm->instance ? display_listener_address(vm->instance->listener) : NULL) ?: "");
+}
+
 GET(get_helpers)
 {
     const VM *vm = userdata;
@@ -494,6 +501,7 @@ static const Method methods[] = {
     {"Explain", "", "a(ass)", SD_BUS_PARAM(groups), ACTION_MANAGE, NULL, method_explain},
     {"OpenConsole", "", "h", SD_BUS_PARAM(console), ACTION_OPEN_CONSOLE, NULL, method_open_console},
     {"OpenDisplay", "s", "h", SD_BUS_PARAM(type) SD_BUS_PARAM(display), ACTION_OPEN_DISPLAY, NULL, method_open_display},
+    {"CreateDisplayPassword", "t", "sssts", SD_BUS_PARAM(lifetime) SD_BUS_PARAM(type) SD_BUS_PARAM(address) SD_BUS_PARAM(password) SD_BUS_PARAM(until) SD_BUS_PARAM(ca), ACTION_OPEN_DISPLAY, NULL, method_create_display_password},
     {"Screenshot", "", "h", SD_BUS_PARAM(picture), ACTION_OPEN_DISPLAY, NULL, method_screenshot},
     {"ScreenshotHead", "u", "h", SD_BUS_PARAM(head) SD_BUS_PARAM(picture), ACTION_OPEN_DISPLAY, NULL, method_screenshot_head},
     {"SendKeys", "as", "", SD_BUS_PARAM(keys), ACTION_OPEN_DISPLAY, NULL, method_send_keys},
@@ -530,7 +538,8 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("AgentConnected", "b", get_agent, 0, CHANGES),
     SD_BUS_PROPERTY("Booted", "b", get_booted, 0, CHANGES),
     SD_BUS_PROPERTY("VSockCID", "u", get_cid, 0, CHANGES),
-    SD_BUS_PROPERTY("DisplayClients", "a(usuutu)", get_display_clients, 0, CHANGES),
+    SD_BUS_PROPERTY("DisplayClients", "a(usuutus)", get_display_clients, 0, CHANGES),
+    SD_BUS_PROPERTY("DisplayAddress", "s", get_display_address, 0, CHANGES),
     SD_BUS_PROPERTY("OpenTrays", "as", get_trays, 0, CHANGES),
     SD_BUS_PROPERTY("Helpers", "a(sus)", get_helpers, 0, CHANGES),
     SD_BUS_PROPERTY("USBDevices", "a(sss)", get_usb_devices, 0, CHANGES),

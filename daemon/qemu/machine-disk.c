@@ -95,7 +95,7 @@ DiskBus machine_disk_bus(const Settings *settings, const MachineDisk *disk, bool
 BlockdevOptions machine_disk_options(const Settings *settings, const MachineDisk *disk, bool io_uring)
 {
     return (BlockdevOptions){
-        .io_uring = io_uring && !disk->cdrom,
+        .io_uring = io_uring && !disk->cdrom && !machine_display_listens(settings),
         .discard = settings_get_bool(settings, disk->section, "Discard"),
         .no_flush = cache_is(settings, disk, "unsafe"),
     };

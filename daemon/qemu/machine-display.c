@@ -2,10 +2,22 @@
 
 /* [Display] and [Sound] as QEMU's arguments: what is shown, who shows it, and what comes with it.
  *
- * Nothing listens: viewers come as descriptors (vm/screen/display.c). What Type= says is what the devices are for; the other
+ * Nothing listens: viewers come as descriptors (vm/screen/display.c), those from a network as well (display-listen.c), which alone are
+ * asked for a password and have to speak TLS. What Type= says is what the devices are for; the other
  * protocols that this QEMU has cost nothing until somebody asks for them, and are there too. */
 
+#include "guard.h"
 #include "machine-internal.h"
+
+#define TLS_OBJECT "tls0"
+
+/* It listens there, too, but in a network namespace with nobody in it. Without a port it would not speak TLS. */
+#define TLS_PORT "5900"
+
+/* And of who comes and goes it tells only where it listens somewhere: in the jail, here. */
+#define VNC_SOCKET "unix:/tmp/vnc"
+
+const char *const machine_tls_names[MACHINE_TLS_MAX] = {"ca-cert.pem", "server-cert.pem", "server-key.pem"};
 
 static bool display_is(const MachineParts *parts, const char *type)
 {
@@ -87,8 +99,9 @@ static bool add_spice(Command *command, const MachineParts *parts, Error **ret_e
     bool clipboard = settings_get_bool(parts->settings, "Display", "Clipboard"), files = settings_get_bool(parts->settings, "Display", "FileTransfer");
     if (!qemu_build_has_option(parts->build, "spice"))
         return lacks(parts, "Type", "SPICE", ret_error);
-    /* Who gets in is asked before there is a connection at all. */
-    command_addf(command, from, "-spice", "disable-ticketing=on,seamless-migration=off,streaming-video=filter%s%s", clipboard ? "" : ",disable-copy-paste=on",
+    /* Who gets in is asked before there is a connection at all; but for those of a network. */
+    command_addf(command, from, "-spice", "%s,seamless-migration=off,streaming-video=filter%s%s",
+        machine_display_listens(parts->settings) ? "tls-port=" TLS_PORT ",x509-dir=" GUARD_TLS : "disable-ticketing=on", clipboard ? "" : ",disable-copy-paste=on",
         files ? "" : ",disable-agent-file-xfer=on");
     add_spice_port(command, from, "vdagent", "spicevmc", "com.redhat.spice.0");
     if (files)
@@ -117,6 +130,11 @@ static bool add_sound(Command *command, const MachineParts *parts, Error **ret_e
     return true;
 }
 
+bool machine_display_listens(const Settings *settings)
+{
+    return settings_get_string(settings, "Display", "Listen") && !g_str_equal(settings_get_string(settings, "Display", "Type"), "none");
+}
+
 bool machine_add_display(Command *command, const MachineParts *parts, Error **ret_error)
 {
     const char *from = machine_origin(parts, "Display", "Type");
@@ -130,7 +148,11 @@ bool machine_add_display(Command *command, const MachineParts *parts, Error **re
     if (display_is(parts, "vnc") && !vnc)
         return lacks(parts, "Type", "VNC", ret_error);
     command_add(command, from, "-display", dbus ? "dbus,p2p=yes" : "none", NULL);
-    if (vnc)
+    if (vnc && display_is(parts, "vnc") && machine_display_listens(parts->settings)) {
+        command_add(command, machine_origin(parts, "Display", "Listen"), "-object",
+            "tls-creds-x509,id=" TLS_OBJECT ",dir=" GUARD_TLS ",endpoint=server,verify-peer=no", NULL);
+        command_add(command, from, "-vnc", VNC_SOCKET ",tls-creds=" TLS_OBJECT ",password=on", NULL);
+    } else if (vnc)
         command_add(command, from, "-vnc", "none", NULL);
     if (!add_video(command, parts, ret_error))
         return false;

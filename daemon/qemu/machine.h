@@ -48,6 +48,10 @@ typedef enum DiskBus { DISK_VIRTIO, DISK_SCSI, DISK_SATA, _DISK_BUS_MAX } DiskBu
 #define MACHINE_MORE_MEMORY "more"
 #define MACHINE_MEMORY_BLOCK (UINT64_C(2) << 20)
 
+/* What QEMU reads where its display is offered on a network, from the folder that its guard makes in its jail. */
+#define MACHINE_TLS_MAX 3
+extern const char *const machine_tls_names[MACHINE_TLS_MAX];
+
 /* What takes memory from the guest and gives it back, and tells how the guest does with it. */
 #define MACHINE_BALLOON "balloon0"
 
@@ -109,6 +113,9 @@ const char *machine_type(const Settings *settings, const QemuBuild *build, Error
 /* What the machine boots by, of the settings Firmware= and SecureBoot=; the last one: by UEFI if the host has it. */
 typedef enum FirmwareKind { FIRMWARE_BIOS, FIRMWARE_UEFI, FIRMWARE_UEFI_IF_THERE } FirmwareKind;
 FirmwareKind machine_firmware(const Settings *settings, const QemuBuild *build);
+
+/* Whether its display is offered on a network: Listen=. */
+bool machine_display_listens(const Settings *settings);
 
 /* Type= of [TPM]. */
 typedef enum MachineTpm { MACHINE_TPM_NONE, MACHINE_TPM_1_2, MACHINE_TPM_2 } MachineTpm;

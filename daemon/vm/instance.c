@@ -25,6 +25,7 @@
 #include "port.h"
 #include "quiesce.h"
 #include "scale.h"
+#include "display-listen.h"
 #include "display.h"
 #include "statistics.h"
 #include "trays.h"
@@ -67,6 +68,7 @@ void instance_free(Instance *instance, bool remove)
     sd_event_source_disable_unref(instance->guard_end);
     sd_event_source_disable_unref(instance->kill_timer);
     close_fd(&instance->guard_pidfd);
+    display_listener_free(g_steal_pointer(&instance->listener), remove);
     displays_free(g_steal_pointer(&instance->displays), remove);
     keyboard_free(g_steal_pointer(&instance->keyboard));
     statistics_free(g_steal_pointer(&instance->statistics));
@@ -79,6 +81,7 @@ void instance_free(Instance *instance, bool remove)
     qmp_free(instance->qmp);
     g_free(instance->dir);
     g_free(instance->helpers_record);
+    g_free(instance->listen_record);
     g_free(instance->hotplug_section);
     g_free(instance->accelerator_reason);
     g_free(instance->binary);
@@ -175,7 +178,7 @@ bool instance_write_record(const Instance *instance, Error **ret_error)
         const char *key, *value;
     } strings[] = {
         {"Binary", instance->binary}, {"Version", instance->version}, {"Machine", instance->machine},
-        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"USB", usb}, {"Hotplug", instance->hotplug_section}, {"Description", vm->description},
+        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"USB", usb}, {"Listen", instance->listen_record}, {"Hotplug", instance->hotplug_section}, {"Description", vm->description},
         {"State", vm_state_to_string(vm->state)}, {"Reason", vm_reason_to_string(vm->reason)}, {"Message", vm->message},
     };
     const struct {
@@ -230,6 +233,7 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     instance->replugged = RECORD_NUMBER("Replugged");
     instance->pinned = RECORD_NUMBER("Pinned");
     instance->frozen = RECORD_NUMBER("Frozen");
+    instance->listen_record = RECORD_STRING("Listen");
     instance->helpers_record = RECORD_STRING("Helpers");
     instance->hotplug_section = RECORD_STRING("Hotplug");
     instance->hotplug_attaches = RECORD_NUMBER("HotplugAttaches");

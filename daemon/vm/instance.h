@@ -39,6 +39,7 @@ typedef struct Freezer Freezer;   /* quiesce.c */
 typedef struct Trays Trays;       /* trays.c */
 typedef struct Helpers Helpers;   /* helpers.c */
 typedef struct Displays Displays; /* display.c */
+typedef struct DisplayListener DisplayListener; /* display-listen.c */
 typedef struct Keyboard Keyboard; /* keyboard.c */
 typedef struct Statistics Statistics; /* statistics.c */
 typedef struct Scale Scale;       /* scale.c */
@@ -74,6 +75,8 @@ struct Instance {
     Helpers *helpers;  /* NULL: none */
     char *helpers_record; /* what the record says of them, until they are found again */
     Displays *displays; /* NULL until one has been opened */
+    DisplayListener *listener; /* NULL: its display is offered on no network */
+    char *listen_record; /* where, with the port; NULL: not */
     Keyboard *keyboard; /* NULL until keys have been pressed */
     Statistics *statistics; /* NULL until somebody has asked */
     GPtrArray *usb_plugs, *usb_refusals; /* plugs.c; NULL: none */

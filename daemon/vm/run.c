@@ -7,6 +7,8 @@
 
 #include "backup.h"
 #include "cleanup.h"
+#include "display-listen.h"
+#include "display-remote.h"
 #include "display.h"
 #include "guest.h"
 #include "helpers.h"
@@ -122,6 +124,7 @@ static void on_ready(Qmp *qmp, const char *version, void *userdata)
 {
     Instance *instance = userdata;
     instance->monitor_ready = true;
+    display_listener_go(instance);
     if (instance->start)
         start_monitor_ready(instance->start);
     else
@@ -137,6 +140,8 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
         return guest_port_changed(instance, data);
     if (g_str_equal(name, "SPICE_DISCONNECTED") || g_str_equal(name, "VNC_DISCONNECTED"))
         return displays_closed(instance, data);
+    if (g_str_equal(name, "SPICE_INITIALIZED") || g_str_equal(name, "VNC_INITIALIZED"))
+        return displays_initialized(instance, data);
     if (g_str_equal(name, "DEVICE_TRAY_MOVED"))
         trays_moved(instance, data);
     if (g_str_equal(name, "DEVICE_DELETED"))

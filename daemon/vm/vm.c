@@ -9,6 +9,7 @@
 #include "backup.h"
 #include "change.h"
 #include "cleanup.h"
+#include "display-listen.h"
 #include "identity.h"
 #include "instance.h"
 #include "live.h"
@@ -179,7 +180,7 @@ bool vm_check_text(const char *text, const char *origin, Error **ret_error)
     g_autoptr(Settings) settings = settings_parse_partial(&vm_schema, text, strlen(text), origin, ret_error);
     uid_t owner;
     return settings && change_find_owner(settings, &owner, ret_error) && usb_check_settings(settings, ret_error) &&
-        passthrough_check(settings, ret_error);
+        passthrough_check(settings, ret_error) && display_listen_check(settings, ret_error);
 }
 
 /* A user's own vmd has no other users. */

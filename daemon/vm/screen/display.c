@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "display.h"
+#include "display-internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,15 +14,16 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "display-listen.h"
 #include "manager.h"
 #include "release.h"
 #include "steps.h"
 
 /* A viewer has some ten channels; QEMU's own limit is that of its descriptors. */
-#define CONNECTIONS_MAX 128U
+#define CONNECTIONS_MAX DISPLAY_CONNECTIONS_MAX
 /* Of one user: who opens without end does not keep the others out. */
 #define CONNECTIONS_OF_USER_MAX 96U
-#define ANSWER_USEC (10 * G_USEC_PER_SEC)
+#define ANSWER_USEC DISPLAY_ANSWER_USEC
 /* A viewer opens its channels one after the other: who listens is told of all at once. */
 #define TELL_USEC (50 * 1000)
 
@@ -31,41 +32,10 @@ static const struct {
     const char *type, *protocol;
 } protocols[] = {{"spice", "spice"}, {"vnc", "vnc"}, {"dbus", "@dbus-display"}};
 
-typedef struct Viewer {
-    Displays *displays;
-    uint32_t id;
-    size_t protocol;
-    char *sender;      /* empty: was there before this vmd, and the bus may be another one, too */
-    uid_t uid;
-    pid_t pid;         /* 0: not known, or not yet */
-    sd_bus_slot *ask;  /* the bus, for it */
-    uint64_t since;
-    unsigned n;        /* connections */
-} Viewer;
-
-typedef struct Connection {
-    Displays *displays;
-    Viewer *viewer;     /* NULL while it is opened */
-    char name[16];      /* what QEMU's end is bound to, in a folder that does not matter */
-    int qemu, peer;     /* peer: until the caller has it */
-    char *kept;         /* as what systemd has `qemu`, too */
-    sd_event_source *end;
-    size_t protocol;
-    char *sender;
-    uid_t uid;
-    DisplayOpened done; /* NULL: has been called */
-    void *userdata;
-} Connection;
-
-struct Displays {
-    Instance *instance;
-    GPtrArray *viewers;     /* Viewer, the oldest first */
-    GPtrArray *connections; /* Connection */
-    unsigned n_made;
-    uint32_t n_viewers_made;
-    sd_event_source *tell;
-    Release *release; /* NULL until a viewer has gone */
-};
+const char *display_protocol(size_t protocol)
+{
+    return protocols[protocol].type;
+}
 
 static bool is_dbus(size_t protocol)
 {
@@ -77,6 +47,7 @@ static void viewer_free(void *userdata)
     Viewer *viewer = userdata;
     sd_bus_slot_unref(viewer->ask);
     g_free(viewer->sender);
+    g_free(viewer->address);
     g_free(viewer);
 }
 
@@ -88,7 +59,7 @@ static int on_tell(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-static void changed(Displays *displays)
+void displays_changed(Displays *displays)
 {
     if (!displays->tell)
         (void) sd_event_add_time_relative(displays->instance->vm->manager->event, &displays->tell, CLOCK_MONOTONIC, TELL_USEC, 0, on_tell, displays);
@@ -97,23 +68,26 @@ static void changed(Displays *displays)
 /* ---- for the next vmd ---- */
 
 /* systemd keeps QEMU's ends with a name that says all that is known, and gives them to the vmd after one that was killed or restarted. */
-static void keep(Connection *connection)
+void connection_keep(Connection *connection)
 {
     const Viewer *viewer = connection->viewer;
+    int pid = viewer->address ? (int) viewer->session : (int) viewer->pid; /* a remote one has none */
     g_autofree char *state = NULL;
     if (connection->kept)
         return;
     connection->kept = g_strdup_printf("vmd-display %s %" G_GUINT32_FORMAT " %zu %u %d %" PRIu64 " %s", connection->name, viewer->id, viewer->protocol,
-        (unsigned) viewer->uid, (int) viewer->pid, viewer->since, connection->displays->instance->vm->name);
+        (unsigned) viewer->uid, pid, viewer->since, connection->displays->instance->vm->name);
     state = g_strdup_printf("FDSTORE=1\nFDNAME=%s", connection->kept);
     (void) sd_pid_notify_with_fds(0, false, state, &connection->qemu, 1);
 }
 
-/* vmd goes, and this does not. */
+/* vmd goes, and this does not; but for who has not said the password, of whom the next vmd would not know. */
 static void leave(Connection *connection)
 {
+    if (connection->host && !connection->viewer)
+        return;
     if (connection->viewer)
-        keep(connection);
+        connection_keep(connection);
     g_free(g_steal_pointer(&connection->kept));
     close_fd(&connection->qemu);
 }
@@ -146,6 +120,7 @@ static void connection_free(void *userdata)
         connection_answer(connection, error);
     }
     sd_event_source_disable_unref(connection->end);
+    sd_event_source_disable_unref(connection->limit);
     keep_no_longer(connection);
     /* Both QEMU and the viewer see the end of it, whoever has it open. */
     if (connection->qemu >= 0)
@@ -153,10 +128,12 @@ static void connection_free(void *userdata)
     close_fd(&connection->qemu);
     close_fd(&connection->peer);
     g_free(connection->sender);
+    g_free(connection->host);
+    g_free(connection->port);
     g_free(connection);
 }
 
-static void connection_close(Connection *connection)
+void connection_close(Connection *connection)
 {
     Displays *displays = connection->displays;
     Viewer *viewer = connection->viewer;
@@ -165,13 +142,18 @@ static void connection_close(Connection *connection)
         release_begin(&displays->release, displays->instance, is_dbus(viewer->protocol) || !vm_hears(displays->instance->vm));
         g_ptr_array_remove(displays->viewers, viewer);
     }
-    changed(displays);
+    displays_changed(displays);
 }
 
-static int on_end(sd_event_source *source, int fd, uint32_t events, void *userdata)
+int connection_on_end(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     connection_close(userdata);
     return 0;
+}
+
+void connection_drop(Connection *connection)
+{
+    g_ptr_array_remove_fast(connection->displays->connections, connection);
 }
 
 /* For whoever reads the list; nothing is decided by it. */
@@ -186,10 +168,22 @@ static int on_pid(sd_bus_message *m, void *userdata, sd_bus_error *unused)
     for (guint i = 0; i < displays->connections->len; i++) {
         Connection *connection = displays->connections->pdata[i];
         if (connection->viewer == viewer)
-            keep(connection);
+            connection_keep(connection);
     }
-    changed(viewer->displays);
+    displays_changed(viewer->displays);
     return 0;
+}
+
+Viewer *viewer_add(Displays *displays, size_t protocol)
+{
+    Viewer *viewer = g_new0(Viewer, 1);
+    viewer->displays = displays;
+    viewer->id = ++displays->n_viewers_made;
+    viewer->protocol = protocol;
+    viewer->sender = g_strdup("");
+    viewer->since = (uint64_t) g_get_real_time();
+    g_ptr_array_add(displays->viewers, viewer);
+    return viewer;
 }
 
 static Viewer *find_viewer(Displays *displays, const Connection *connection)
@@ -199,16 +193,12 @@ static Viewer *find_viewer(Displays *displays, const Connection *connection)
         if (viewer->protocol == connection->protocol && g_str_equal(viewer->sender, connection->sender))
             return viewer;
     }
-    Viewer *viewer = g_new0(Viewer, 1);
-    viewer->id = ++displays->n_viewers_made;
-    viewer->protocol = connection->protocol;
+    Viewer *viewer = viewer_add(displays, connection->protocol);
+    g_free(viewer->sender);
     viewer->sender = g_strdup(connection->sender);
     viewer->uid = connection->uid;
-    viewer->since = (uint64_t) g_get_real_time();
-    viewer->displays = displays;
     (void) sd_bus_call_method_async(displays->instance->vm->manager->bus, &viewer->ask, "org.freedesktop.DBus", "/org/freedesktop/DBus",
         "org.freedesktop.DBus", "GetConnectionUnixProcessID", on_pid, viewer, "s", viewer->sender);
-    g_ptr_array_add(displays->viewers, viewer);
     return viewer;
 }
 
@@ -235,11 +225,11 @@ static void on_added(Qmp *qmp, const json_t *result, const Error *error, void *u
         end_before(displays, connection);
     connection->viewer = find_viewer(displays, connection);
     connection->viewer->n++;
-    (void) sd_event_add_io(displays->instance->vm->manager->event, &connection->end, connection->qemu, EPOLLRDHUP, on_end, connection);
+    (void) sd_event_add_io(displays->instance->vm->manager->event, &connection->end, connection->qemu, EPOLLRDHUP, connection_on_end, connection);
     if (!connection->viewer->ask)
-        keep(connection);
+        connection_keep(connection);
     connection_answer(connection, NULL);
-    changed(displays);
+    displays_changed(displays);
 }
 
 /* ---- opening ---- */
@@ -267,8 +257,7 @@ static bool has_room(const Displays *displays, const char *name, uid_t uid, Erro
         "there are %u connections to its display%s", full ? CONNECTIONS_MAX : n, full ? "" : " from this user");
 }
 
-/* Takes both; `peer` may be -1. */
-static Connection *connection_add(Instance *instance, int qemu, int peer, unsigned n, size_t protocol, const DisplayCaller *caller)
+Connection *connection_add(Instance *instance, int qemu, int peer, unsigned n, size_t protocol, const DisplayCaller *caller)
 {
     Displays *displays = instance->displays;
     if (!displays) {
@@ -301,16 +290,27 @@ static Connection *connection_new(Instance *instance, size_t protocol, const Dis
     return connection;
 }
 
+int connection_give(Connection *connection, QmpReply added)
+{
+    Instance *instance = connection->displays->instance;
+    bool remote = connection->host;
+    json_t *arguments = json_pack("{ss ss sb}", "protocol", protocols[connection->protocol].protocol, "fdname", connection->name, "skipauth", !remote);
+    if (remote) /* of VNC the same is said by how it was started */
+        (void) json_object_set_new(arguments, "tls", json_true());
+    int r = qmp_call(instance->qmp, "getfd", json_pack("{ss}", "fdname", connection->name), connection->qemu, ANSWER_USEC, NULL, NULL);
+    if (r < 0)
+        json_decref(arguments);
+    else
+        r = qmp_call(instance->qmp, "add_client", arguments, -1, ANSWER_USEC, added, connection);
+    return r;
+}
+
 static bool begin(Connection *connection, Error **ret_error)
 {
     Instance *instance = connection->displays->instance;
     int r = name_socket(instance, connection->qemu, connection->name);
     if (r >= 0)
-        r = qmp_call(instance->qmp, "getfd", json_pack("{ss}", "fdname", connection->name), connection->qemu, ANSWER_USEC, NULL, NULL);
-    if (r >= 0)
-        r = qmp_call(instance->qmp, "add_client",
-            json_pack("{ss ss sb}", "protocol", protocols[connection->protocol].protocol, "fdname", connection->name, "skipauth", 1), -1, ANSWER_USEC,
-            on_added, connection);
+        r = connection_give(connection, on_added);
     return r >= 0 || error_set_errno(ret_error, r, instance->vm->name, "QEMU cannot be given a connection to its display");
 }
 
@@ -397,6 +397,18 @@ static Viewer *find_kept_viewer(Displays *displays, uint32_t id)
     return viewer;
 }
 
+static void recover_remote(Connection *connection)
+{
+    Viewer *viewer = connection->viewer;
+    if (!remote_name(connection))
+        return;
+    connection->added = true;
+    viewer->session = (uint32_t) viewer->pid;
+    viewer->pid = 0;
+    if (!viewer->address)
+        viewer->address = remote_address(connection);
+}
+
 /* Takes `fd`. False: there is nobody any more whom it belongs to. */
 static bool recover_connection(Manager *manager, int fd, const char *name)
 {
@@ -420,8 +432,9 @@ static bool recover_connection(Manager *manager, int fd, const char *name)
     viewer->n++;
     connection->viewer = viewer;
     connection->kept = g_strdup(name);
+    recover_remote(connection);
     displays->n_made = MAX(displays->n_made, n);
-    (void) sd_event_add_io(manager->event, &connection->end, fd, EPOLLRDHUP, on_end, connection);
+    (void) sd_event_add_io(manager->event, &connection->end, fd, EPOLLRDHUP, connection_on_end, connection);
     return true;
 }
 
@@ -431,7 +444,7 @@ void displays_recover(Manager *manager)
     int n = sd_listen_fds_with_names(1, &names);
     for (int i = 0; i < n; i++) {
         int fd = SD_LISTEN_FDS_START + i;
-        if (!recover_connection(manager, fd, names[i])) {
+        if (!recover_connection(manager, fd, names[i]) && !display_listener_recover(manager, fd, names[i])) {
             (void) sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", names[i]);
             (void) shutdown(fd, SHUT_RDWR);
             (void) close(fd);
@@ -439,6 +452,7 @@ void displays_recover(Manager *manager)
         free(names[i]);
     }
     free(names);
+    display_listeners_recover(manager);
 }
 
 /* ---- what is there ---- */
@@ -471,11 +485,11 @@ bool vm_is_viewed_by(const VM *vm, const char *sender)
 int vm_append_display_clients(const VM *vm, sd_bus_message *reply)
 {
     const Displays *displays = vm->instance ? vm->instance->displays : NULL;
-    int r = sd_bus_message_open_container(reply, 'a', "(usuutu)");
+    int r = sd_bus_message_open_container(reply, 'a', "(usuutus)");
     for (guint i = 0; r >= 0 && displays && i < displays->viewers->len; i++) {
         const Viewer *viewer = displays->viewers->pdata[i];
-        r = sd_bus_message_append(reply, "(usuutu)", viewer->id, protocols[viewer->protocol].type, (uint32_t) viewer->uid, (uint32_t) viewer->pid,
-            viewer->since, (uint32_t) viewer->n);
+        r = sd_bus_message_append(reply, "(usuutus)", viewer->id, protocols[viewer->protocol].type, (uint32_t) viewer->uid, (uint32_t) viewer->pid,
+            viewer->since, (uint32_t) viewer->n, viewer->address ?: "");
     }
     return r >= 0 ? sd_bus_message_close_container(reply) : r;
 }
@@ -487,6 +501,9 @@ void displays_closed(Instance *instance, const json_t *data)
     const char *path = json_string_value(json_object_get(server, "port")) ?: json_string_value(json_object_get(server, "service"));
     const char *name = path ? strrchr(path, '/') : NULL;
     Displays *displays = instance->displays;
+    Connection *remote = remote_find(displays, data);
+    if (remote)
+        return remote->viewer ? connection_close(remote) : connection_drop(remote);
     for (guint i = 0; name && displays && i < displays->connections->len; i++) {
         Connection *connection = displays->connections->pdata[i];
         if (connection->viewer && g_str_equal(connection->name, name + 1))

@@ -8,6 +8,8 @@
  * nobody is asked for a password; who may call was asked before. QEMU's end has a name of its own, by which QEMU's events tell which
  * it closed, and vmd keeps it open too: that is how it sees that a viewer has gone, and how it can put one out.
  *
+ * What comes over TCP is a viewer of another kind, once it has said the password: display-remote.h.
+ *
  * Belongs to the Instance; made when the first one is opened. systemd keeps QEMU's ends while vmd is killed or restarted, and the next vmd
  * gets them back. It knows those viewers, but not as callers: who opens more is asked about again, since the bus may be another one. */
 
@@ -43,7 +45,7 @@ bool vm_disconnect_display(VM *vm, uint32_t id, Error **ret_error);
 /* Whether this caller has a connection already. A viewer that wants ten is not to ask for a password ten times. */
 bool vm_is_viewed_by(const VM *vm, const char *sender);
 
-/* Appends a(usuutu), as DisplayClients has it. */
+/* Appends a(usuutus), as DisplayClients has it. */
 int vm_append_display_clients(const VM *vm, sd_bus_message *reply);
 
 /* QEMU's SPICE_DISCONNECTED and VNC_DISCONNECTED, with their data. */

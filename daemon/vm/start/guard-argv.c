@@ -10,6 +10,8 @@
 /* Firmware, video memory, and what else of the machine devices can reach. */
 #define LOCKED_BESIDE_MEMORY (UINT64_C(1) << 30)
 
+static const char *const tls_options[MACHINE_TLS_MAX] = {"tls-ca", "tls-cert", "tls-key"};
+
 static char *fd_option(const char *name, int fd)
 {
     return g_strdup_printf("--%s=%d", name, fd);
@@ -80,6 +82,8 @@ GPtrArray *guard_argv(const Instance *instance, const Opened *opened, const Sett
         if (kvm > 0)
             add_option(argv, "--groups=%u", kvm);
     }
+    for (size_t i = 0; i < G_N_ELEMENTS(opened->tls_fds) && opened->tls_fds[i] >= 0; i++)
+        g_ptr_array_add(argv, fd_option(tls_options[i], opened->tls_fds[i]));
     add_binds(argv, settings);
     add_pci(argv, &opened->parts, settings);
     g_ptr_array_add(argv, g_strdup("--"));

@@ -252,7 +252,7 @@ static void spawn_guard(Start *start, int cgroup, int go_read_fd)
 {
     g_autoptr(GArray) fds = g_array_copy(start->command->fds);
     int own[] = {start->opened.status_fd, start->opened.guard_qmp_fd, start->opened.guard_console_fd, start->opened.console_listen_fd, start->opened.console_log_fd,
-        go_read_fd};
+        go_read_fd, start->opened.tls_fds[0], start->opened.tls_fds[1], start->opened.tls_fds[2]};
     for (size_t i = 0; i < G_N_ELEMENTS(own); i++)
         if (own[i] >= 0)
             g_array_append_val(fds, own[i]);

@@ -24,6 +24,7 @@ void opened_init(Opened *opened)
         .console_log_fd = -1,
         .status_fd = -1,
         .guard_qmp_fd = -1,
+        .tls_fds = {-1, -1, -1},
         .journal_fd = -1,
         .cgroup_fd = -1,
         .go_read_fd = -1,
@@ -35,7 +36,7 @@ void opened_close(Opened *opened)
     int *fds[] = {
         &opened->parts.monitor_fd, &opened->parts.guard_fd, &opened->parts.console_fd, &opened->parts.agent_fd, &opened->parts.tpm_fd, &opened->parts.vsock_fd,
         &opened->guard_console_fd, &opened->console_listen_fd, &opened->console_log_fd, &opened->status_fd, &opened->guard_qmp_fd,
-        &opened->journal_fd, &opened->cgroup_fd, &opened->go_read_fd,
+        &opened->journal_fd, &opened->cgroup_fd, &opened->go_read_fd, &opened->tls_fds[0], &opened->tls_fds[1], &opened->tls_fds[2],
     };
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
         close_fd(fds[i]);

@@ -13,6 +13,7 @@
 typedef struct Opened {
     MachineParts parts; /* what QEMU gets */
     int guard_console_fd, console_listen_fd, console_log_fd, status_fd, guard_qmp_fd; /* what the guard gets */
+    int tls_fds[MACHINE_TLS_MAX]; /* in the order of machine_tls_names; -1: none */
     int journal_fd, cgroup_fd, go_read_fd; /* what its birth needs */
 } Opened;
 

@@ -28,6 +28,7 @@ struct Start {
     char **devices; /* nodes that its QEMU opens; NULL: none */
     NvramOpening *nvram; /* NULL: no UEFI */
     bool nvram_open;
+    bool listening; /* for remote viewers, or nobody is to */
     Error *error;      /* why it fails; set once */
     VMDone done;
     void *userdata;

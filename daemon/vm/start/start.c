@@ -7,6 +7,7 @@
  *     on_answers  images and kernel, as the owner: descriptors     in a thread
  *                 interfaces: ports on networks, their taps        all at once
  *                 PCI devices: taken from the host's drivers      in a thread
+ *                 Listen=: certificates, and the socket           vmd-spawn answers at once
  *                 UEFI: firmware and NVRAM, made at the first      in threads, once a Worker
  *     open_rest   sockets, the command line                        no waiting
  *                 and on in launch.c:
@@ -26,6 +27,7 @@
 
 #include "claims.h"
 #include "cleanup.h"
+#include "display-listen.h"
 #include "guard.h"
 #include "host-memory.h"
 #include "machine.h"
@@ -191,7 +193,7 @@ static void open_rest(Start *start)
 {
     Instance *instance = start->instance;
     Error *error = NULL;
-    if (start->sources || (start->interfaces && !start->interfaces_open) || (start->passthrough && !start->passthrough_open) || (start->nvram && !start->nvram_open) || start->error)
+    if (start->sources || (start->interfaces && !start->interfaces_open) || (start->passthrough && !start->passthrough_open) || (start->nvram && !start->nvram_open) || !start->listening || start->error)
         return;
     if (start->interfaces)
         interfaces_take(start->interfaces, &start->opened.parts);
@@ -240,6 +242,15 @@ static void on_passthrough(const Error *error, void *userdata)
     open_rest(start);
 }
 
+static void on_listening(const Error *error, void *userdata)
+{
+    Start *start = userdata;
+    if (error)
+        return start_fail(start, error_copy(error));
+    start->listening = true;
+    open_rest(start);
+}
+
 static void on_nvram(const Error *failed, void *userdata)
 {
     Start *start = userdata;
@@ -272,7 +283,8 @@ static void on_answers(const Answers *answers, const Error *unanswered, void *us
     if (!machine || !nvram_open(start->vm, start->settings, start->build, machine, true, on_nvram, start, &start->nvram, &error) ||
         !sources_open(start->vm, start->settings, instance->uid, limit, on_sources, start, &start->sources, &error) ||
         !interfaces_open(start->vm, start->settings, on_interfaces, start, &start->interfaces, &error) ||
-        !passthrough_open(start->vm, start->settings, on_passthrough, start, &start->passthrough, &error))
+        !passthrough_open(start->vm, start->settings, on_passthrough, start, &start->passthrough, &error) ||
+        !display_listen_open(instance, start->settings, start->opened.tls_fds, on_listening, start, &error))
         start_fail(start, error);
 }
 
