@@ -36,6 +36,7 @@ enum {
     EXIT_NO_SUCH_VM = 4, /* network, pool or volume */
     EXIT_NOT_AUTHORIZED = 5,
     EXIT_INTERRUPTED = 130,
+    EXIT_NOT_EXECUTED = 255, /* exec, ssh, cp: what failed was not the command's, as ssh has it */
 };
 
 typedef enum JsonMode {
@@ -87,6 +88,8 @@ typedef struct Client {
     const char *delay, *iterations, *sort; /* top */
     bool batch;
     const char *description, *quiesce;
+    const char *timeout; /* exec, guest */
+    bool no_input, crypted, replace;
 } Client;
 
 JsonMode client_json(const Client *client);

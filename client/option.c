@@ -59,6 +59,11 @@ const Option options[] = {
     { "log", "reverse", 'r', OPTION_FLAG, AT(reverse), NULL, NULL, "Newest first" },
     { "log", "console", 0, OPTION_FLAG, AT(console_log), NULL, NULL, "What the guest printed to its console, in place of the journal" },
     { "console", "no-replay", 0, OPTION_FLAG, AT(no_replay), NULL, NULL, "Leave out what was printed before" },
+    { "exec", "timeout", 0, OPTION_STRING, AT(timeout), "TIME", NULL, "Wait no longer than this, such as 30s; the command goes on" },
+    { "guest fsfreeze", "timeout", 0, OPTION_STRING, AT(timeout), "TIME", NULL, "Thaw them after this, such as 30s; else after a minute" },
+    { "guest set-password", "crypted", 0, OPTION_FLAG, AT(crypted), NULL, NULL, "It is what crypt(3) has made of one" },
+    { "guest add-ssh-key", "replace", 0, OPTION_FLAG, AT(replace), NULL, NULL, "In place of those that are there" },
+    { "exec", "no-input", 'n', OPTION_FLAG, AT(no_input), NULL, NULL, "Do not read stdin, which is else the command's unless it is a terminal" },
     { "view", "full-screen", 'f', OPTION_FLAG, AT(full_screen), NULL, NULL, "Fill the screen" },
     { "view", "viewer", 0, OPTION_STRING, AT(viewer), "PROGRAM", "remote-viewer|spicy|vncviewer", "With this viewer; else the first that is installed" },
     { "view", "type", 0, OPTION_STRING, AT(display_type), "TYPE", "spice|vnc", "What it speaks; else SPICE where the VM has it" },
@@ -437,9 +442,10 @@ int option_parse(Client *client, int argc, char **argv)
         char *word = argv[p.at];
         if (p.at == verb_at[0] || p.at == verb_at[1])
             continue;
-        if (words_only || word[0] != '-' || !word[1])
+        if (words_only || word[0] != '-' || !word[1]) {
             client->arguments[client->n_arguments++] = word;
-        else if (strcmp(word, "--") == 0)
+            words_only |= p.verb && p.verb->flags & VERB_COMMAND && client->n_arguments > 1;
+        } else if (strcmp(word, "--") == 0)
             words_only = true;
         else if (word[1] == '-')
             r = parse_long(&p, word + 2);

@@ -48,6 +48,15 @@ const Verb verbs[] = {
     { "jobs", 0, 0, 0, "", "List what is under way", verb_jobs },
     { "cancel", 1, VERB_ANY, VERB_ACTS, "JOB...", "Cancel what is under way", verb_cancel },
 
+    { "What is in them" },
+    { "exec", 2, VERB_ANY, VERB_ACTS | VERB_NAMES | VERB_COMMAND, "NAME [--] COMMAND...", "Run a command in the guest, by its guest agent", verb_exec },
+    { "guest info", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Show what the guest agent tells of the guest", verb_guest_info },
+    { "guest fsfreeze", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Let the guest's file systems stand still for a while", verb_guest_freeze },
+    { "guest fsthaw", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Let them go on", verb_guest_thaw },
+    { "guest fstrim", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Give back what is free in the guest's file systems", verb_guest_trim },
+    { "guest set-password", 2, 2, VERB_ACTS | VERB_NAMES, "NAME USER", "Give a user of the guest another password", verb_guest_set_password },
+    { "guest add-ssh-key", 2, 3, VERB_ACTS | VERB_NAMES | VERB_FILES, "NAME USER [KEY|FILE|-]", "Let who has an SSH key in, as a user of the guest", verb_guest_add_ssh_key },
+
     { "Their snapshots" },
     { "snapshot create", 2, 2, VERB_ACTS | VERB_NAMES, "VM NAME", "Keep the disks, and the memory of a VM that runs", verb_snapshot_create },
     { "snapshot revert", 2, 2, VERB_ACTS | VERB_NAMES, "VM NAME", "Go back to a snapshot; what came after it is lost", verb_snapshot_revert },
@@ -149,8 +158,14 @@ static const struct {
         {"destroy", "kill"},
         {"detach-device", "detach"},
         {"detach-interface", "detach"},
+        {"domfsfreeze", "guest fsfreeze"},
+        {"domfsinfo", "guest info"},
+        {"domfsthaw", "guest fsthaw"},
+        {"domfstrim", "guest fstrim"},
+        {"domhostname", "guest info"},
         {"domifaddr", "ip"},
         {"dumpxml", "cat"},
+        {"guestinfo", "guest info"},
         {"images", "image"},
         {"info", "status"},
         {"journal", "log"},
@@ -181,6 +196,7 @@ static const struct {
         {"restore", "start"},
         {"rm", "delete"},
         {"set-property", "set"},
+        {"set-user-password", "guest set-password"},
         {"shutdown", "stop"},
         {"suspend", "pause"},
         {"terminate", "kill"},
@@ -365,6 +381,7 @@ static void print_exit_codes(void)
             {EXIT_NO_SUCH_VM, "there is no such VM, network, pool or volume"},
             {EXIT_NOT_AUTHORIZED, "not authorised"},
             {EXIT_INTERRUPTED, "interrupted; what was begun goes on, but not work on volumes"},
+            {EXIT_NOT_EXECUTED, "of exec: it failed; other numbers are the command's, 128 and more: a signal ended it"},
     };
     print_heading("Exit codes");
     for (size_t i = 0; i < G_N_ELEMENTS(codes); i++)

@@ -21,6 +21,7 @@ typedef enum VerbFlags {
     VERB_ACTS = 1 << 3,     /* may need authorisation: a polkit agent is started on a terminal */
     VERB_VOLUMES = 1 << 4,  /* its arguments are volumes */
     VERB_FILES = 1 << 5,    /* or files of the caller's */
+    VERB_COMMAND = 1 << 6,  /* what follows the first one is a command, with options of its own */
 } VerbFlags;
 
 typedef struct Verb {
@@ -99,6 +100,13 @@ int verb_volume_show(Client *client);
 int verb_tap(Client *client);
 int verb_top(Client *client);
 int verb_console(Client *client);
+int verb_exec(Client *client);
+int verb_guest_info(Client *client);
+int verb_guest_freeze(Client *client);
+int verb_guest_thaw(Client *client);
+int verb_guest_trim(Client *client);
+int verb_guest_set_password(Client *client);
+int verb_guest_add_ssh_key(Client *client);
 int verb_view(Client *client);
 int verb_disconnect(Client *client);
 int verb_send_keys(Client *client);

@@ -20,6 +20,7 @@
 #define ACTION_MANAGE "org.vmd1.manage"
 #define ACTION_OPEN_CONSOLE "org.vmd1.open-console"
 #define ACTION_OPEN_DISPLAY "org.vmd1.open-display"
+#define ACTION_CONTROL_GUEST "org.vmd1.control-guest"
 #define ACTION_READ_DISKS "org.vmd1.read-disks"
 #define ACTION_USE_NETWORK "org.vmd1.use-network"
 #define ACTION_USE_HOST_LINK "org.vmd1.use-host-link"

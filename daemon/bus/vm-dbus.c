@@ -30,6 +30,7 @@
 #include "trays.h"
 #include "vm-backups.h"
 #include "vm-displays.h"
+#include "vm-guest.h"
 #include "vm-keys.h"
 #include "vm-snapshots.h"
 #include "vm-statistics.h"
@@ -468,6 +469,7 @@ static bool choose_file_action(sd_bus_message *m, ChangeActions *ret, Error **re
 
 #define NEW_BACKUP "a(shs)a{sv}", "oba(stbb)", SD_BUS_PARAM(targets) SD_BUS_PARAM(options) SD_BUS_PARAM(job) SD_BUS_PARAM(quiesced) SD_BUS_PARAM(disks)
 #define OPEN_BACKUP "ha{sv}", "oba(stbb)", SD_BUS_PARAM(socket) SD_BUS_PARAM(options) SD_BUS_PARAM(job) SD_BUS_PARAM(quiesced) SD_BUS_PARAM(disks)
+#define EXECUTE "asaya{sv}", "a{sv}", SD_BUS_PARAM(command) SD_BUS_PARAM(input) SD_BUS_PARAM(options) SD_BUS_PARAM(result)
 #define NEW_SNAPSHOT "sa{sv}", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(options) SD_BUS_PARAM(job)
 
 static const Method methods[] = {
@@ -509,6 +511,13 @@ static const Method methods[] = {
     {"MovePointer", "dd", "", SD_BUS_PARAM(x) SD_BUS_PARAM(y), ACTION_OPEN_DISPLAY, NULL, method_move_pointer},
     {"DragPointer", "dds", "", SD_BUS_PARAM(x) SD_BUS_PARAM(y) SD_BUS_PARAM(button), ACTION_OPEN_DISPLAY, NULL, method_drag_pointer},
     {"SendButtons", "as", "", SD_BUS_PARAM(buttons), ACTION_OPEN_DISPLAY, NULL, method_send_buttons},
+    {"ExecuteInGuest", EXECUTE, ACTION_CONTROL_GUEST, check_execute, method_execute},
+    {"GetGuestInfo", "", "a{sv}", SD_BUS_PARAM(info), ACTION_CONTROL_GUEST, NULL, method_get_guest_info},
+    {"FreezeGuest", "a{sv}", "", SD_BUS_PARAM(options), ACTION_CONTROL_GUEST, NULL, method_freeze_guest},
+    {"ThawGuest", "", "", "", ACTION_CONTROL_GUEST, NULL, method_thaw_guest},
+    {"TrimGuest", "", "a(sts)", SD_BUS_PARAM(trimmed), ACTION_CONTROL_GUEST, NULL, method_trim_guest},
+    {"SetGuestPassword", "sha{sv}", "", SD_BUS_PARAM(user) SD_BUS_PARAM(password) SD_BUS_PARAM(options), ACTION_CONTROL_GUEST, NULL, method_set_guest_password},
+    {"AddGuestSSHKeys", "sasa{sv}", "", SD_BUS_PARAM(user) SD_BUS_PARAM(keys) SD_BUS_PARAM(options), ACTION_CONTROL_GUEST, check_guest_keys, method_add_guest_keys},
     {"Disconnect", "u", "", SD_BUS_PARAM(client), ACTION_MANAGE, NULL, method_disconnect},
     {NULL},
 };

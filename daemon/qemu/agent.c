@@ -31,6 +31,7 @@ typedef enum AgentState {
     AGENT_SKIPPING, /* until the delimiter comes */
     AGENT_SYNCING,  /* the number behind it */
     AGENT_ASKED,    /* the command has been sent */
+    AGENT_DRAINING, /* of an answer that is too long, the rest */
     AGENT_CLOSED,
 } AgentState;
 
@@ -56,7 +57,7 @@ struct Agent {
 
     GQueue calls;       /* Call; the first is under way unless idle */
     int64_t number;     /* of the last sync */
-    size_t noise;       /* read since it was sent */
+    size_t noise;       /* read since it was sent, or since the answer became too long */
     Lines lines;
     GBytes *output;     /* NULL when all is sent */
     size_t sent;
@@ -182,8 +183,8 @@ static void finish(Agent *agent, const json_t *result, const Error *error)
     begin(agent);
 }
 
-static void fail(Agent *agent, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void fail(Agent *agent, const char *format, ...)
+static void fail_as(Agent *agent, ErrorCode code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void fail_as(Agent *agent, ErrorCode code, const char *format, ...)
 {
     const Call *call = g_queue_peek_head(&agent->calls);
     g_autoptr(Error) error = NULL;
@@ -191,12 +192,15 @@ static void fail(Agent *agent, const char *format, ...)
     va_start(ap, format);
     g_autofree char *cause = g_strdup_vprintf(format, ap);
     va_end(ap);
-    error_set(&error, ERROR_GUEST_UNRESPONSIVE, call->command, NULL, "%s", cause);
+    error_set(&error, code, call->command, NULL, "%s", cause);
     /* Before the answer: who is told then knows already. */
-    set_answers(agent, false);
+    if (code == ERROR_GUEST_UNRESPONSIVE)
+        set_answers(agent, false);
     if (agent->state != AGENT_CLOSED)
         finish(agent, NULL, error);
 }
+
+#define fail(agent, ...) fail_as(agent, ERROR_GUEST_UNRESPONSIVE, __VA_ARGS__)
 
 static void on_number(Agent *agent, const char *line, size_t length)
 {
@@ -272,11 +276,25 @@ static void take_sync(Agent *agent, const char *data, size_t size)
         fail(agent, "the guest agent talks without answering");
 }
 
+static void drain(Agent *agent, const char *data, size_t size)
+{
+    agent->noise += size;
+    if (memchr(data, '\n', size))
+        fail_as(agent, ERROR_LIMIT_REACHED, "the guest agent's answer is longer than %u bytes", AGENT_LINE_MAX);
+    else if (agent->noise > AGENT_REST_MAX)
+        fail(agent, "the guest agent's answer is longer than %u bytes, and does not end", AGENT_LINE_MAX);
+}
+
 static void take_answer(Agent *agent, const char *data, size_t size)
 {
     agent->lines.max = AGENT_LINE_MAX;
-    if (lines_take(&agent->lines, data, size, on_line, agent) < 0)
-        fail(agent, "the guest agent's answer is longer than %u bytes", AGENT_LINE_MAX);
+    if (lines_take(&agent->lines, data, size, on_line, agent) >= 0)
+        return;
+    /* An honest agent sends all of it, before it reads what it is asked next. */
+    lines_clear(&agent->lines);
+    agent->state = AGENT_DRAINING;
+    agent->noise = 0;
+    drain(agent, data, size);
 }
 
 /* Ends the connection and answers what is open. The caller holds a reference. */
@@ -306,6 +324,8 @@ static void on_readable(Agent *agent)
         return;
     if (n > 0 && agent->state == AGENT_ASKED)
         take_answer(agent, buffer, (size_t) n);
+    else if (n > 0 && agent->state == AGENT_DRAINING)
+        drain(agent, buffer, (size_t) n);
     else if (n > 0)
         take_sync(agent, buffer, (size_t) n);
     else {

@@ -23,6 +23,7 @@
 #include "error.h"
 
 #define AGENT_LINE_MAX (4U * 1024U * 1024U)  /* an answer */
+#define AGENT_REST_MAX (64U * 1024U * 1024U) /* thrown away of one that is longer, until it ends */
 #define AGENT_NOISE_MAX (8U * 1024U * 1024U) /* thrown away before the number comes */
 #define AGENT_CALL_MAX (1024U * 1024U)       /* a command with its arguments */
 #define AGENT_CALLS_MAX 64U                  /* that wait */
@@ -37,8 +38,8 @@ typedef struct AgentHandlers {
 } AgentHandlers;
 
 /* Either result (borrowed) or error (borrowed) is set. Codes: UNSUPPORTED, the agent has no such command or may not do it; FAILED,
- * it said why, and `cause` has at most 1 KiB of that, fit to be shown; GUEST_UNRESPONSIVE, it did not answer, or not as an agent
- * does. `thing` is the command. */
+ * it said why, and `cause` has at most 1 KiB of that, fit to be shown; LIMIT_REACHED, its answer is longer than AGENT_LINE_MAX;
+ * GUEST_UNRESPONSIVE, it did not answer, or not as an agent does. `thing` is the command. */
 typedef void (*AgentReply)(Agent *agent, const json_t *result, const Error *error, void *userdata);
 
 /* Takes `fd`, which must not block, in every case. Returns a negative errno. `handlers` must outlive the Agent; each of them

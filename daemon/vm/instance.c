@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "control.h"
 #include "guard.h"
 #include "guest.h"
+#include "guest-act.h"
 #include "helpers.h"
 #include "keyboard.h"
 #include "manager.h"
@@ -73,8 +75,11 @@ void instance_free(Instance *instance, bool remove)
     keyboard_free(g_steal_pointer(&instance->keyboard));
     statistics_free(g_steal_pointer(&instance->statistics));
     scale_free(g_steal_pointer(&instance->scale));
+    guest_acts_break(instance);
+    guest_hold_break(instance);
     freezer_free(instance->freezer);
     guest_free(instance->guest);
+    g_clear_pointer(&instance->guest_acts, g_ptr_array_unref);
     trays_free(instance->trays);
     usb_free_plugs(instance);
     helpers_free(instance->helpers);

@@ -36,6 +36,7 @@ typedef struct InstanceEnd {
 typedef struct Start Start;       /* start.c */
 typedef struct Guest Guest;       /* guest.c */
 typedef struct Freezer Freezer;   /* quiesce.c */
+typedef struct GuestHold GuestHold; /* control.c */
 typedef struct Trays Trays;       /* trays.c */
 typedef struct Helpers Helpers;   /* helpers.c */
 typedef struct Displays Displays; /* display.c */
@@ -69,6 +70,8 @@ struct Instance {
     Qmp *qmp;
     bool monitor_ready;
     Guest *guest;      /* NULL until its agent has been there */
+    GuestHold *hold;   /* NULL unless somebody has frozen its file systems */
+    GPtrArray *guest_acts; /* guest-act.c; NULL until something was done in the guest */
     Freezer *freezer;  /* NULL until its file systems have been frozen */
     bool frozen;       /* they are to be thawed */
     Trays *trays;      /* NULL until one has been open */

@@ -167,12 +167,17 @@ static void hear_nothing(Fixture *f)
 #define SYNCED "#{\"return\": @}\n"
 #define DONE "{\"return\": {\"x\": 1}}\n"
 
-static void assert_fails(Fixture *f, const char *words)
+static void assert_fails_as(Fixture *f, ErrorCode code, const char *words)
 {
     RUN_UNTIL(f->event, f->n_errors > 0);
-    g_assert_cmpint(f->error->code, ==, ERROR_GUEST_UNRESPONSIVE);
+    g_assert_cmpint(f->error->code, ==, code);
     g_assert_cmpstr(f->error->thing, ==, "guest-info");
     g_assert_nonnull(strstr(f->error->cause, words));
+}
+
+static void assert_fails(Fixture *f, const char *words)
+{
+    assert_fails_as(f, ERROR_GUEST_UNRESPONSIVE, words);
 }
 
 /* ---- agents as they should be ---- */
@@ -387,6 +392,35 @@ static void test_deep_and_costly(Fixture *f, gconstpointer data)
     }
 }
 
+/* Nothing of it is kept, and what is asked next is answered as ever. */
+static void test_too_long(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GString) line = g_string_new("{\"return\":\"");
+    while (line->len < 3 * (size_t) AGENT_LINE_MAX)
+        g_string_append_len(line, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", 64);
+    g_string_append(line, "\"}\n");
+    call(f, 'a', LONG);
+    call(f, 'b', LONG);
+    hear_sync(f);
+    say(f, SYNCED);
+    hear_command(f);
+    for (size_t sent = 0; sent < line->len; settle(f)) {
+        g_assert_cmpuint(f->n_replies, ==, 0);
+        ssize_t n = send(f->peer, line->str + sent, line->len - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        g_assert_cmpint(n, >, 0);
+        sent += (size_t) n;
+    }
+    assert_fails_as(f, ERROR_LIMIT_REACHED, "is longer than");
+    g_assert_cmpuint(f->n_lost, ==, 0);
+    hear_sync(f);
+    say(f, SYNCED);
+    hear_command(f);
+    say(f, "{\"return\": 7}\n");
+    RUN_UNTIL(f->event, f->n_replies == 2);
+    g_assert_cmpuint(f->n_errors, ==, 1);
+    g_assert_cmpint(json_integer_value(f->result), ==, 7);
+}
+
 /* Without an answer, without an end: what is read for a call has an end, and then nothing is read any more. */
 static void test_flood(Fixture *f, gconstpointer data)
 {
@@ -398,7 +432,7 @@ static void test_flood(Fixture *f, gconstpointer data)
         {"x", "talks without answering", AGENT_NOISE_MAX, false},
         {"\xff", "talks without answering", AGENT_NOISE_MAX, false},
         {"\xff{\"return\": 1}\n", "talks without answering", AGENT_NOISE_MAX, false},
-        {"x", "is longer than", AGENT_LINE_MAX, true},
+        {"x", "does not end", AGENT_LINE_MAX + AGENT_REST_MAX, true},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(floods); i++) {
         if (i > 0) {
@@ -522,6 +556,7 @@ int main(int argc, char **argv)
         {"half-sent", test_half_sent},
         {"hostile", test_hostile},
         {"deep-and-costly", test_deep_and_costly},
+        {"too-long", test_too_long},
         {"flood", test_flood},
         {"gone", test_gone},
         {"freed", test_freed},

@@ -132,6 +132,17 @@ Agent *guest_agent(Guest *guest)
     return guest->agent;
 }
 
+Agent *guest_find_agent(VM *vm, Error **ret_error)
+{
+    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    Agent *agent = vm->state == VM_RUNNING ? guest_agent(vm->instance->guest) : NULL;
+    if (vm->state != VM_RUNNING)
+        error_set(ret_error, ERROR_NOT_RUNNING, thing, NULL, "the guest does not run now");
+    else if (!agent)
+        error_set(ret_error, ERROR_UNSUPPORTED, thing, "Install and start qemu-guest-agent in the guest", "no guest agent runs in it");
+    return agent;
+}
+
 static void ask(Guest *guest)
 {
     if (guest->asked || !guest->open)

@@ -27,6 +27,8 @@ const GPtrArray *guest_cards(const Guest *guest); /* GuestCard; NULL where nothi
 
 /* The connection to what has its port open, borrowed until the loop's next turn; NULL: nobody has. */
 Agent *guest_agent(Guest *guest);
+/* The same of a VM that runs; NOT_RUNNING, or UNSUPPORTED: there is none. */
+Agent *guest_find_agent(VM *vm, Error **ret_error);
 
 /* Somebody has looked at the addresses: has them asked for again unless they are fresh. */
 void guest_refresh(Guest *guest);

@@ -149,12 +149,10 @@ static void on_status(Agent *agent, const json_t *result, const Error *error, vo
 /* Whether it is under way. */
 static bool ask(Freezer *freezer, Error **ret_error)
 {
-    const VM *vm = freezer->instance->vm;
-    Agent *agent = guest_agent(freezer->instance->guest);
-    if (vm->state != VM_RUNNING)
-        return error_set(ret_error, ERROR_NOT_RUNNING, vm->name, NULL, "the guest does not run now");
+    VM *vm = freezer->instance->vm;
+    Agent *agent = guest_find_agent(vm, ret_error);
     if (!agent)
-        return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Install and start qemu-guest-agent in the guest", "no guest agent runs in it");
+        return false;
     int r = agent_call(agent, "guest-fsfreeze-status", NULL, STATUS_USEC, on_status, freezer);
     if (r < 0)
         return error_set_errno(ret_error, r, vm->name, "its guest agent cannot be asked");
