@@ -90,6 +90,9 @@ typedef struct Client {
     const char *description, *quiesce;
     const char *timeout; /* exec, guest */
     bool no_input, crypted, replace;
+    GPtrArray *ssh_options; /* ssh, cp */
+    const char *identity;
+    bool recursive, pipe;
 } Client;
 
 JsonMode client_json(const Client *client);

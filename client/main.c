@@ -19,6 +19,7 @@ static void client_done(Client *client)
     g_clear_pointer(&client->changes, g_array_unref);
     g_clear_pointer(&client->cdroms, g_ptr_array_unref);
     g_clear_pointer(&client->forwards, g_ptr_array_unref);
+    g_clear_pointer(&client->ssh_options, g_ptr_array_unref);
 }
 
 static int run(Client *client, int argc, char **argv)

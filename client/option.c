@@ -60,6 +60,10 @@ const Option options[] = {
     { "log", "console", 0, OPTION_FLAG, AT(console_log), NULL, NULL, "What the guest printed to its console, in place of the journal" },
     { "console", "no-replay", 0, OPTION_FLAG, AT(no_replay), NULL, NULL, "Leave out what was printed before" },
     { "exec", "timeout", 0, OPTION_STRING, AT(timeout), "TIME", NULL, "Wait no longer than this, such as 30s; the command goes on" },
+    { "ssh,cp", "option", 'o', OPTION_WORDS, AT(ssh_options), "SETTING", NULL, "Give ssh this setting of ssh_config(5)" },
+    { "ssh,cp", "identity", 'i', OPTION_FILE, AT(identity), "FILE", NULL, "Log in with this key" },
+    { "cp", "recursive", 'r', OPTION_FLAG, AT(recursive), NULL, NULL, "Folders, too" },
+    { "ssh-connect", "pipe", 0, OPTION_FLAG, AT(pipe), NULL, NULL, NULL },
     { "guest fsfreeze", "timeout", 0, OPTION_STRING, AT(timeout), "TIME", NULL, "Thaw them after this, such as 30s; else after a minute" },
     { "guest set-password", "crypted", 0, OPTION_FLAG, AT(crypted), NULL, NULL, "It is what crypt(3) has made of one" },
     { "guest add-ssh-key", "replace", 0, OPTION_FLAG, AT(replace), NULL, NULL, "In place of those that are there" },
@@ -291,9 +295,10 @@ static int take(Client *client, const Option *option, const char *value)
         take_change(client, NULL, value);
         break;
     case OPTION_CDROM:
-        if (!client->cdroms)
-            client->cdroms = g_ptr_array_new();
-        g_ptr_array_add(client->cdroms, (char *) value);
+    case OPTION_WORDS:
+        if (!*(GPtrArray **) field)
+            *(GPtrArray **) field = g_ptr_array_new();
+        g_ptr_array_add(*(GPtrArray **) field, (char *) value);
         break;
     }
     return 0;

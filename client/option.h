@@ -17,6 +17,7 @@ typedef enum OptionKind {
     OPTION_NAMES,    /* GPtrArray *, comma-separated or repeated */
     OPTION_CHANGE,   /* -p of create, run and set: goes into Client.changes */
     OPTION_CDROM,    /* GPtrArray * of paths */
+    OPTION_WORDS,    /* GPtrArray *, repeated */
     OPTION_VOLUME,   /* const char *, a volume */
     OPTION_FILE,     /* const char *, a file */
 } OptionKind;

@@ -50,6 +50,9 @@ const Verb verbs[] = {
 
     { "What is in them" },
     { "exec", 2, VERB_ANY, VERB_ACTS | VERB_NAMES | VERB_COMMAND, "NAME [--] COMMAND...", "Run a command in the guest, by its guest agent", verb_exec },
+    { "ssh", 1, VERB_ANY, VERB_NAMES | VERB_COMMAND, "[USER@]NAME [[--] COMMAND...]", "Log in to the guest with ssh, over vsock or its address", verb_ssh },
+    { "cp", 2, VERB_ANY, VERB_NAMES | VERB_FILES, "SOURCE... TARGET", "Copy from and to guests, [USER@]NAME:PATH, with scp", verb_cp },
+    { "ssh-connect", 1, 1, VERB_NAMES | VERB_HIDDEN, "NAME", "What ssh is connected by", verb_ssh_connect },
     { "guest info", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Show what the guest agent tells of the guest", verb_guest_info },
     { "guest fsfreeze", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Let the guest's file systems stand still for a while", verb_guest_freeze },
     { "guest fsthaw", 1, 1, VERB_ACTS | VERB_NAMES, "NAME", "Let them go on", verb_guest_thaw },
@@ -381,7 +384,7 @@ static void print_exit_codes(void)
             {EXIT_NO_SUCH_VM, "there is no such VM, network, pool or volume"},
             {EXIT_NOT_AUTHORIZED, "not authorised"},
             {EXIT_INTERRUPTED, "interrupted; what was begun goes on, but not work on volumes"},
-            {EXIT_NOT_EXECUTED, "of exec: it failed; other numbers are the command's, 128 and more: a signal ended it"},
+            {EXIT_NOT_EXECUTED, "of commands in guests: it failed; other numbers are the command's, 128 and more: a signal ended it"},
     };
     print_heading("Exit codes");
     for (size_t i = 0; i < G_N_ELEMENTS(codes); i++)
