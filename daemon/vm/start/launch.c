@@ -150,7 +150,9 @@ static void take_first_step(Start *start)
 {
     Error *error = NULL;
     start->going = true;
-    if (!pinning_begin(start->instance, start->settings, &error))
+    /* What counts at once counts for a saved VM, too: its file may have been changed because the host has other CPUs by now. */
+    g_autoptr(Settings) file = start->restoring ? vm_load_settings(start->vm, NULL) : NULL;
+    if (!pinning_begin(start->instance, file ? file : start->settings, &error))
         return start_fail(start, error);
     int r = unplug_cables(start);
     if (r >= 0)
