@@ -299,6 +299,17 @@ in_guest() {
     printed "$name" | sed -n "/BEGIN$token/,/END$token/p" | sed '1d;$d'
 }
 
+# make_certificate NAME: of a host for its displays, as vmd.vm(5) has it, and good for 127.0.0.1 too.
+make_certificate() {
+    local tls=/etc/vmd/tls
+    install -d -m 700 "$tls"
+    openssl genpkey -algorithm EC -pkeyopt group:P-256 -out "$tls/ca-key.pem"
+    openssl req -x509 -days 3650 -subj "/CN=CA of $1" -key "$tls/ca-key.pem" -out "$tls/ca-cert.pem"
+    openssl genpkey -algorithm EC -pkeyopt group:P-256 -out "$tls/server-key.pem"
+    openssl req -x509 -days 3650 -subj "/CN=$1" -key "$tls/server-key.pem" -out "$tls/server-cert.pem" -CA "$tls/ca-cert.pem" -CAkey "$tls/ca-key.pem" \
+        -addext basicConstraints=critical,CA:FALSE -addext "subjectAltName=DNS:$1,IP:127.0.0.1"
+}
+
 qemu_pid() { property "$1" QEMUProcess; }
 
 # no_leftovers NAME: of a VM that does not run there is no scope, no process, no socket and no run-time file.
