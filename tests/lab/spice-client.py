@@ -210,7 +210,7 @@ def do_cd(*files):
 
 
 def do_stick(*words):
-    devices = {device.get_description(None): device for device in usb.get_devices()}
+    devices = {device.get_description(None): device for device in usb_devices}
     found = [device for name, device in devices.items() if " ".join(words) in name]
     if not found:
         return f"there are {', '.join(devices) or 'none'}"
@@ -274,6 +274,9 @@ session = Spice.Session()
 if len(sys.argv) > 2:
     session.props.shared_dir = sys.argv[2]
 usb = Spice.UsbDeviceManager.get(session)  # before its channels come
+usb_devices = []  # get_devices() unrefs twice in Python, which ends the program where a device is real
+on(usb, "device-added", lambda _manager, device: usb_devices.append(device))
+on(usb, "device-removed", lambda _manager, device: usb_devices.remove(device) if device in usb_devices else None)
 on(usb, "device-error", lambda _manager, _device, error: print(f"usb: {error.message}", file=sys.stderr, flush=True))
 on(session, "channel-new", on_new)
 session.open_fd(open_display())
