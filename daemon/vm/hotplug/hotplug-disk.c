@@ -22,7 +22,8 @@ static void free_own(Hotplug *hotplug)
     HotDisk *own = hotplug->own;
     sources_abandon(own->opening);
     script_free(own->script);
-    g_clear_pointer(&own->parts.disks, g_ptr_array_unref);
+    if (own->parts.disks) /* else there are no descriptors */
+        sources_close(&own->parts);
     hotplug_nodes_clear(&own->nodes);
 }
 

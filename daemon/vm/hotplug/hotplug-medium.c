@@ -36,7 +36,8 @@ static void free_medium(Hotplug *hotplug)
     sources_abandon(own->opening);
     script_free(own->script);
     hotplug_nodes_clear(&own->nodes);
-    g_clear_pointer(&own->parts.disks, g_ptr_array_unref);
+    if (own->parts.disks) /* else there are no descriptors */
+        sources_close(&own->parts);
     g_clear_pointer(&own->before, g_array_unref);
     g_clear_pointer(&own->now, g_array_unref);
 }
