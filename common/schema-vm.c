@@ -17,6 +17,8 @@ static const SettingSection sections[] = {
         {"Network", true, "A network interface; the name is free, the order of sections is the order of interfaces."},
         {"Share", true, "A folder of the host that the guest can mount; the name is what it mounts."},
         {"Console", false, "The console that vmctl console attaches to."},
+        {"Serial", true, "A serial port of the host's that the guest has as one of its own; the name is free."},
+        {"Parallel", true, "A parallel port of the host's that the guest has as one of its own; the name is free."},
         {"TPM", false, "A TPM of the guest's own."},
         {"Display", false, "What the guest shows, and how it is looked at (vmctl view)."},
         {"Sound", false, "The sound card."},
@@ -166,6 +168,9 @@ static const SettingKey keys[] = {
                 .metavar = "TYPE", .summary = "A serial port, a virtio console, or none."},
         {"Console", "LogSize", SETTING_SIZE, "1M", .min = 64 * KiB, .max = 64 * MiB,
                 .summary = "How much of what was printed is kept for replay."},
+
+        {"Serial", "Device", SETTING_PATH, .required = true, .summary = "The port, such as /dev/ttyUSB0 or one in /dev/serial/by-id."},
+        {"Parallel", "Device", SETTING_PATH, .required = true, .summary = "The port, such as /dev/parport0."},
 
         {"TPM", "Type", SETTING_ENUM, "none", "none|tpm2|tpm1.2", .option = "tpm", .metavar = "TYPE",
                 .summary = "Which TPM the guest has, by swtpm; what is in it stays with the VM."},

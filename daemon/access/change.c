@@ -37,6 +37,8 @@ static const Rule rules[] = {
     {"Disk", "Format", ACTION_USE_FOREIGN_PATHS, true},
     {"Boot", "Kernel", ACTION_USE_FOREIGN_PATHS, false},
     {"Boot", "Initrd", ACTION_USE_FOREIGN_PATHS, false},
+    {"Serial", "Device", ACTION_USE_FOREIGN_PATHS, false},
+    {"Parallel", "Device", ACTION_USE_FOREIGN_PATHS, false},
     {"Share", "Path", ACTION_USE_FOREIGN_PATHS, false},
     {"Share", "ReadOnly", ACTION_USE_FOREIGN_PATHS, true},
     {"Credentials", "Load", ACTION_USE_FOREIGN_PATHS, false},

@@ -49,6 +49,8 @@ static const struct {
     {"virtconsole", PACKAGE_QEMU, "choose another Type= of [Console]"},
     {"virtserialport", PACKAGE_QEMU, NULL},
     {"isa-serial", PACKAGE_QEMU, "choose another Type= of [Console]"},
+    {"pci-serial", PACKAGE_QEMU, "remove the section"},
+    {"isa-parallel", PACKAGE_QEMU, "remove the section"},
     {"virtio-mem-pci", PACKAGE_QEMU, "leave out what is behind the \"/\" of Memory="},
     {"i6300esb", PACKAGE_QEMU, "remove Watchdog="},
     {"tpm-crb", PACKAGE_QEMU, "remove Type= of [TPM]"},

@@ -26,11 +26,12 @@ void machine_add_node(Command *command, const char *from, json_t *node);
 /* machine-memory.c: CPUs, memory and where both are. */
 bool machine_add_memory(Command *command, const MachineParts *parts, Error **ret_error);
 
-/* machine-firmware.c, machine-tpm.c, machine-disk.c, machine-interface.c, machine-pci.c, machine-share.c, machine-usb.c, machine-display.c, machine-vsock.c; *set: the next set of descriptors */
+/* machine-firmware.c, machine-tpm.c, machine-disk.c, machine-interface.c, machine-pci.c, machine-port.c, machine-share.c, machine-usb.c, machine-display.c, machine-vsock.c; *set: the next set of descriptors */
 void machine_add_firmware(Command *command, const MachineParts *parts, unsigned *set);
 bool machine_add_disks(Command *command, const MachineParts *parts, unsigned *set, Error **ret_error);
 bool machine_add_interfaces(Command *command, const MachineParts *parts, Error **ret_error);
 bool machine_add_shares(Command *command, const MachineParts *parts, Error **ret_error);
+bool machine_add_ports(Command *command, const MachineParts *parts, unsigned *set, Error **ret_error);
 bool machine_add_tpm(Command *command, const MachineParts *parts, Error **ret_error);
 /* `chassis`: the next number of a port that is free. */
 bool machine_add_pci(Command *command, const MachineParts *parts, unsigned chassis, Error **ret_error);

@@ -252,7 +252,7 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
         return NULL;
     machine_add_firmware(command, parts, &set);
     if (!machine_add_tpm(command, parts, ret_error) || !machine_add_disks(command, parts, &set, ret_error) ||
-        !machine_add_interfaces(command, parts, ret_error) ||
+        !machine_add_interfaces(command, parts, ret_error) || !machine_add_ports(command, parts, &set, ret_error) ||
         !machine_add_pci(command, parts, MACHINE_SLOTS + 1 + (parts->interfaces ? parts->interfaces->len : 0) + parts->disks->len, ret_error) ||
         !machine_add_shares(command, parts, ret_error) || !machine_add_usb(command, parts, ret_error) ||
         !machine_add_display(command, parts, ret_error) || !machine_add_vsock(command, parts, ret_error))

@@ -79,6 +79,15 @@ typedef struct MachineShare {
     int socket_fd;  /* QEMU's end of virtiofsd's socket */
 } MachineShare;
 
+/* A serial or parallel port that is one of the host's. */
+typedef struct MachinePort {
+    char *section; /* "Serial modem" */
+    char *name;    /* "modem" */
+    bool parallel;
+    char *path;
+    int fd; /* owned */
+} MachinePort;
+
 /* What a machine is made from. Descriptors are borrowed; -1 where there is none. */
 typedef struct MachineParts {
     const char *name;
@@ -101,6 +110,7 @@ typedef struct MachineParts {
     GPtrArray *interfaces; /* MachineInterface; may be NULL */
     GPtrArray *pci;        /* PciDevice; may be NULL */
     GPtrArray *shares; /* MachineShare; may be NULL */
+    GPtrArray *ports;  /* MachinePort; may be NULL */
     GArray *credential_fds; /* int: a string for the guest each; may be NULL */
 } MachineParts;
 
@@ -152,6 +162,7 @@ bool machine_disk_has_limits(const Settings *settings, const char *section);
 /* Whether this QEMU can share folders, and the arguments of device_add for one that comes later; a new reference. */
 bool machine_has_share(const QemuBuild *build, const char *section, Error **ret_error);
 json_t *machine_share_device(const char *name);
+void machine_port_free(MachinePort *port);
 void machine_share_free(MachineShare *share);
 
 /* How many pairs of queues [Network NAME] has: Queues=, else one a virtual CPU and at most 8; one where the card is no virtio. */

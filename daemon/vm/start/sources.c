@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,6 +52,7 @@ void sources_close(MachineParts *parts)
     close_fd(&parts->initrd_fd);
     g_clear_pointer(&parts->disks, g_ptr_array_unref);
     g_clear_pointer(&parts->shares, g_ptr_array_unref);
+    g_clear_pointer(&parts->ports, g_ptr_array_unref);
     g_clear_pointer(&parts->credential_fds, g_array_unref);
 }
 
@@ -126,6 +128,23 @@ static bool open_share(const Sources *sources, MachineShare *share, Error **ret_
     return share->program != NULL;
 }
 
+/* The lock is the descriptor's, and so QEMU's for as long as that has it. */
+static bool open_port(MachinePort *port, Error **ret_error)
+{
+    struct stat st;
+    port->fd = open(port->path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (port->fd < 0 && errno == EPERM) /* of a kind that the kernel had none of when vmd was started */
+        return error_set(ret_error, ERROR_UNSUPPORTED, port->path, "Run 'systemctl restart vmd.service', which no VM minds",
+            "vmd may not open this kind of device, whose driver has come after it");
+    if (port->fd < 0 || fstat(port->fd, &st) < 0)
+        return error_set_errno(ret_error, errno, port->path, "the device of [%s] cannot be opened", port->section);
+    if (!S_ISCHR(st.st_mode) || (!port->parallel && !isatty(port->fd)))
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, port->path, NULL, "Device= of [%s] is no %s port", port->section,
+            port->parallel ? "parallel" : "serial");
+    return flock(port->fd, LOCK_EX | LOCK_NB) == 0 ||
+        error_set(ret_error, ERROR_IN_USE, port->path, "End what uses it first", "another VM or another program has it");
+}
+
 static bool open_all(Sources *sources, Error **ret_error)
 {
     const struct {
@@ -160,6 +179,9 @@ static bool open_all(Sources *sources, Error **ret_error)
     }
     for (guint i = 0; i < sources->parts.shares->len; i++)
         if (!open_share(sources, sources->parts.shares->pdata[i], ret_error))
+            return false;
+    for (guint i = 0; i < sources->parts.ports->len; i++)
+        if (!open_port(sources->parts.ports->pdata[i], ret_error))
             return false;
     if (!sources->credentials)
         return true;
@@ -231,6 +253,23 @@ static bool add_share(Sources *sources, const Settings *settings, const char *se
     return settings_section_split(&vm_schema, section, &kind, &share->name, ret_error);
 }
 
+static bool add_ports(Sources *sources, const Settings *settings, const char *kind, Error **ret_error)
+{
+    g_autofree const char **sections = settings_sections(settings, kind);
+    for (size_t i = 0; sections && sections[i]; i++) {
+        g_autofree char *prefix = NULL;
+        MachinePort *port = g_new0(MachinePort, 1);
+        g_ptr_array_add(sources->parts.ports, port);
+        port->fd = -1;
+        port->section = g_strdup(sections[i]);
+        port->parallel = g_str_equal(kind, "Parallel");
+        port->path = g_strdup(settings_get_string(settings, sections[i], "Device"));
+        if (!settings_section_split(&vm_schema, sections[i], &prefix, &port->name, ret_error))
+            return false;
+    }
+    return true;
+}
+
 /* `only`: the disk or share of this section and nothing else; NULL: all. */
 static Sources *sources_new(const VM *vm, const Settings *settings, const char *only, uid_t reader, Error **ret_error)
 {
@@ -243,6 +282,7 @@ static Sources *sources_new(const VM *vm, const Settings *settings, const char *
     sources->disks = g_ptr_array_new_with_free_func(disk_source_free);
     sources->parts.disks = g_ptr_array_new_with_free_func((GDestroyNotify) machine_disk_free);
     sources->parts.shares = g_ptr_array_new_with_free_func((GDestroyNotify) machine_share_free);
+    sources->parts.ports = g_ptr_array_new_with_free_func((GDestroyNotify) machine_port_free);
 
     if (vm->owner == UID_NOBODY_KNOWN) {
         error_set(ret_error, ERROR_INVALID_SETTINGS, vm->name, "Give it to somebody with 'vmctl set --owner'", "its owner has no account here");
@@ -274,7 +314,7 @@ static Sources *sources_new(const VM *vm, const Settings *settings, const char *
     for (size_t i = 0; shares && shares[i]; i++)
         if (!add_share(sources, settings, shares[i], ret_error))
             return NULL;
-    return g_steal_pointer(&sources);
+    return add_ports(sources, settings, "Serial", ret_error) && add_ports(sources, settings, "Parallel", ret_error) ? g_steal_pointer(&sources) : NULL;
 }
 
 struct SourcesOpening {
@@ -454,6 +494,7 @@ bool sources_take(void *data, MachineParts *parts, Error **ret_error)
     parts->initrd_fd = steal_fd(&sources->parts.initrd_fd);
     parts->disks = g_steal_pointer(&sources->parts.disks);
     parts->shares = g_steal_pointer(&sources->parts.shares);
+    parts->ports = g_steal_pointer(&sources->parts.ports);
     parts->credential_fds = g_steal_pointer(&sources->parts.credential_fds);
     return true;
 }
