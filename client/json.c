@@ -155,18 +155,19 @@ int json_call_object(Client *client, const char *name, const char *interface, co
     return *ret ? EXIT_DONE : report_errno(r, "vmd: cannot read its answer");
 }
 
-int json_call_array(Client *client, const char *name, const char *method, json_t **ret)
+int json_call(Client *client, const char *name, const char *interface, const char *method, json_t **ret)
 {
     g_autoptr(sd_bus_message) reply = NULL;
-    const char *interface = name ? client_kind(client)->interface : MANAGER_INTERFACE;
     int r = client_call(client, name, interface, method, &reply, NULL);
     if (r != EXIT_DONE)
         return r;
-    json_t *array = json_from_message(reply, &r);
-    if (!array)
-        return report_errno(r, "vmd: cannot read its answer");
-    *ret = array;
-    return EXIT_DONE;
+    *ret = json_from_message(reply, &r);
+    return *ret ? EXIT_DONE : report_errno(r, "vmd: cannot read its answer");
+}
+
+int json_call_array(Client *client, const char *name, const char *method, json_t **ret)
+{
+    return json_call(client, name, name ? client_kind(client)->interface : MANAGER_INTERFACE, method, ret);
 }
 
 json_t *json_name_members(const json_t *rows, const char *const *keys)

@@ -15,6 +15,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_t, json_decref)
 /* The next complete value of the message, or NULL with a negative errno in *ret_r. */
 json_t *json_from_message(sd_bus_message *m, int *ret_r);
 
+/* Calls a method without arguments of an object, or (with name NULL) of the manager. Returns an exit code; the caller drops *ret. */
+int json_call(Client *client, const char *name, const char *interface, const char *method, json_t **ret);
+
 /* Calls a method of the manager, or (with a name) of an object of this run's kind, that returns an array of
  * structs. */
 int json_call_array(Client *client, const char *name, const char *method, json_t **ret);

@@ -7,12 +7,7 @@
 
 int sections_get_settings(Client *client, const char *name, json_t **ret)
 {
-    g_autoptr(sd_bus_message) reply = NULL;
-    int r = client_call(client, name, client_kind(client)->interface, "GetSettings", &reply, NULL), k;
-    if (r != EXIT_DONE)
-        return r;
-    *ret = json_from_message(reply, &k);
-    return *ret ? EXIT_DONE : report_errno(k, "vmd: cannot read its answer");
+    return json_call(client, name, client_kind(client)->interface, "GetSettings", ret);
 }
 
 bool sections_is_written_disk(const char *section, const json_t *keys)

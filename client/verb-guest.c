@@ -74,21 +74,11 @@ static void print_logins(const json_t *rows)
     }
 }
 
-static int call_json(Client *client, const char *method, json_t **ret)
-{
-    g_autoptr(sd_bus_message) reply = NULL;
-    int k = 0, r = client_call(client, client->arguments[0], VM_INTERFACE, method, &reply, NULL);
-    if (r != EXIT_DONE)
-        return r;
-    *ret = json_from_message(reply, &k);
-    return *ret ? EXIT_DONE : report_errno(k, "vmd: cannot read its answer");
-}
-
 int verb_guest_info(Client *client)
 {
     static const char *const file_system[] = {"path", "type", "device", "size", "used", NULL}, *const login[] = {"user", "domain", "since", NULL};
     g_autoptr(json_t) info = NULL;
-    int r = call_json(client, "GetGuestInfo", &info);
+    int r = json_call(client, client->arguments[0], VM_INTERFACE, "GetGuestInfo", &info);
     if (r != EXIT_DONE)
         return r;
     const json_t *file_systems = json_object_get(info, "file-systems"), *logins = json_object_get(info, "logins");
@@ -139,7 +129,7 @@ int verb_guest_trim(Client *client)
     g_autoptr(json_t) rows = NULL;
     size_t i;
     json_t *row;
-    int r = call_json(client, "TrimGuest", &rows);
+    int r = json_call(client, client->arguments[0], VM_INTERFACE, "TrimGuest", &rows);
     if (r != EXIT_DONE)
         return r;
     g_autoptr(json_t) trimmed = json_name_members(rows, members);

@@ -12,6 +12,7 @@
 #include <linux/vm_sockets.h>
 
 #include "guest-ssh.h"
+#include "io.h"
 #include "json.h"
 #include "name.h"
 #include "report.h"
@@ -191,13 +192,9 @@ static int hand_over(int fd)
 static ssize_t carry(int from, int to)
 {
     char buffer[BUFFER_SIZE];
-    ssize_t n = read(from, buffer, sizeof buffer), written = 0, k;
-    while (n > 0 && written < n) {
-        k = write(to, buffer + written, (size_t) (n - written));
-        if (k < 0 && errno != EINTR)
-            return 0;
-        written += k > 0 ? k : 0;
-    }
+    ssize_t n = read(from, buffer, sizeof buffer);
+    if (n > 0 && io_write_all(to, buffer, (size_t) n) < 0)
+        return 0;
     return n < 0 && errno == EINTR ? 1 : n;
 }
 
