@@ -91,8 +91,12 @@
 #define GUARD_HELPER_KINDS 8U
 #define GUARD_UIDS_END (GUARD_HELPER_UIDS + (GUARD_HELPER_KINDS << 16))
 
-/* Where a helper with --tree= sees it. */
+/* Where QEMU finds what --tls-ca=, --tls-cert= and --tls-key= are, and how they are called there, in this order. */
 #define GUARD_TLS "/tls"
+#define GUARD_TLS_NAMES "ca-cert.pem", "server-cert.pem", "server-key.pem"
+#define GUARD_TLS_MAX 3
+
+/* Where a helper with --tree= sees it. */
 #define GUARD_TREE "/share"
 
 #define GUARD_EXIT_USAGE 64

@@ -65,7 +65,7 @@ static const OptionKind option_kinds[] = {
         {"bind-read-only", OPTION_BIND_READ_ONLY, 0},
 };
 
-const char *const options_tls_names[OPTIONS_TLS_MAX] = {"ca-cert.pem", "server-cert.pem", "server-key.pem"};
+const char *const options_tls_names[OPTIONS_TLS_MAX] = {GUARD_TLS_NAMES};
 
 #define N_OPTION_KINDS (sizeof(option_kinds) / sizeof(option_kinds[0]))
 

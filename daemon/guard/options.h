@@ -4,6 +4,8 @@
 /* Options: the guard's command line, as guard.h describes it, parsed once at the start. The strings point
  * into argv. Descriptors are checked to be open and are made FD_CLOEXEC, so that QEMU does not get them. */
 
+#include "guard.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,7 +24,7 @@ typedef struct OptionBind {
 #define OPTIONS_DEVICES_MAX 32
 
 /* What QEMU reads in GUARD_TLS, where its display is offered on a network; all of them or none. */
-#define OPTIONS_TLS_MAX 3
+#define OPTIONS_TLS_MAX GUARD_TLS_MAX
 extern const char *const options_tls_names[OPTIONS_TLS_MAX];
 
 typedef struct Options {

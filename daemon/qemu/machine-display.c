@@ -17,7 +17,7 @@
 /* And of who comes and goes it tells only where it listens somewhere: in the jail, here. */
 #define VNC_SOCKET "unix:/tmp/vnc"
 
-const char *const machine_tls_names[MACHINE_TLS_MAX] = {"ca-cert.pem", "server-cert.pem", "server-key.pem"};
+const char *const machine_tls_names[MACHINE_TLS_MAX] = {GUARD_TLS_NAMES};
 
 static bool display_is(const MachineParts *parts, const char *type)
 {
