@@ -16,6 +16,7 @@
 #include "address.h"
 #include "cleanup.h"
 #include "display-remote.h"
+#include "io.h"
 #include "manager.h"
 #include "spawn.h"
 
@@ -133,14 +134,19 @@ static bool open_tls(const Manager *manager, size_t i, int *ret_fd, Error **ret_
 
 char *display_listener_read_ca(const VM *vm, Error **ret_error)
 {
-    g_autofree char *path = tls_path(vm->manager, 0), *text = NULL;
-    g_autoptr(GError) error = NULL;
+    g_autofree char *path = tls_path(vm->manager, 0), *text = g_malloc(FILE_SIZE_MAX + 1);
     fd_cleanup int fd = -1;
     if (!open_tls(vm->manager, 0, &fd, ret_error))
         return NULL;
-    if (g_file_get_contents(path, &text, NULL, &error) && g_utf8_validate(text, -1, NULL))
+    ssize_t n = io_read_all(fd, text, FILE_SIZE_MAX);
+    if (n < 0) {
+        error_set_errno(ret_error, (int) n, path, "it cannot be read");
+        return NULL;
+    }
+    text[n] = '\0';
+    if (g_utf8_validate(text, -1, NULL))
         return g_steal_pointer(&text);
-    error_set(ret_error, ERROR_FAILED, path, NULL, "it cannot be read%s%s", error ? ": " : "", error ? error->message : "");
+    error_set(ret_error, ERROR_FAILED, path, NULL, "it cannot be read");
     return NULL;
 }
 

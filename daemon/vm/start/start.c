@@ -224,31 +224,31 @@ static void on_sources(void *data, void *userdata)
     open_rest(start);
 }
 
+/* One of those that nothing is taken from yet. */
+static void part_is_open(Start *start, bool *open, const Error *error)
+{
+    if (error)
+        return start_fail(start, error_copy(error));
+    *open = true;
+    open_rest(start);
+}
+
 static void on_interfaces(const Error *error, void *userdata)
 {
     Start *start = userdata;
-    if (error)
-        return start_fail(start, error_copy(error));
-    start->interfaces_open = true;
-    open_rest(start);
+    part_is_open(start, &start->interfaces_open, error);
 }
 
 static void on_passthrough(const Error *error, void *userdata)
 {
     Start *start = userdata;
-    if (error)
-        return start_fail(start, error_copy(error));
-    start->passthrough_open = true;
-    open_rest(start);
+    part_is_open(start, &start->passthrough_open, error);
 }
 
 static void on_listening(const Error *error, void *userdata)
 {
     Start *start = userdata;
-    if (error)
-        return start_fail(start, error_copy(error));
-    start->listening = true;
-    open_rest(start);
+    part_is_open(start, &start->listening, error);
 }
 
 static void on_nvram(const Error *failed, void *userdata)
