@@ -121,6 +121,6 @@ char *claim_holder(const Manager *manager, const VM *but, uint64_t dev, uint64_t
     const ImageIdentity wanted = {.dev = dev, .inode = inode};
     const VM *vm = find_vm(manager, but, &wanted);
     if (vm)
-        return g_strdup_printf("VM \"%s\"", vm->name);
+        return vm_thing(vm);
     return find_work(manager, &wanted) ? g_strdup("a job") : NULL;
 }

@@ -237,7 +237,7 @@ bool vm_backup(VM *vm, const BackupWish *wish, BackupBegun begun, void *userdata
 bool vm_backup_end(VM *vm, bool keep, VMDone done, void *userdata, Error **ret_error)
 {
     BackupWork *work = vm->backup;
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (!work || !work->offered)
         return error_set(ret_error, ERROR_NO_SUCH_JOB, thing, NULL, "no backup of it is offered");
     work->ended = done;

@@ -231,7 +231,7 @@ void backup_next(BackupWork *work)
 
 bool vm_check_unbacked(const VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (!vm->backup || vm->backup->serving)
         return true;
     if (!vm->backup->job)

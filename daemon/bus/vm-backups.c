@@ -116,7 +116,7 @@ bool method_restore_tpm(Manager *manager, sd_bus_message *m, uid_t caller, void 
 {
     VM *vm = object;
     int fd, r = sd_bus_message_read(m, "h", &fd);
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name), *state = NULL;
+    g_autofree char *thing = vm_thing(vm), *state = NULL;
     if (r < 0)
         return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
     if (!vm_check_unworked(vm, ret_error))

@@ -132,7 +132,7 @@ static bool method_delete(Manager *manager, sd_bus_message *m, uid_t caller, voi
 {
     VM *vm = object;
     uint64_t flags;
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (sd_bus_message_read(m, "t", &flags) < 0 || flags & ~DELETE_FORCE)
         return error_set(ret_error, ERROR_UNSUPPORTED, thing, NULL, "these flags are unknown");
     if (!vm_check_unworked(vm, ret_error) || !vm_check_unsnapped(vm, ret_error))

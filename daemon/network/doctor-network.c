@@ -16,7 +16,7 @@ static char *network_thing(const Network *network)
     return g_strdup_printf("Network \"%s\"", network->name);
 }
 
-static char *vm_thing(const char *name)
+static char *thing_of_vm(const char *name)
 {
     return g_strdup_printf("VM \"%s\"", name);
 }
@@ -52,7 +52,7 @@ static void look_at_vm(Doctor *doctor, const VM *vm)
 {
     g_autoptr(Settings) settings = NULL;
     g_autofree const char **sections = network_sections(vm, &settings);
-    g_autofree char *thing = vm_thing(vm->name), *network = g_strdup_printf("vmctl set %s --network=default", vm->name);
+    g_autofree char *thing = vm_thing(vm), *network = g_strdup_printf("vmctl set %s --network=default", vm->name);
     g_autofree char *start = g_strdup_printf("vmctl start %s", vm->name);
     if (vm->problem)
         doctor_find(doctor, FINDING_ERROR, thing, NULL, "its settings cannot be used: %s", vm->problem);
@@ -275,7 +275,7 @@ void doctor_check_cables(Doctor *doctor)
         const Port *port = doctor->ports->pdata[i];
         if (port->link_up)
             continue;
-        g_autofree char *thing = vm_thing(port->vm);
+        g_autofree char *thing = thing_of_vm(port->vm);
         g_autofree char *remedy = g_strdup_printf("vmctl set %s -p 'Network %s.Link=up'", port->vm, port->section);
         doctor_find(doctor, FINDING_WARNING, thing, remedy, "the cable of its interface \"%s\" is not plugged in (Link=down)", port->section);
     }
@@ -301,7 +301,7 @@ void doctor_check_leases(Doctor *doctor)
             continue;
         if (!vm || vm->state != VM_RUNNING || now < vm->since + LEASE_AFTER_USEC)
             continue;
-        g_autofree char *thing = vm_thing(port->vm), *remedy = g_strdup_printf("vmctl console %s", port->vm);
+        g_autofree char *thing = thing_of_vm(port->vm), *remedy = g_strdup_printf("vmctl console %s", port->vm);
         doctor_find(doctor, FINDING_WARNING, thing, remedy, "its interface \"%s\" has been up for %u s and has got no address; see in the guest whether it asks for one (DHCP)", port->section,
             (unsigned) ((now - vm->since) / USEC_PER_SEC));
     }

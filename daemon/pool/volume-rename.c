@@ -103,7 +103,7 @@ static char *find_vm(const Manager *manager, const char *source, const char *pat
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const VM *vm = value;
         if (vm->sources && (g_strv_contains((const char *const *) vm->sources, source) || g_strv_contains((const char *const *) vm->sources, path)))
-            return g_strdup_printf("VM \"%s\"", vm->name);
+            return vm_thing(vm);
     }
     return NULL;
 }

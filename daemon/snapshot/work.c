@@ -360,7 +360,7 @@ void vm_count_snapshots(VM *vm)
 
 bool vm_check_unsnapped(const VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     return vm->snapshots == 0 || error_set(ret_error, ERROR_IN_USE, thing, "Delete them first, with 'vmctl snapshot delete'", "it has %u snapshot%s",
         vm->snapshots, vm->snapshots > 1 ? "s" : "");
 }

@@ -188,7 +188,7 @@ const QmpHandlers instance_qmp_handlers = {
 
 bool vm_check_monitor(VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     Instance *instance = vm->instance;
     if (!instance)
         return error_set(ret_error, ERROR_NOT_RUNNING, thing, NULL, "it does not run");
@@ -200,13 +200,13 @@ bool vm_check_monitor(VM *vm, Error **ret_error)
 /* What is done to its snapshots leaves it alone for nobody; a backup only for the moment that it holds the guest. */
 static bool vm_check_unsnapping(const VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     return !vm->snapshot_work || error_set(ret_error, ERROR_BUSY, thing, "Wait for its job (vmctl jobs)", "something is being done to its snapshots");
 }
 
 bool vm_check_unworked(const VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (vm->nvram_import)
         return error_set(ret_error, ERROR_BUSY, thing, "Try again", "its NVRAM is just being put in");
     return vm_check_unsnapping(vm, ret_error) && vm_check_unbacked(vm, ret_error);
@@ -219,7 +219,7 @@ static bool check_otherwise_idle(VM *vm, Error **ret_error)
         return vm_check_unbacked(vm, ret_error);
     if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
         return true;
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     return error_set(ret_error, ERROR_BUSY, thing, "Wait for its job, or cancel it", "it is %s", vm_state_to_string(vm->state));
 }
 
@@ -239,7 +239,7 @@ bool vm_check_stoppable(VM *vm, Error **ret_error)
 
 bool vm_check_memory(const VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (vm->instance->hotplug || vm->instance->scale)
         return error_set(ret_error, ERROR_BUSY, thing, "Try again", "a device is just being attached or detached");
     if (!helpers_check_whole(vm->instance->helpers, thing, ret_error))
@@ -282,7 +282,7 @@ static bool run_verb(VM *vm, const char *command, VMDone done, void *userdata, E
 
 bool vm_reset(VM *vm, VMDone done, void *userdata, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     return (!vm->instance || helpers_check_whole(vm->instance->helpers, thing, ret_error)) &&
         run_verb(vm, "system_reset", done, userdata, ret_error);
 }
@@ -299,7 +299,7 @@ bool vm_resume(VM *vm, VMDone done, void *userdata, Error **ret_error)
 
 int vm_open_console(VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (!vm->instance) {
         error_set(ret_error, ERROR_NOT_RUNNING, thing, "Start it first", "it does not run, so it has no console");
         return -1;

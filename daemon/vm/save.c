@@ -108,7 +108,7 @@ static bool commit(const Save *save, int synced, Error **ret_error)
 static void on_failed(Save *save, const char *status)
 {
     g_autoptr(Error) error = NULL;
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", save->vm->name);
+    g_autofree char *thing = vm_thing(save->vm);
     if (save->job->state == JOB_CANCELLING)
         error_set(&error, ERROR_CANCELLED, thing, NULL, "the save was cancelled");
     else

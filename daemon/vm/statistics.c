@@ -214,7 +214,7 @@ static Statistics *statistics_of(Instance *instance)
 
 bool vm_read_statistics(VM *vm, StatisticsDone done, void *userdata, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (!vm->instance)
         return error_set(ret_error, ERROR_NOT_RUNNING, thing, NULL, "it does not run");
     Statistics *statistics = statistics_of(vm->instance);
@@ -240,7 +240,7 @@ void statistics_free(Statistics *statistics)
     if (!statistics)
         return;
     g_autoptr(Error) gone = NULL;
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", statistics->instance->vm->name);
+    g_autofree char *thing = vm_thing(statistics->instance->vm);
     error_set(&gone, ERROR_NOT_RUNNING, thing, NULL, "it has ended");
     if (statistics->instance->qmp)
         qmp_forget(statistics->instance->qmp, statistics);

@@ -75,7 +75,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         instance_kill(vm->instance);
         return 0; /* the end of the instance ends the job */
     }
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name), *limit = format_duration(vm->instance->stop_timeout);
+    g_autofree char *thing = vm_thing(vm), *limit = format_duration(vm->instance->stop_timeout);
     g_autofree char *remedy = g_strdup_printf("Look at its console, try again, or end it with 'vmctl kill %s'", vm->name);
     g_autoptr(Error) error = NULL;
     error_set(&error, ERROR_GUEST_UNRESPONSIVE, thing, remedy, "the guest did not react to the power button within %s", limit);
@@ -126,7 +126,7 @@ bool vm_stop(VM *vm, const char **ret_job_path, Error **ret_error)
 
 bool vm_reboot(VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (!vm_check_idle(vm, ret_error) || !helpers_check_whole(vm->instance->helpers, thing, ret_error))
         return false;
     Stop *stop = stop_new(vm, true);
@@ -179,7 +179,7 @@ void stop_ended(Stop *stop)
     VM *vm = stop->vm;
     g_autoptr(Error) error = NULL;
     if (stop->reboot) {
-        g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+        g_autofree char *thing = vm_thing(vm);
         error_set(&error, ERROR_QEMU_FAILED, thing, "Start it again", "it ended instead of rebooting (%s)", vm_reason_to_string(vm->reason));
     }
     stop_free(stop);
@@ -188,7 +188,7 @@ void stop_ended(Stop *stop)
 
 bool vm_terminate(VM *vm, VMDone done, void *userdata, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (!vm->instance)
         return error_set(ret_error, ERROR_NOT_RUNNING, thing, NULL, "it does not run");
     instance_add_waiter(vm->instance, done, userdata);

@@ -110,6 +110,11 @@ char *vm_settings_path(const VM *vm)
     return g_strdup_printf("%s/%s.vm", vm->transient ? dirs->runtime : dirs->settings, vm->name);
 }
 
+char *vm_thing(const VM *vm)
+{
+    return g_strdup_printf("VM \"%s\"", vm->name);
+}
+
 char *vm_object_path(const VM *vm)
 {
     return name_to_vm_path(vm->name);

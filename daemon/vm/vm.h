@@ -83,6 +83,9 @@ typedef struct VM {
 VM *vm_new(Manager *manager, const char *name, bool transient);
 void vm_free(VM *vm);
 
+/* What errors are about: VM "web". A new string. */
+char *vm_thing(const VM *vm);
+
 /* Paths, new strings. */
 char *vm_settings_path(const VM *vm);
 char *vm_object_path(const VM *vm);

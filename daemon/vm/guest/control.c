@@ -338,7 +338,7 @@ static void on_held(bool frozen, const Error *why_not, void *userdata)
 
 bool vm_guest_freeze(VM *vm, uint64_t limit, VMDone done, void *userdata, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (!guest_find_agent(vm, ret_error))
         return false;
     if (vm->instance->hold)
@@ -352,7 +352,7 @@ bool vm_guest_freeze(VM *vm, uint64_t limit, VMDone done, void *userdata, Error 
 bool vm_guest_thaw(VM *vm, const char *caller, VMDone done, void *userdata, Error **ret_error)
 {
     const Order order = {.frozen = true, .done = done, .userdata = userdata};
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     g_autoptr(Error) thawed = NULL;
     if (!guest_find_agent(vm, ret_error))
         return false;

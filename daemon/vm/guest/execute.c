@@ -123,7 +123,7 @@ static void ask_later(Execution *execution, uint64_t interval)
 {
     uint64_t now = (uint64_t) g_get_monotonic_time();
     const VM *vm = guest_act_vm(execution->act);
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name), *waited = NULL;
+    g_autofree char *thing = vm_thing(vm), *waited = NULL;
     g_autoptr(Error) error = NULL;
     int r;
     if (now >= execution->deadline) {

@@ -58,14 +58,9 @@ static int on_caller_left(sd_bus_track *track, void *userdata)
     return 0;
 }
 
-static char *thing_of(const VM *vm)
-{
-    return g_strdup_printf("VM \"%s\"", vm->name);
-}
-
 static bool check(VM *vm, bool frozen, Error **ret_error)
 {
-    g_autofree char *thing = thing_of(vm);
+    g_autofree char *thing = vm_thing(vm);
     if (!guest_find_agent(vm, ret_error))
         return false;
     if (!frozen && instance_is_quiescing(vm->instance))
@@ -124,7 +119,7 @@ static void on_answer(Agent *agent, const json_t *result, const Error *error, vo
     act->asked = false;
     if (act->over)
         return settle(act);
-    g_autofree char *thing = thing_of(act->instance->vm);
+    g_autofree char *thing = vm_thing(act->instance->vm);
     if (error && (error->code == ERROR_FAILED || error->code == ERROR_UNSUPPORTED))
         error_set(&told, error->code, thing, way_out(error), "its guest agent refuses %s: %s", error->thing, error->cause);
     else if (error)
@@ -135,7 +130,7 @@ static void on_answer(Agent *agent, const json_t *result, const Error *error, vo
 bool guest_act_ask(GuestAct *act, const char *command, json_t *arguments, uint64_t timeout_usec, GuestActAnswer answer, Error **ret_error)
 {
     VM *vm = act->instance->vm;
-    g_autofree char *thing = thing_of(vm);
+    g_autofree char *thing = vm_thing(vm);
     Agent *agent = guest_agent(vm->instance->guest);
     if (!agent) {
         json_decref(arguments);
@@ -168,7 +163,7 @@ int guest_act_wait(GuestAct *act, uint64_t usec, GuestActThen then)
 
 bool guest_act_nonsense(const GuestAct *act, const char *command, Error **ret_error)
 {
-    g_autofree char *thing = thing_of(act->instance->vm);
+    g_autofree char *thing = vm_thing(act->instance->vm);
     return error_set(ret_error, ERROR_GUEST_UNRESPONSIVE, thing, NULL, "its guest agent's answer to %s is none", command);
 }
 
@@ -186,7 +181,7 @@ char *guest_text(const json_t *string, size_t max)
 void guest_acts_break(Instance *instance)
 {
     g_autoptr(Error) error = NULL;
-    g_autofree char *thing = thing_of(instance->vm);
+    g_autofree char *thing = vm_thing(instance->vm);
     error_set(&error, ERROR_NOT_RUNNING, thing, NULL, "it has ended");
     /* Those that are left when all have been told wait for an answer that cannot come any more. */
     for (guint i = 0; instance->guest_acts && i < instance->guest_acts->len;) {

@@ -134,7 +134,7 @@ Agent *guest_agent(Guest *guest)
 
 Agent *guest_find_agent(VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     Agent *agent = vm->state == VM_RUNNING ? guest_agent(vm->instance->guest) : NULL;
     if (vm->state != VM_RUNNING)
         error_set(ret_error, ERROR_NOT_RUNNING, thing, NULL, "the guest does not run now");

@@ -447,7 +447,7 @@ static bool begin_medium(Hotplug *hotplug, VMDone done, void *userdata, Error **
 static char *find_drive(const VM *vm, const Settings *settings, Error **ret_error)
 {
     g_autofree const char **sections = settings_sections(settings, "Disk");
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     g_autoptr(GPtrArray) drives = g_ptr_array_new();
     for (size_t i = 0; sections && sections[i]; i++)
         if (machine_disk_is_cdrom(settings, sections[i]))

@@ -332,7 +332,7 @@ bool vm_hears(const VM *vm)
 
 bool vm_check_hears(VM *vm, const char *follows, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (!vm_check_monitor(vm, ret_error))
         return false;
     g_autoptr(Settings) settings = vm_check_display(vm, ret_error);

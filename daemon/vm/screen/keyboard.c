@@ -48,7 +48,7 @@ struct Keyboard {
 /* NULL and an Error, where no key can be pressed now. */
 static Keyboard *take_keyboard(VM *vm, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (!vm_check_hears(vm, "it hears no keys", ret_error))
         return NULL;
     Keyboard *keyboard = vm->instance->keyboard;

@@ -34,7 +34,7 @@ static int on_start_timeout(sd_event_source *source, uint64_t usec, void *userda
 {
     Start *start = userdata;
     Error *error = NULL;
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", start->vm->name);
+    g_autofree char *thing = vm_thing(start->vm);
     error_set(&error, ERROR_TIMED_OUT, thing, NULL, "%s did not happen in time (StartTimeout=)",
         !start->scope_active ? "systemd's start of the scope" : !start->instance->monitor_ready ? "QEMU's answer on its monitor" : "the guest's first step");
     start_fail(start, error);
@@ -351,7 +351,7 @@ static void on_helpers(const Error *error, void *userdata)
 void start_helper_lost(Start *start)
 {
     Error *error = NULL;
-    g_autofree char *why = helpers_why_failed(start->instance->helpers), *thing = g_strdup_printf("VM \"%s\"", start->vm->name);
+    g_autofree char *why = helpers_why_failed(start->instance->helpers), *thing = vm_thing(start->vm);
     error_set(&error, ERROR_FAILED, thing, NULL, "%s", why ?: "a helper of its QEMU ended");
     start_fail(start, error);
 }

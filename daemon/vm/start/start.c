@@ -106,7 +106,7 @@ static int on_cancel(sd_event_source *source, void *userdata)
 {
     Start *start = userdata;
     Error *error = NULL;
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", start->vm->name);
+    g_autofree char *thing = vm_thing(start->vm);
     error_set(&error, ERROR_CANCELLED, thing, NULL, "it was terminated while it started");
     start_fail(start, error);
     return 0;
@@ -123,7 +123,7 @@ void start_ended(Start *start, const InstanceEnd *end)
 {
     VM *vm = start->vm;
     g_autoptr(Error) error = g_steal_pointer(&start->error);
-    g_autofree char *words = instance_last_words(end->output), *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *words = instance_last_words(end->output), *thing = vm_thing(vm);
     /* QEMU's own words would be that it lost a socket. */
     if (!error && end->helper)
         error_set(&error, ERROR_FAILED, thing, NULL, "%s", end->helper);
@@ -331,7 +331,7 @@ static bool load_settings(Start *start, Error **ret_error)
 
 bool vm_start(VM *vm, VMDone done, void *userdata, Error **ret_error)
 {
-    g_autofree char *thing = g_strdup_printf("VM \"%s\"", vm->name);
+    g_autofree char *thing = vm_thing(vm);
     if (vm->instance) {
         bool runs = vm->state == VM_RUNNING || vm->state == VM_PAUSED;
         return error_set(ret_error, runs ? ERROR_ALREADY_RUNNING : ERROR_BUSY, thing, NULL, "it is %s", vm_state_to_string(vm->state));
