@@ -235,6 +235,13 @@ use_graphical_guest() {
     guest_memory=512M
 }
 
+# use_qemu_tree NAME: $tree is a folder with another QEMU for [QEMU] Root= (../guest/qemu-tree): "without-spice", this machine's own, or
+# that of a Debian, "trixie". Nothing is to be written there.
+use_qemu_tree() {
+    tree=/lab/trees/$1
+    [[ -d $tree ]] || skip "no tree $1 with a QEMU could be made"
+}
+
 # start_vm NAME: and wait until the guest says that it is ready.
 start_vm() {
     vmctl start "$1"
