@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <systemd/sd-device.h>
+#include "usb-watch.h"
 
-#include "usb.h"
+#include <glib.h>
+#include <systemd/sd-device.h>
 
 struct UsbWatch {
     sd_device_monitor *monitor;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Plugs: which USB devices of the host a VM that runs has, of those that its [USB NAME] sections ask for (device/usb.h).
+/* Plugs: which USB devices of the host a VM that runs has, of those that its [USB NAME] sections ask for (common/usb.h).
  *
  * A device that is not there is waited for: it keeps no VM from starting, and when it is plugged in, again or for the first time,
  * the guest gets it. One that is pulled out is taken out of QEMU too. vmd opens the device, and QEMU gets the descriptor over its

@@ -15,6 +15,7 @@
 #include "manager.h"
 #include "plugs.h"
 #include "task.h"
+#include "usb-watch.h"
 
 #define OWN_UNIT "vmd.service"
 #define ALL_DEVICES "char-usb_device"

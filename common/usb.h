@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Usb: the USB devices that are plugged into the host, as sysfs shows them, and how one of them is opened for a guest.
+/* Usb: the USB devices that are plugged into this machine, as sysfs shows them, and how one of them is opened for a guest. vmd has those of
+ * the host, and vmctl those of where it runs, which can be another one.
  *
  * Nothing is kept: who wants to know reads anew, which is a few small files a device. All of it may wait for a device that is just
- * being reset, so it is for threads. What devices say of themselves (serial number,
+ * being reset, so vmd does it in threads. What devices say of themselves (serial number,
  * names) is hostile: bounded and cleaned. Hubs are left out, since no guest gets one. Knows no VMs.
  *
  * `root` of these functions is "", or a folder with a fake sys/ and dev/ in it for tests. */
 
 #include <glib.h>
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "error.h"
 
@@ -49,8 +49,3 @@ int usb_device_open(const char *root, const UsbDevice *device);
 
 /* Gives what nobody has claimed of it back to the host's drivers: QEMU does so when it lets go of a device, but not when it is killed. */
 void usb_device_give_back(const char *root, const UsbDevice *device);
-
-/* Calls `changed` whenever a USB device has come or gone; by udev's word, so a user's vmd may open it by then. */
-typedef struct UsbWatch UsbWatch;
-int usb_watch_new(sd_event *event, void (*changed)(void *userdata), void *userdata, UsbWatch **ret);
-void usb_watch_free(UsbWatch *watch);
