@@ -24,6 +24,7 @@
 #include "nvram.h"
 #include "plugs.h"
 #include "preview.h"
+#include "redirections.h"
 #include "settings-dbus.h"
 #include "snapshot.h"
 #include "tpm.h"
@@ -32,6 +33,7 @@
 #include "vm-displays.h"
 #include "vm-guest.h"
 #include "vm-keys.h"
+#include "vm-redirections.h"
 #include "vm-snapshots.h"
 #include "vm-statistics.h"
 
@@ -396,6 +398,11 @@ GET(get_usb_devices)
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+GET(get_usb_redirections)
+{
+    return vm_append_redirections(userdata, reply);
+}
+
 GET(get_trays)
 {
     const VM *vm = userdata;
@@ -518,6 +525,8 @@ static const Method methods[] = {
     {"TrimGuest", "", "a(sts)", SD_BUS_PARAM(trimmed), ACTION_CONTROL_GUEST, NULL, method_trim_guest},
     {"SetGuestPassword", "sha{sv}", "", SD_BUS_PARAM(user) SD_BUS_PARAM(password) SD_BUS_PARAM(options), ACTION_CONTROL_GUEST, NULL, method_set_guest_password},
     {"AddGuestSSHKeys", "sasa{sv}", "", SD_BUS_PARAM(user) SD_BUS_PARAM(keys) SD_BUS_PARAM(options), ACTION_CONTROL_GUEST, check_guest_keys, method_add_guest_keys},
+    {"OpenUSBRedirection", "a{sv}", "h", SD_BUS_PARAM(options) SD_BUS_PARAM(socket), ACTION_MANAGE, NULL, method_open_usb_redirection},
+    {"CloseUSBRedirection", "u", "", SD_BUS_PARAM(number), ACTION_MANAGE, NULL, method_close_usb_redirection},
     {"Disconnect", "u", "", SD_BUS_PARAM(client), ACTION_MANAGE, NULL, method_disconnect},
     {NULL},
 };
@@ -552,6 +561,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("OpenTrays", "as", get_trays, 0, CHANGES),
     SD_BUS_PROPERTY("Helpers", "a(sus)", get_helpers, 0, CHANGES),
     SD_BUS_PROPERTY("USBDevices", "a(sss)", get_usb_devices, 0, CHANGES),
+    SD_BUS_PROPERTY("USBRedirections", "a(uuts)", get_usb_redirections, 0, CHANGES),
     SD_BUS_PROPERTY("SettingsFile", "s", get_settings_file, 0, CONST),
     SD_BUS_PROPERTY("Problem", "s", get_problem, 0, CHANGES),
     SD_BUS_PROPERTY("Snapshots", "u", NULL, offsetof(VM, snapshots), CHANGES),

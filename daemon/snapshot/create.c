@@ -33,6 +33,7 @@
 #include "guest.h"
 #include "name.h"
 #include "plugs.h"
+#include "redirections.h"
 #include "sync.h"
 #include "tpm.h"
 #include "work.h"
@@ -373,6 +374,7 @@ static void step_memory(SnapshotWork *work)
     if (work->memory_fd < 0)
         return step_failed(work, errno, "the memory cannot be written");
     usb_hold(work->vm->instance);
+    redirections_end(work->vm->instance);
     int r = qmp_call(qmp, "migrate-set-capabilities", json_pack("{s[{ss sb}]}", "capabilities", "capability", "events", "state", 1), -1, 0, on_memory_step, work);
     if (r >= 0)
         r = qmp_call(qmp, "migrate-set-parameters", json_pack("{sI}", "max-bandwidth", (json_int_t) 1 << 40), -1, 0, on_memory_step, work);

@@ -103,7 +103,7 @@ void vm_instance_ended(VM *vm)
     if (vm->backup)
         backup_instance_ended(vm->backup);
     GArray *waiters = instance_take_waiters(instance);
-    bool had_guest = instance->guest, had_trays = instance->trays, had_booted = instance->booted, had_cid = instance->cid > 0, had_address = instance->listener;
+    bool had_guest = instance->guest, had_trays = instance->trays, had_booted = instance->booted, had_cid = instance->cid > 0, had_address = instance->listener, had_lent = instance->redirections;
     if (work)
         snapshot_instance_ending(work);
     usb_instance_ended(instance);
@@ -122,6 +122,8 @@ void vm_instance_ended(VM *vm)
         vm_changed(vm, "VSockCID", NULL);
     if (had_address)
         vm_changed(vm, "DisplayAddress", NULL);
+    if (had_lent)
+        vm_changed(vm, "USBRedirections", NULL);
     if (had_trays)
         vm_changed(vm, "OpenTrays", NULL);
     if (start)

@@ -24,6 +24,7 @@
 #include "manager.h"
 #include "passthrough.h"
 #include "plugs.h"
+#include "redirections.h"
 #include "port.h"
 #include "quiesce.h"
 #include "scale.h"
@@ -82,6 +83,7 @@ void instance_free(Instance *instance, bool remove)
     g_clear_pointer(&instance->guest_acts, g_ptr_array_unref);
     trays_free(instance->trays);
     usb_free_plugs(instance);
+    redirections_free(g_steal_pointer(&instance->redirections));
     helpers_free(instance->helpers);
     qmp_free(instance->qmp);
     g_free(instance->dir);
@@ -178,12 +180,13 @@ bool instance_write_record(const Instance *instance, Error **ret_error)
 {
     g_autoptr(GKeyFile) record = g_key_file_new();
     g_autofree char *images = record_images(instance), *helpers = helpers_record(instance->helpers), *usb = usb_record(instance);
+    g_autofree char *redirections = redirections_record(instance);
     const VM *vm = instance->vm;
     const struct {
         const char *key, *value;
     } strings[] = {
         {"Binary", instance->binary}, {"Version", instance->version}, {"Machine", instance->machine},
-        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"USB", usb}, {"Listen", instance->listen_record}, {"Hotplug", instance->hotplug_section}, {"Description", vm->description},
+        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"USB", usb}, {"Redirections", redirections}, {"Listen", instance->listen_record}, {"Hotplug", instance->hotplug_section}, {"Description", vm->description},
         {"State", vm_state_to_string(vm->state)}, {"Reason", vm_reason_to_string(vm->reason)}, {"Message", vm->message},
     };
     const struct {
@@ -246,6 +249,8 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     read_images(instance, images);
     g_autofree char *usb = RECORD_STRING("USB");
     usb_read_record(instance, usb);
+    g_autofree char *redirections = RECORD_STRING("Redirections");
+    redirections_read_record(instance, redirections);
 
     g_free(vm->description);
     vm->description = RECORD_STRING("Description");

@@ -40,6 +40,7 @@ typedef struct GuestHold GuestHold; /* control.c */
 typedef struct Trays Trays;       /* trays.c */
 typedef struct Helpers Helpers;   /* helpers.c */
 typedef struct Displays Displays; /* display.c */
+typedef struct Redirections Redirections; /* redirections.c */
 typedef struct DisplayListener DisplayListener; /* display-listen.c */
 typedef struct Keyboard Keyboard; /* keyboard.c */
 typedef struct Statistics Statistics; /* statistics.c */
@@ -83,6 +84,7 @@ struct Instance {
     Keyboard *keyboard; /* NULL until keys have been pressed */
     Statistics *statistics; /* NULL until somebody has asked */
     GPtrArray *usb_plugs, *usb_refusals; /* plugs.c; NULL: none */
+    Redirections *redirections; /* NULL until a USB device has been lent to it */
     bool usb_held, usb_first; /* while the memory is written down no USB device is there; then it chooses first */
 
     bool kvm;

@@ -18,6 +18,7 @@
 #include "name.h"
 #include "passthrough.h"
 #include "plugs.h"
+#include "redirections.h"
 #include "statistics.h"
 #include "steps.h"
 #include "trays.h"
@@ -168,6 +169,7 @@ void recover_monitor_ready(VM *vm)
     trays_find(vm->instance);
     statistics_recover(vm->instance);
     usb_recover(vm);
+    redirections_recover(vm);
     /* What was written into its file while vmd was away. */
     if (vm->needs_restart)
         vm_read_settings(vm);

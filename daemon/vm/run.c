@@ -16,6 +16,7 @@
 #include "manager.h"
 #include "passthrough.h"
 #include "plugs.h"
+#include "redirections.h"
 #include "scale.h"
 #include "snapshot.h"
 #include "steps.h"
@@ -144,8 +145,10 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
         return displays_initialized(instance, data);
     if (g_str_equal(name, "DEVICE_TRAY_MOVED"))
         trays_moved(instance, data);
-    if (g_str_equal(name, "DEVICE_DELETED"))
+    if (g_str_equal(name, "DEVICE_DELETED")) {
         usb_device_deleted(instance, data);
+        redirections_device_deleted(instance, data);
+    }
     /* A step under way sees an event first and may keep it to itself. */
     if (instance->start)
         return start_event(instance->start, name, data);

@@ -20,6 +20,7 @@
 #include "cleanup.h"
 #include "manager.h"
 #include "plugs.h"
+#include "redirections.h"
 #include "sync.h"
 #include "steps.h"
 
@@ -244,6 +245,7 @@ bool vm_save(VM *vm, const char **ret_job_path, Error **ret_error)
     if (fd < 0)
         return error_set_errno(ret_error, errno, partial, "the saved state cannot be written");
     usb_hold(vm->instance);
+    redirections_end(vm->instance);
     int r = migrate(vm, fd);
     if (r < 0) {
         usb_release(vm);

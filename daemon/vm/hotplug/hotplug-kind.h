@@ -31,6 +31,8 @@ typedef struct HotplugKind {
 extern const HotplugKind hotplug_interface, hotplug_disk, hotplug_share, hotplug_usb;
 /* What is in a CD drive, that comes and goes while the drive stays; not found by its section. */
 extern const HotplugKind hotplug_medium;
+/* A USB device that a caller lends, of which no section knows; likewise. */
+extern const HotplugKind hotplug_redirection;
 
 typedef void (*HotplugPlugged)(Hotplug *hotplug, const Error *error);
 
@@ -46,7 +48,7 @@ struct Hotplug {
     Error *error;         /* why it is being undone */
     json_t *plugging;     /* a device for which a slot is looked for */
     unsigned slot;
-    HotplugPlugged plugged;
+    HotplugPlugged plugged, ready;
     sd_event_source *timer; /* until the guest has let go */
     VMDone done;
     void *userdata;
@@ -60,3 +62,9 @@ void hotplug_removed(Hotplug *hotplug);
 
 /* Puts a device into the first free slot, or where it says itself. Takes `device`. A negative errno: `plugged` does not come. */
 int hotplug_plug(Hotplug *hotplug, json_t *device, HotplugPlugged plugged);
+
+/* Has the machine a USB controller: `ready` comes, at once or later, when there is one, or with why there is none. A negative errno: it does not. */
+int hotplug_need_usb(Hotplug *hotplug, HotplugPlugged ready);
+
+/* Whose redirection it is: QEMU's end, which stays the caller's. */
+void hotplug_redirection_set_fd(Hotplug *hotplug, int fd);

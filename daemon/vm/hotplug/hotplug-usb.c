@@ -35,17 +35,19 @@ static void on_looked(void *userdata)
     usb_await(hotplug->vm, hotplug->settings, hotplug->section, on_plugged, hotplug);
 }
 
-static void plug(Hotplug *hotplug)
+static void plug(Hotplug *hotplug, const Error *error)
 {
-    usb_look(hotplug->vm->manager, on_looked, hotplug);
+    if (error)
+        hotplug_added(hotplug, error);
+    else
+        usb_look(hotplug->vm->manager, on_looked, hotplug);
 }
 
 static void on_controller(Hotplug *hotplug, const Error *error)
 {
-    if (error)
-        return hotplug_added(hotplug, error);
-    hotplug->vm->instance->replugged = true;
-    plug(hotplug);
+    if (!error)
+        hotplug->vm->instance->replugged = true;
+    hotplug->ready(hotplug, error);
 }
 
 static void on_list(Qmp *qmp, const json_t *result, const Error *missing, void *userdata)
@@ -53,18 +55,24 @@ static void on_list(Qmp *qmp, const json_t *result, const Error *missing, void *
     Hotplug *hotplug = userdata;
     g_autoptr(Error) error = NULL;
     if (!missing)
-        return plug(hotplug);
+        return hotplug->ready(hotplug, NULL);
     int r = hotplug_plug(hotplug, json_pack("{ss ss si si}", "driver", "qemu-xhci", "id", MACHINE_USB, "p2", 15, "p3", 15), on_controller);
     if (r >= 0)
         return;
     error_set_errno(&error, r, hotplug->section, "QEMU cannot be asked");
-    hotplug_added(hotplug, error);
+    hotplug->ready(hotplug, error);
+}
+
+int hotplug_need_usb(Hotplug *hotplug, HotplugPlugged ready)
+{
+    hotplug->ready = ready;
+    return qmp_call(hotplug->vm->instance->qmp, "qom-list", json_pack("{ss}", "path", "/machine/peripheral/" MACHINE_USB), -1, HOTPLUG_QMP_USEC,
+        on_list, hotplug);
 }
 
 static int add_usb(Hotplug *hotplug)
 {
-    return qmp_call(hotplug->vm->instance->qmp, "qom-list", json_pack("{ss}", "path", "/machine/peripheral/" MACHINE_USB), -1, HOTPLUG_QMP_USEC,
-        on_list, hotplug);
+    return hotplug_need_usb(hotplug, plug);
 }
 
 static int remove_usb(Hotplug *hotplug)

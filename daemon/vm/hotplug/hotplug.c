@@ -432,9 +432,9 @@ void hotplug_recover(VM *vm)
         on_recovered(error, vm);
 }
 
-/* ---- media ---- */
+/* ---- what no section comes or goes for ---- */
 
-static bool begin_medium(Hotplug *hotplug, VMDone done, void *userdata, Error **ret_error)
+static bool begin(Hotplug *hotplug, VMDone done, void *userdata, Error **ret_error)
 {
     if (!hotplug)
         return false;
@@ -442,6 +442,8 @@ static bool begin_medium(Hotplug *hotplug, VMDone done, void *userdata, Error **
     hotplug->userdata = userdata;
     return (hotplug->kind->check(hotplug, ret_error) && hotplug->kind->open(hotplug, ret_error)) || give_up(hotplug);
 }
+
+/* ---- media ---- */
 
 /* The section of the only drive; NULL: none, or one of several. */
 static char *find_drive(const VM *vm, const Settings *settings, Error **ret_error)
@@ -493,7 +495,7 @@ bool vm_change_medium(VM *vm, const char *section, const char *source, bool forc
     Hotplug *hotplug = hotplug_new(vm, &hotplug_medium, drive, changes, G_N_ELEMENTS(changes), true, ret_error);
     if (hotplug)
         hotplug->force = force;
-    return begin_medium(hotplug, done, userdata, ret_error);
+    return begin(hotplug, done, userdata, ret_error);
 }
 
 bool vm_apply_medium(VM *vm, const char *section, const Settings *settings, VMDone done, void *userdata, Error **ret_error)
@@ -508,5 +510,19 @@ bool vm_apply_medium(VM *vm, const char *section, const Settings *settings, VMDo
     Hotplug *hotplug = hotplug_new(vm, &hotplug_medium, section, changes, G_N_ELEMENTS(changes), true, ret_error);
     if (hotplug)
         g_clear_pointer(&hotplug->text, g_free);
-    return begin_medium(hotplug, done, userdata, ret_error);
+    return begin(hotplug, done, userdata, ret_error);
+}
+
+/* ---- USB devices that callers lend ---- */
+
+bool vm_plug_redirection(VM *vm, const char *id, int fd, VMDone done, void *userdata, Error **ret_error)
+{
+    Hotplug *hotplug = hotplug_new(vm, &hotplug_redirection, "USB redirection", NULL, 0, true, ret_error);
+    if (hotplug) {
+        g_clear_pointer(&hotplug->text, g_free);
+        g_free(hotplug->device);
+        hotplug->device = g_strdup(id);
+        hotplug_redirection_set_fd(hotplug, fd);
+    }
+    return begin(hotplug, done, userdata, ret_error);
 }

@@ -24,3 +24,7 @@ bool vm_change_medium(VM *vm, const char *section, const char *source, bool forc
 
 /* The same, of a VM that runs, for what `settings` already say. */
 bool vm_apply_medium(VM *vm, const char *section, const Settings *settings, VMDone done, void *userdata, Error **ret_error);
+
+/* Puts a device usb-redir into the machine of a VM that runs, with a USB controller where it has none. `id`: what it, and its chardev, are called in QEMU;
+ * `fd` (borrowed): the socket that it is behind. Changes no file. */
+bool vm_plug_redirection(VM *vm, const char *id, int fd, VMDone done, void *userdata, Error **ret_error);
