@@ -39,6 +39,8 @@ static const Rule rules[] = {
     {"Boot", "Initrd", ACTION_USE_FOREIGN_PATHS, false},
     {"Serial", "Device", ACTION_USE_FOREIGN_PATHS, false},
     {"Parallel", "Device", ACTION_USE_FOREIGN_PATHS, false},
+    {"Display", "GL", ACTION_USE_FOREIGN_PATHS, false},
+    {"Display", "RenderNode", ACTION_USE_FOREIGN_PATHS, false},
     {"Share", "Path", ACTION_USE_FOREIGN_PATHS, false},
     {"Share", "ReadOnly", ACTION_USE_FOREIGN_PATHS, true},
     {"Credentials", "Load", ACTION_USE_FOREIGN_PATHS, false},

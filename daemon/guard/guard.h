@@ -26,7 +26,8 @@
  *   --press-interval=USEC how long after a press of the power button it is pressed again (default 10 s; 0:
  * never)
  *   --bind=PATH, --bind-read-only=PATH   what QEMU sees of the host beside the programs, under the same name
- *   --device=PATH        a character device of the host that QEMU gets in its jail as its own, and may open where the scope lets it
+ *   --device=PATH        a character device of the host, in /dev/vfio or /dev/dri, that QEMU gets in its jail as its own, and may open where the scope
+ *                        lets it; of one in /dev/dri also what sysfs says of it. Without --uid it is the host's node
  *   --locked-memory=BYTES how much memory QEMU may lock (default: as the guard)
  *   --tls-ca=FD --tls-cert=FD --tls-key=FD   PEM files that QEMU finds copies of in GUARD_TLS, by the names that it has for them. It is then
  *                        given sockets of the host's network, and has no connect(2), by which one could be made to lead elsewhere

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "guard.h"
@@ -149,27 +150,67 @@ static int show_program(const char *program)
     return realpath(program, real) ? show_folder_of(real) : 0; /* what is not there the exec will tell */
 }
 
-#define DEVICES_PLACE "dev/vfio"
-
-/* Nodes of its own, since on the host they are root's, and nobody else there is to get them. */
-static int make_devices(const Options *options)
+/* Drivers of graphics processors look there what theirs is: the link by the node's number, and the device that it leads to. */
+static int show_in_sysfs(dev_t node)
 {
-    if (mkdir(DEVICES_PLACE, 0755) < 0 || do_mount("tmpfs", DEVICES_PLACE, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=16k,nr_inodes=64") < 0)
+    char path[64], target[PATH_MAX - 32], device[PATH_MAX], buffer[PATH_MAX + 32], *end;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/sys/dev/char/%u:%u", major(node), minor(node));
+    n = readlink(find_source(path, buffer, sizeof(buffer)), target, sizeof(target) - 1);
+    if (n < 0)
         return -1;
+    target[n] = 0;
+    end = strstr(target, "/drm/");
+    if (strncmp(target, "../../devices/", 14) != 0 || !end) {
+        errno = ENODEV;
+        return -1;
+    }
+    snprintf(device, sizeof(device), "/sys/%.*s", (int) (end - target - 6), target + 6);
+    if (show(device, READ_ONLY) < 0)
+        return -1;
+    snprintf(device, sizeof(device), ".%s", path);
+    return make_folders(device) < 0 ? -1 : symlink(target, device);
+}
+
+/* A node of its own, since on the host it is root's or a group's, and nobody else there is to get it. A user's guard can make none, and
+ * needs none: what the user may open, QEMU may. */
+static int make_device(const Options *options, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return -1;
+    if (!S_ISCHR(st.st_mode)) {
+        errno = ENODEV;
+        return -1;
+    }
+    if (strncmp(path, "/dev/dri/", 9) == 0 && show_in_sysfs(st.st_rdev) < 0)
+        return -1;
+    if (options->uid == OPTIONS_NO_ID)
+        return show(path, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    return mknod(path + 1, S_IFCHR | 0600, st.st_rdev) < 0 ? -1 : chown(path + 1, options->uid, options->gid);
+}
+
+/* Those that are in `place`, which all that is made there goes with. */
+static int make_devices(const Options *options, const char *place, unsigned *made)
+{
+    size_t length = strlen(place);
+    unsigned n = 0;
+
     for (unsigned i = 0; i < options->n_devices; i++) {
         const char *path = options->devices[i];
-        struct stat st;
 
-        if (stat(path, &st) < 0)
+        if (strncmp(path + 1, place, length) != 0 || path[1 + length] != '/')
+            continue;
+        if (n++ == 0 && (mkdir(place, 0755) < 0 ||
+                                do_mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=16k,nr_inodes=64") < 0))
             return -1;
-        if (!S_ISCHR(st.st_mode) || strncmp(path, "/" DEVICES_PLACE "/", sizeof(DEVICES_PLACE) + 1) != 0) {
-            errno = ENODEV;
-            return -1;
-        }
-        if (mknod(path + 1, S_IFCHR | 0600, st.st_rdev) < 0 || (options->uid != OPTIONS_NO_ID && chown(path + 1, options->uid, options->gid) < 0))
+        if (make_device(options, path) < 0)
             return -1;
     }
-    return add_flags(DEVICES_PLACE, MOUNT_ATTR_RDONLY, false);
+    *made += n;
+    return n > 0 ? add_flags(place, MOUNT_ATTR_RDONLY, false) : 0;
 }
 
 /* Of its own, for QEMU's uid alone: what it is copied from is root's, or the user's. */
@@ -210,7 +251,9 @@ static int make_tls(const Options *options)
 static int show_all(const Options *options)
 {
     static const char *const links[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
+    static const char *const places[] = {"dev/vfio", "dev/dri"}; /* of --device= */
     static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/kvm"};
+    unsigned n_made = 0;
 
     if (show("/usr", READ_ONLY) < 0 || show("/etc/ld.so.cache", READ_ONLY) < 0)
         return -1;
@@ -230,7 +273,15 @@ static int show_all(const Options *options)
         if (show(options->binds[i].path, options->binds[i].writable ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV : READ_ONLY) < 0)
             return -1;
     }
-    if ((options->n_devices > 0 && make_devices(options) < 0) || (options->tls[0] >= 0 && make_tls(options) < 0))
+    for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+        if (make_devices(options, places[i], &n_made) < 0)
+            return -1;
+    }
+    if (n_made != options->n_devices) {
+        errno = ENODEV;
+        return -1;
+    }
+    if (options->tls[0] >= 0 && make_tls(options) < 0)
         return -1;
     return options->own ? show(options->own, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) : 0;
 }

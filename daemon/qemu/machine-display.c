@@ -11,6 +11,8 @@
 
 #define TLS_OBJECT "tls0"
 
+#define GL_DEVICE "virtio-gpu-gl-device"
+
 /* It listens there, too, but in a network namespace with nobody in it. Without a port it would not speak TLS. */
 #define TLS_PORT "5900"
 
@@ -29,27 +31,47 @@ static bool lacks(const MachineParts *parts, const char *key, const char *what, 
     return machine_lacks(qemu_build_path(parts->build), machine_is_x86(parts->build), what, settings_origin(parts->settings, "Display", key) ?: "[Display]", ret_error);
 }
 
+bool machine_display_has_gl(const Settings *settings)
+{
+    return settings_get_bool(settings, "Display", "GL");
+}
+
+bool machine_display_speaks(const Settings *settings, const char *type)
+{
+    const char *has = settings_get_string(settings, "Display", "Type");
+    if (g_str_equal(has, "none") || (g_str_equal(type, "spice") && !g_str_equal(has, "spice")))
+        return false;
+    return !machine_display_has_gl(settings) || g_str_equal(type, "dbus") == g_str_equal(has, "dbus");
+}
+
 /* ---- what is shown ---- */
 
 static bool add_video(Command *command, const MachineParts *parts, Error **ret_error)
 {
     static const struct {
         const char *word, *x86, *other; /* the VGA one is what firmware and boot loaders show something on */
-        const char *heads;
+        const char *x86_gl, *other_gl, *heads;
     } cards[] = {
-        {"virtio", "virtio-vga", "virtio-gpu-pci", "max_outputs"},
-        {"qxl", "qxl-vga", "qxl", "max_outputs"},
-        {"vga", "VGA", "VGA", NULL},
-        {"bochs", "bochs-display", "bochs-display", NULL},
+        {"virtio", "virtio-vga", "virtio-gpu-pci", "virtio-vga-gl", "virtio-gpu-gl-pci", "max_outputs"},
+        {"qxl", "qxl-vga", "qxl", NULL, NULL, "max_outputs"},
+        {"vga", "VGA", "VGA", NULL, NULL, NULL},
+        {"bochs", "bochs-display", "bochs-display", NULL, NULL, NULL},
     };
     const char *word = settings_get_string(parts->settings, "Display", "Video");
     uint64_t heads = settings_get_number(parts->settings, "Display", "Heads");
     size_t i = 0;
     while (i < G_N_ELEMENTS(cards) - 1 && !g_str_equal(cards[i].word, word))
         i++;
-    const char *card = machine_is_x86(parts->build) ? cards[i].x86 : cards[i].other;
+    bool x86 = machine_is_x86(parts->build), gl = machine_display_has_gl(parts->settings);
+    const char *card = gl ? (x86 ? cards[i].x86_gl : cards[i].other_gl) : x86 ? cards[i].x86 : cards[i].other;
+    if (!card)
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(parts->settings, "Display", "Video") ?: "[Display]", "Use Video=virtio, or remove GL=",
+            "no guest draws in three dimensions by a card of the type %s", word);
     if (!qemu_build_has_device(parts->build, card))
-        return lacks(parts, "Video", card, ret_error);
+        return lacks(parts, gl ? "GL" : "Video", card, ret_error);
+    /* Debian has the one that it is made of in another package. */
+    if (gl && !qemu_build_has_device(parts->build, GL_DEVICE))
+        return lacks(parts, "GL", GL_DEVICE, ret_error);
     if (heads > 1 && !cards[i].heads)
         return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(parts->settings, "Display", "Heads") ?: "[Display]", "Use Video=virtio",
             "a card of the type %s has one head", word);
@@ -135,10 +157,25 @@ bool machine_display_listens(const Settings *settings)
     return settings_get_string(settings, "Display", "Listen") && !g_str_equal(settings_get_string(settings, "Display", "Type"), "none");
 }
 
+/* Where a graphics processor of the host's draws, the display that is named here is the one that fetches its pictures: for D-Bus as they
+ * are, by descriptors, and otherwise into memory, from where SPICE and VNC take them, on whatever host their viewers are. */
+static void add_backend(Command *command, const MachineParts *parts, bool dbus)
+{
+    const char *from = machine_origin(parts, "Display", "Type");
+    if (!machine_display_has_gl(parts->settings))
+        command_add(command, from, "-display", dbus ? "dbus,p2p=yes" : "none", NULL);
+    else
+        command_addf(command, machine_origin(parts, "Display", "GL"), "-display", "%s,rendernode=%s",
+            display_is(parts, "dbus") ? "dbus,p2p=yes,gl=on" : "egl-headless", parts->render_node);
+}
+
 bool machine_add_display(Command *command, const MachineParts *parts, Error **ret_error)
 {
     const char *from = machine_origin(parts, "Display", "Type");
     bool dbus = qemu_build_has_chardev(parts->build, "chardev-dbus"), vnc = qemu_build_has_option(parts->build, "vnc");
+    if (display_is(parts, "none") && machine_display_has_gl(parts->settings))
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(parts->settings, "Display", "GL"), "Set Type= of [Display], or remove GL=",
+            "a VM without a display has nothing to draw on");
     if (display_is(parts, "none")) {
         command_add(command, DEFAULT, "-display", "none", NULL);
         return add_sound(command, parts, ret_error);
@@ -147,12 +184,12 @@ bool machine_add_display(Command *command, const MachineParts *parts, Error **re
         return lacks(parts, "Type", "D-Bus display", ret_error);
     if (display_is(parts, "vnc") && !vnc)
         return lacks(parts, "Type", "VNC", ret_error);
-    command_add(command, from, "-display", dbus ? "dbus,p2p=yes" : "none", NULL);
+    add_backend(command, parts, dbus);
     if (vnc && display_is(parts, "vnc") && machine_display_listens(parts->settings)) {
         command_add(command, machine_origin(parts, "Display", "Listen"), "-object",
             "tls-creds-x509,id=" TLS_OBJECT ",dir=" GUARD_TLS ",endpoint=server,verify-peer=no", NULL);
         command_add(command, from, "-vnc", VNC_SOCKET ",tls-creds=" TLS_OBJECT ",password=on", NULL);
-    } else if (vnc)
+    } else if (vnc && machine_display_speaks(parts->settings, "vnc"))
         command_add(command, from, "-vnc", "none", NULL);
     if (!add_video(command, parts, ret_error))
         return false;

@@ -111,6 +111,7 @@ typedef struct MachineParts {
     GPtrArray *pci;        /* PciDevice; may be NULL */
     GPtrArray *shares; /* MachineShare; may be NULL */
     GPtrArray *ports;  /* MachinePort; may be NULL */
+    char *render_node; /* with GL=: "/dev/dri/renderD128", which QEMU opens by this name; else NULL */
     GArray *credential_fds; /* int: a string for the guest each; may be NULL */
 } MachineParts;
 
@@ -126,6 +127,10 @@ FirmwareKind machine_firmware(const Settings *settings, const QemuBuild *build);
 
 /* Whether its display is offered on a network: Listen=. */
 bool machine_display_listens(const Settings *settings);
+/* Whether its guest draws by the host's graphics processor: GL=. */
+bool machine_display_has_gl(const Settings *settings);
+/* Whether viewers that speak `type`, a word of Type=, find anything there. Where the host's graphics processor draws, pictures go one way alone. */
+bool machine_display_speaks(const Settings *settings, const char *type);
 
 /* Type= of [TPM]. */
 typedef enum MachineTpm { MACHINE_TPM_NONE, MACHINE_TPM_1_2, MACHINE_TPM_2 } MachineTpm;

@@ -71,6 +71,19 @@ static bool folder_is_ours(const char *path)
     return strncmp(path, STATE_DIR "/", sizeof(STATE_DIR)) == 0 && !strstr(path, "/../") && (n < 3 || strcmp(path + n - 3, "/..") != 0);
 }
 
+/* What --device= may make a node of: no disk and no memory of the host's. */
+static bool device_is_ours(const char *path)
+{
+    static const char vfio[] = "/dev/vfio/", render[] = "/dev/dri/renderD";
+
+    if (strncmp(path, vfio, sizeof(vfio) - 1) == 0)
+        return !strchr(path + sizeof(vfio) - 1, '/');
+    if (strncmp(path, render, sizeof(render) - 1) != 0)
+        return false;
+    path += sizeof(render) - 1;
+    return *path && path[strspn(path, "0123456789")] == 0;
+}
+
 /* Whether this is vmd-guard, which will take ids of ours and keep its jail and its filter. */
 static bool arguments_are_fine(char *const *argv)
 {
@@ -84,7 +97,7 @@ static bool arguments_are_fine(char *const *argv)
             return false;
         if (strncmp(*argv, "--own=", 6) == 0 && !folder_is_ours(*argv + 6))
             return false;
-        if (strncmp(*argv, "--device=", 9) == 0 && (strncmp(*argv + 9, "/dev/vfio/", 10) != 0 || strchr(*argv + 19, '/')))
+        if (strncmp(*argv, "--device=", 9) == 0 && !device_is_ours(*argv + 9))
             return false;
         for (unsigned i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
             size_t n = strlen(ids[i]);

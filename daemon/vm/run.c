@@ -251,6 +251,9 @@ bool vm_check_memory(const VM *vm, Error **ret_error)
     if (settings && passthrough_is_wanted(settings))
         return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Stop it, or keep its disks alone by a snapshot",
             "it has a PCI device of the host's, whose memory nobody can read");
+    if (settings && machine_display_has_gl(settings))
+        return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Stop it, or keep its disks alone by a snapshot",
+            "its guest draws by a graphics processor of the host's (GL=yes), and what is in that cannot be kept");
     if (helpers_have(vm->instance->helpers, HELPER_SHARE))
         return error_set(ret_error, ERROR_UNSUPPORTED, thing, "Detach them first, or keep its disks alone by a snapshot",
             "it shares folders, so its memory cannot be kept");

@@ -5,7 +5,8 @@
 spice, vnc, dbus: opens one, speaks the protocol's first words and prints the answer. garbage: a SPICE one that gets nonsense. fill: as many
 as there may be. hold: waits until the other side closes them all, or stdin ends. rush N: N times opened and closed, nothing read.
 deaf N: a SPICE client that wants the picture, and N VNC ones that ask for it without end; none of them reads it. knock N: tries N times to open a
-SPICE one, and keeps what it gets. listen: a D-Bus one that is shown the screen, and says its size and most frequent colour."""
+SPICE one, and keeps what it gets. listen: a D-Bus one that is shown the screen, and says its size and most frequent colour.
+look: a VNC one that does."""
 
 import collections
 import hashlib
@@ -158,6 +159,17 @@ def vnc_session():
     return peer, width, height
 
 
+def look():
+    peer, width, height = vnc_session()
+    peer.sendall(struct.pack(">BBHi", 2, 0, 1, 0) + struct.pack(">BBHHHH", 3, 0, 0, 0, width, height))
+    colours = collections.Counter()
+    for _ in range(struct.unpack(">xxH", read(peer, 4))[0]):
+        _x, _y, columns, lines, _encoding = struct.unpack(">HHHHi", read(peer, 12))
+        pixels = read(peer, columns * lines * 4)
+        colours.update(pixels[i:i + 3] for i in range(0, len(pixels), 16))
+    print(f"look: {width}x{height} {colours.most_common(1)[0][0][::-1].hex()}")
+
+
 def hold_vnc():
     peer, width, height = vnc_session()
     peer.sendall(struct.pack(">BBHI", 4, 1, 0, ord("a")) + struct.pack(">BBHH", 5, 1, width // 2, height // 2))
@@ -221,7 +233,7 @@ def hold():
 
 
 actions = {"spice": spice, "vnc": vnc, "dbus": dbus, "listen": listen, "garbage": garbage, "fill": fill, "hold": hold, "rush": rush, "deaf": deaf, "knock": knock,
-           "hold-vnc": hold_vnc, "hold-dbus": hold_dbus}
+           "hold-vnc": hold_vnc, "hold-dbus": hold_dbus, "look": look}
 words = iter(sys.argv[2:])
 for word in words:
     try:

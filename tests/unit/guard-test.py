@@ -266,7 +266,7 @@ class Confinement(unittest.TestCase):
         listener.close()
 
     def test_no_other_device(self):
-        for device in ("/dev/null", "/dev/vfio/../null", "/etc/passwd"):
+        for device in ("/dev/null", "/dev/vfio/../null", "/dev/dri/../null", "/dev/dri/nothing", "/etc/passwd"):
             with Guarded(lambda run: [PYTHON, "-c", "pass"], f"--device={device}") as run:
                 self.assertNotEqual(run.wait(), 0)
                 self.assertNotEqual(run.status().get("Executed"), "yes")

@@ -352,9 +352,11 @@ static bool check(const VM *vm, const char *type, size_t *ret_protocol, Error **
     g_autoptr(Settings) settings = vm_check_display(vm, ret_error);
     if (!settings)
         return false;
-    const char *has = settings_get_string(settings, "Display", "Type");
-    if (g_str_equal(type, "spice") && !g_str_equal(has, "spice"))
-        return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Type=spice in [Display] and restart it", "its display is of the type %s", has);
+    if (!machine_display_speaks(settings, type)) {
+        g_autofree char *remedy = g_strdup_printf("Set Type=%s in [Display] and restart it", type);
+        return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, remedy, "its display is of the type %s%s", settings_get_string(settings, "Display", "Type"),
+            machine_display_has_gl(settings) ? " and has GL=yes" : "");
+    }
     *ret_protocol = i;
     return true;
 }

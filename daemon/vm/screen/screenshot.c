@@ -4,22 +4,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "cleanup.h"
 #include "display.h"
+#include "frame.h"
 #include "instance.h"
 #include "machine.h"
+#include "manager.h"
 #include "steps.h"
+#include "task.h"
 
 /* No screen that QEMU has needs more. */
 #define PICTURE_MAX (256U * 1024U * 1024U)
+#define LOOK_NAME "vmd-look"
 #define ANSWER_USEC (30 * G_USEC_PER_SEC)
 
 typedef struct Screenshot {
     char *vm;
     uint32_t head;
+    bool gl;
     int fd; /* the memfd */
+    sd_event *event; /* the manager's */
+    int peer; /* a viewer's connection; -1: none */
     ScreenshotDone done;
     void *userdata;
 } Screenshot;
@@ -27,6 +35,7 @@ typedef struct Screenshot {
 static void screenshot_free(Screenshot *shot)
 {
     close_fd(&shot->fd);
+    close_fd(&shot->peer);
     g_free(shot->vm);
     g_free(shot);
 }
@@ -52,7 +61,12 @@ static void finish(Screenshot *shot, const Error *failed)
 
 static void on_dumped(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
 {
-    finish(userdata, error);
+    Screenshot *shot = userdata;
+    g_autoptr(Error) none = NULL;
+    if (error && shot->gl)
+        error_set(&none, ERROR_UNSUPPORTED, shot->vm, shot->head > 0 ? "There is one of the first head" : "Set Type=spice or Type=vnc in [Display] and restart it",
+            "QEMU makes no such picture of a guest that draws with GL=yes (%s)", error->cause);
+    finish(shot, none ?: error);
 }
 
 static void on_added(Qmp *qmp, const json_t *result, const Error *failed, void *userdata)
@@ -77,18 +91,94 @@ static void on_added(Qmp *qmp, const json_t *result, const Error *failed, void *
         finish(shot, error);
 }
 
-static bool check(const VM *vm, uint32_t head, Error **ret_error)
+/* ---- as a viewer ---- */
+
+/* QEMU makes pictures of its own memory, where what a graphics processor draws is not; viewers are given it. */
+typedef struct Look {
+    char *vm;
+    int peer;
+    GByteArray *png;
+    Error *error;
+} Look;
+
+static void look_free(void *data)
+{
+    Look *look = data;
+    close_fd(&look->peer);
+    g_clear_pointer(&look->png, g_byte_array_unref);
+    error_free(look->error);
+    g_free(look->vm);
+    g_free(look);
+}
+
+/* In the thread. */
+static void look_run(void *data)
+{
+    Look *look = data;
+    look->png = frame_fetch(look->peer, look->vm, &look->error);
+}
+
+static void on_looked(void *data, void *userdata)
+{
+    Screenshot *shot = userdata;
+    Look *look = data;
+    g_autoptr(Error) error = look ? error_copy(look->error) : NULL;
+    if (!look)
+        error_set(&error, ERROR_TIMED_OUT, shot->vm, NULL, "QEMU did not show in time what is on its screen");
+    else if (!error && write(shot->fd, look->png->data, look->png->len) != (ssize_t) look->png->len)
+        error_set(&error, ERROR_FAILED, shot->vm, NULL, "there is no memory for its picture");
+    if (look)
+        look_free(look);
+    finish(shot, error);
+}
+
+static void on_let_in(Qmp *qmp, const json_t *result, const Error *failed, void *userdata)
+{
+    const TaskSpec spec = {.run = look_run, .done = on_looked, .free_data = look_free, .timeout_usec = ANSWER_USEC};
+    Screenshot *shot = userdata;
+    if (failed)
+        return finish(shot, failed);
+    Look *look = g_new0(Look, 1);
+    Task *task;
+    look->vm = g_strdup(shot->vm);
+    look->peer = steal_fd(&shot->peer);
+    int r = task_new(shot->event, &spec, look, shot, &task);
+    if (r >= 0)
+        return;
+    g_autoptr(Error) error = NULL;
+    error_set_errno(&error, r, shot->vm, "no thread can be made to look at its screen");
+    look_free(look);
+    finish(shot, error);
+}
+
+static int begin_look(Screenshot *shot, Qmp *qmp)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    fd_cleanup int theirs = fds[0];
+    shot->peer = fds[1];
+    int r = qmp_call(qmp, "getfd", json_pack("{ss}", "fdname", LOOK_NAME), theirs, ANSWER_USEC, NULL, NULL);
+    return r < 0 ? r : qmp_call(qmp, "add_client", json_pack("{ss ss sb}", "protocol", "vnc", "fdname", LOOK_NAME, "skipauth", 1), -1, ANSWER_USEC, on_let_in, shot);
+}
+
+/* ---- the call ---- */
+
+static bool check(const VM *vm, uint32_t head, bool *ret_gl, bool *ret_look, Error **ret_error)
 {
     g_autoptr(Settings) settings = vm_check_display(vm, ret_error);
     if (!settings)
         return false;
+    *ret_gl = machine_display_has_gl(settings);
+    *ret_look = *ret_gl && head == 0 && machine_display_speaks(settings, "vnc"); /* which shows no other */
     uint64_t heads = settings_get_number(settings, "Display", "Heads");
     return head < heads || error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Set Heads= in [Display] and restart it", "its display has %" G_GUINT64_FORMAT " head%s", heads, heads == 1 ? "" : "s");
 }
 
 bool vm_screenshot(VM *vm, uint32_t head, ScreenshotDone done, void *userdata, Error **ret_error)
 {
-    if (!vm_check_monitor(vm, ret_error) || !check(vm, head, ret_error))
+    bool gl = false, look = false;
+    if (!vm_check_monitor(vm, ret_error) || !check(vm, head, &gl, &look, ret_error))
         return false;
     fd_cleanup int fd = memfd_create("vmd-screenshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
@@ -99,8 +189,8 @@ bool vm_screenshot(VM *vm, uint32_t head, ScreenshotDone done, void *userdata, E
     if (writable < 0)
         return error_set_errno(ret_error, errno, vm->name, "its picture cannot be opened");
     Screenshot *shot = g_new0(Screenshot, 1);
-    *shot = (Screenshot){.vm = g_strdup(vm->name), .head = head, .fd = steal_fd(&fd), .done = done, .userdata = userdata};
-    int r = qmp_call(vm->instance->qmp, "add-fd", NULL, writable, ANSWER_USEC, on_added, shot);
+    *shot = (Screenshot){.vm = g_strdup(vm->name), .head = head, .gl = gl, .event = vm->manager->event, .peer = -1, .fd = steal_fd(&fd), .done = done, .userdata = userdata};
+    int r = look ? begin_look(shot, vm->instance->qmp) : qmp_call(vm->instance->qmp, "add-fd", NULL, writable, ANSWER_USEC, on_added, shot);
     if (r >= 0)
         return true;
     screenshot_free(shot);

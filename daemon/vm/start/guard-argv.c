@@ -33,14 +33,30 @@ static gid_t kvm_group(void)
     return stat("/dev/kvm", &st) < 0 || !(st.st_mode & S_IWGRP) ? 0 : st.st_gid;
 }
 
-/* QEMU opens these by name, and reads of its device in sysfs; all of the guest's memory stays where devices find it. */
+char **guard_devices(const MachineParts *parts)
+{
+    char **nodes = passthrough_nodes(parts);
+    if (!parts->render_node)
+        return nodes;
+    guint n = nodes ? g_strv_length(nodes) : 0;
+    nodes = g_renew(char *, nodes, n + 2);
+    nodes[n] = g_strdup(parts->render_node);
+    nodes[n + 1] = NULL;
+    return nodes;
+}
+
+static void add_devices(GPtrArray *argv, const MachineParts *parts)
+{
+    g_auto(GStrv) nodes = guard_devices(parts);
+    for (size_t i = 0; nodes && nodes[i]; i++)
+        add_option(argv, "--device=%s", nodes[i]);
+}
+
+/* QEMU reads of its device in sysfs; all of the guest's memory stays where devices find it. */
 static void add_pci(GPtrArray *argv, const MachineParts *parts, const Settings *settings)
 {
-    g_auto(GStrv) nodes = passthrough_nodes(parts);
-    if (!nodes)
+    if (!parts->pci || parts->pci->len == 0)
         return;
-    for (size_t i = 0; nodes[i]; i++)
-        add_option(argv, "--device=%s", nodes[i]);
     for (guint i = 0; i < parts->pci->len; i++)
         add_option(argv, "--bind-read-only=%s", ((const PciDevice *) parts->pci->pdata[i])->path);
     add_option(argv, "--locked-memory=%" G_GUINT64_FORMAT, settings_get_maximum(settings, "VM", "Memory") + LOCKED_BESIDE_MEMORY);
@@ -85,6 +101,7 @@ GPtrArray *guard_argv(const Instance *instance, const Opened *opened, const Sett
     for (size_t i = 0; i < G_N_ELEMENTS(opened->tls_fds) && opened->tls_fds[i] >= 0; i++)
         g_ptr_array_add(argv, fd_option(tls_options[i], opened->tls_fds[i]));
     add_binds(argv, settings);
+    add_devices(argv, &opened->parts);
     add_pci(argv, &opened->parts, settings);
     g_ptr_array_add(argv, g_strdup("--"));
     g_autofree char **qemu = command_argv(command);

@@ -14,6 +14,7 @@
 #include "manager.h"
 #include "name.h"
 #include "nvram.h"
+#include "render-node.h"
 #include "seed.h"
 #include "snapshot.h"
 #include "vhost-user.h"
@@ -30,6 +31,8 @@ typedef struct Sources {
     bool as_owner, user;
     uid_t owner, reader;
     char *kernel, *initrd; /* paths */
+    bool gl;
+    char *render_node;     /* the path that is asked for; NULL: any */
     GPtrArray *credentials; /* Credential */
     Seed *seed;            /* NULL: none */
     GPtrArray *disks;      /* DiskSource */
@@ -53,6 +56,7 @@ void sources_close(MachineParts *parts)
     g_clear_pointer(&parts->disks, g_ptr_array_unref);
     g_clear_pointer(&parts->shares, g_ptr_array_unref);
     g_clear_pointer(&parts->ports, g_ptr_array_unref);
+    g_clear_pointer(&parts->render_node, g_free);
     g_clear_pointer(&parts->credential_fds, g_array_unref);
 }
 
@@ -65,6 +69,7 @@ static void sources_free(void *userdata)
     seed_free(sources->seed);
     g_free(sources->kernel);
     g_free(sources->initrd);
+    g_free(sources->render_node);
     error_free(sources->error);
     g_free(sources);
 }
@@ -183,6 +188,8 @@ static bool open_all(Sources *sources, Error **ret_error)
     for (guint i = 0; i < sources->parts.ports->len; i++)
         if (!open_port(sources->parts.ports->pdata[i], ret_error))
             return false;
+    if (sources->gl && !(sources->parts.render_node = render_node_find("", sources->render_node, ret_error)))
+        return false;
     if (!sources->credentials)
         return true;
     sources->parts.credential_fds = credentials_open(sources->credentials, ret_error);
@@ -303,6 +310,8 @@ static Sources *sources_new(const VM *vm, const Settings *settings, const char *
             "Initrd= means nothing without Kernel=");
         return NULL;
     }
+    sources->gl = machine_display_has_gl(settings);
+    sources->render_node = g_strdup(settings_get_string(settings, "Display", "RenderNode"));
     sources->credentials = credentials_read(settings, ret_error);
     if (!sources->credentials || !seed_read(settings, vm->name, vm->uuid, &sources->seed, ret_error))
         return NULL;
@@ -495,6 +504,7 @@ bool sources_take(void *data, MachineParts *parts, Error **ret_error)
     parts->disks = g_steal_pointer(&sources->parts.disks);
     parts->shares = g_steal_pointer(&sources->parts.shares);
     parts->ports = g_steal_pointer(&sources->parts.ports);
+    parts->render_node = g_steal_pointer(&sources->parts.render_node);
     parts->credential_fds = g_steal_pointer(&sources->parts.credential_fds);
     return true;
 }

@@ -26,7 +26,7 @@ bool sources_open_one(const VM *vm, const Settings *settings, const char *sectio
 /* `done` does not come. NULL is fine. */
 void sources_abandon(SourcesOpening *opening);
 
-/* Moves what was opened into `parts`: disks, shares, ports, kernel_fd, initrd_fd, credential_fds. Takes `data`, also when it returns false. */
+/* Moves what was opened into `parts`: disks, shares, ports, render_node, kernel_fd, initrd_fd, credential_fds. Takes `data`, also when it returns false. */
 bool sources_take(void *data, MachineParts *parts, Error **ret_error);
 
 /* Closes what sources_take() gave; may be called twice. */

@@ -29,6 +29,7 @@
 #include "cleanup.h"
 #include "display-listen.h"
 #include "guard.h"
+#include "guard-argv.h"
 #include "host-memory.h"
 #include "machine.h"
 #include "manager.h"
@@ -199,7 +200,7 @@ static void open_rest(Start *start)
         interfaces_take(start->interfaces, &start->opened.parts);
     if (start->passthrough)
         passthrough_take(start->passthrough, &start->opened.parts);
-    start->devices = passthrough_nodes(&start->opened.parts);
+    start->devices = guard_devices(&start->opened.parts);
     if (!open_incoming(start, &error) || !open_sockets(&start->opened, instance->dir, instance->console, &error) ||
         !tpm_prepare(instance, start->settings, &start->opened.parts, &error) || !vsock_open(instance, start->settings, &start->opened.parts, &error) ||
         !shares_prepare(instance, &start->opened.parts, &error) || !build_command(start, &error))
