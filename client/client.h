@@ -82,6 +82,7 @@ typedef struct Client {
     const char *name, *as, *pool, *bandwidth, *checkpoint; /* backup, restore */
     bool pull, read_only;
     bool full_screen, until_eof; /* view */
+    bool stdio; /* usb redirect */
     const char *viewer, *display_type, *listen, *head;
     const char *lifetime, *address, *ca; /* invite */
     const char *layout, *interval; /* type */

@@ -63,6 +63,7 @@ const Option options[] = {
     { "ssh,cp", "option", 'o', OPTION_WORDS, AT(ssh_options), "SETTING", NULL, "Give ssh this setting of ssh_config(5)" },
     { "ssh,cp", "identity", 'i', OPTION_FILE, AT(identity), "FILE", NULL, "Log in with this key" },
     { "cp", "recursive", 'r', OPTION_FLAG, AT(recursive), NULL, NULL, "Folders, too" },
+    { "usb redirect", "stdio", 0, OPTION_FLAG, AT(stdio), NULL, NULL, NULL },
     { "ssh-connect", "pipe", 0, OPTION_FLAG, AT(pipe), NULL, NULL, NULL },
     { "guest fsfreeze", "timeout", 0, OPTION_STRING, AT(timeout), "TIME", NULL, "Thaw them after this, such as 30s; else after a minute" },
     { "guest set-password", "crypted", 0, OPTION_FLAG, AT(crypted), NULL, NULL, "It is what crypt(3) has made of one" },

@@ -204,6 +204,13 @@ static void print_addresses(const json_t *vm)
     }
 }
 
+/* Its number, where it has none. */
+static char *user_name(uint64_t uid)
+{
+    const struct passwd *account = uid == UINT32_MAX ? NULL : getpwuid((uid_t) uid);
+    return account ? g_strdup(account->pw_name) : g_strdup_printf("%" PRIu64, uid);
+}
+
 /* "#1 alice by SPICE, PID 812, since Sat 2026-11-21 23:04:00 UTC" */
 static void print_viewers(const json_t *vm)
 {
@@ -213,19 +220,33 @@ static void print_viewers(const json_t *vm)
     json_array_foreach(json_object_get(vm, "DisplayClients"), i, row)
     {
         uint64_t uid = (uint64_t) json_integer_value(json_array_get(row, 2)), pid = (uint64_t) json_integer_value(json_array_get(row, 3));
-        const struct passwd *account = uid == UINT32_MAX ? NULL : getpwuid((uid_t) uid);
         const char *type = json_string_value(json_array_get(row, 1)) ?: "";
         for (size_t j = 0; j < G_N_ELEMENTS(protocols); j++)
             if (strcmp(type, protocols[j][0]) == 0)
                 type = protocols[j][1];
         const char *address = json_string_value(json_array_get(row, 6)) ?: "";
-        g_autofree char *user = *address ? g_strdup(address) : account ? g_strdup(account->pw_name) : g_strdup_printf("%" PRIu64, uid);
+        g_autofree char *user = *address ? g_strdup(address) : user_name(uid);
         g_autofree char *since = timestamp_format((uint64_t) json_integer_value(json_array_get(row, 4)));
         printf(i == 0 ? LABEL : "%14.0s", i == 0 ? "Viewers" : "");
         printf("#%" JSON_INTEGER_FORMAT " %s by %s", json_integer_value(json_array_get(row, 0)), user, type);
         if (pid > 0)
             printf(", PID %" PRIu64, pid);
         printf(", since %s\n", since);
+    }
+}
+
+/* "#1 by alice, 0951:1666 Maker Stick, since Sat 2026-11-21 23:04:00 UTC" */
+static void print_lent(const json_t *vm)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(vm, "USBRedirections"), i, row)
+    {
+        g_autofree char *user = user_name((uint64_t) json_integer_value(json_array_get(row, 1)));
+        g_autofree char *since = timestamp_format((uint64_t) json_integer_value(json_array_get(row, 2)));
+        g_autofree char *name = terminal_clean(json_string_value(json_array_get(row, 3)) ?: "");
+        printf(i == 0 ? LABEL : "%14.0s", i == 0 ? "USB lent" : "");
+        printf("#%" JSON_INTEGER_FORMAT " by %s%s%s, since %s\n", json_integer_value(json_array_get(row, 0)), user, *name ? ", " : "", name, since);
     }
 }
 
@@ -250,6 +271,7 @@ static void print_runtime(Client *client, const char *name, const json_t *vm, si
     if (*json_get_string(vm, "DisplayAddress"))
         printf(LABEL "%s\n", "Screen", json_get_string(vm, "DisplayAddress"));
     print_viewers(vm);
+    print_lent(vm);
     if (*json_get_string(scope, "ControlGroup"))
         systemd_print_processes(
                 client, unit, json_get_string(scope, "ControlGroup"), "      CGroup:", columns);

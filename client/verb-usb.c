@@ -9,6 +9,7 @@
 #include "report.h"
 #include "sections.h"
 #include "table.h"
+#include "usb-wanted.h"
 #include "verb.h"
 
 #define SECTION "USB "
@@ -62,18 +63,12 @@ static bool is_hex(const char *s, size_t n)
     return true;
 }
 
-/* 1-2.3 is a port, 0951:1666 a device, 0951:1666:60A44C41 that with this serial number; all else is a serial number. */
-typedef struct Wanted {
-    const char *port, *serial;
-    char device[10];
-} Wanted;
-
-static Wanted read_wanted(const char *text)
+UsbWanted usb_wanted_read(const char *text)
 {
-    Wanted wanted = {.serial = text};
+    UsbWanted wanted = {.serial = text};
     const char *dash = strchr(text, '-');
     if (dash && dash > text && strspn(text, "0123456789") == (size_t) (dash - text) && dash[1] && strspn(dash + 1, "0123456789.") == strlen(dash + 1))
-        return (Wanted){.port = text};
+        return (UsbWanted){.port = text};
     if (strlen(text) < 9 || text[4] != ':' || !is_hex(text, 4) || !is_hex(text + 5, 4) || (text[9] && text[9] != ':'))
         return wanted;
     (void) g_strlcpy(wanted.device, text, sizeof wanted.device);
@@ -81,7 +76,7 @@ static Wanted read_wanted(const char *text)
     return wanted;
 }
 
-static int append_wanted(sd_bus_message *message, const char *section, const Wanted *wanted)
+static int append_wanted(sd_bus_message *message, const char *section, const UsbWanted *wanted)
 {
     const struct {
         const char *key, *value;
@@ -109,7 +104,7 @@ static const json_t *find_row(const json_t *vm, size_t column, const char *text)
 int verb_usb_attach(Client *client)
 {
     const char *name = client->arguments[0];
-    const Wanted wanted = read_wanted(client->arguments[1]);
+    const UsbWanted wanted = usb_wanted_read(client->arguments[1]);
     g_auto(GStrv) sections = NULL;
     g_autoptr(sd_bus_message) message = NULL;
     g_autoptr(json_t) vm = NULL;
@@ -133,6 +128,20 @@ int verb_usb_attach(Client *client)
     return r;
 }
 
+/* The number of USBRedirections that `text` is; 0: none of them. */
+static uint64_t find_lent(const json_t *vm, const char *text)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(vm, "USBRedirections"), i, row)
+    {
+        g_autofree char *number = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(json_array_get(row, 0)));
+        if (g_str_equal(number, text))
+            return (uint64_t) json_integer_value(json_array_get(row, 0));
+    }
+    return 0;
+}
+
 int verb_usb_detach(Client *client)
 {
     const char *name = client->arguments[0], *wanted = client->arguments[1];
@@ -141,6 +150,9 @@ int verb_usb_detach(Client *client)
     if (r != EXIT_DONE)
         return r;
     const json_t *row = find_row(vm, 1, wanted);
+    uint64_t number = row || find_row(vm, 0, wanted) ? 0 : find_lent(vm, wanted);
+    if (number > 0)
+        return client_call(client, name, VM_INTERFACE, "CloseUSBRedirection", NULL, "u", (uint32_t) number);
     const char *section = row ? json_string_value(json_array_get(row, 0)) : NULL;
     g_autofree char *full = g_strconcat(g_str_has_prefix(wanted, SECTION) ? "" : SECTION, section ? section : wanted, NULL);
     return client_call(client, name, VM_INTERFACE, "DetachDevice", NULL, "s", full);

@@ -83,6 +83,7 @@ const Verb verbs[] = {
     { "usb list", 0, 0, 0, "", "List the USB devices of the host, and which VM has them", verb_usb_list },
     { "usb attach", 2, 2, VERB_ACTS | VERB_NAMES, "NAME DEVICE", "Give a USB device to a VM, also while it runs", verb_usb_attach },
     { "usb detach", 2, 2, VERB_ACTS | VERB_NAMES, "NAME DEVICE", "Take it away, also while the VM runs", verb_usb_detach },
+    { "usb redirect", 2, 2, VERB_ACTS | VERB_NAMES, "NAME DEVICE", "Lend a USB device of this machine to a VM that runs, until Ctrl-C", verb_usb_redirect },
     { "share add", 2, 2, VERB_ACTS | VERB_NAMES | VERB_FILES, "VM PATH", "Let a VM mount a folder of the host, also while it runs", verb_share_add },
     { "share remove", 2, 2, VERB_ACTS | VERB_NAMES, "VM NAME", "Take a shared folder away, also while it runs", verb_share_remove },
     { "share list", 1, 1, VERB_NAMES, "VM", "List the folders that are shared with a VM", verb_share_list },

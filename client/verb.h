@@ -118,6 +118,7 @@ int verb_type(Client *client);
 int verb_screenshot(Client *client);
 int verb_usb_attach(Client *client);
 int verb_usb_detach(Client *client);
+int verb_usb_redirect(Client *client);
 int verb_usb_list(Client *client);
 int verb_log(Client *client);
 int verb_enable(Client *client);
