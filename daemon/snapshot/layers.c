@@ -108,11 +108,17 @@ void layer_open(Layers *layers, LayerFile *file, Error **ret_error)
     }
 }
 
-static int open_made(const LayerFile *file, int flags)
+/* Without O_DIRECT where the file system has none. */
+static int open_made(LayerFile *file, int flags)
 {
     int fd = openat(file->dir_fd, file->made, flags | O_NOFOLLOW | O_CLOEXEC | (file->direct ? O_DIRECT : 0), file->mode);
-    if (fd < 0 && errno == EINVAL && file->direct)
+    if (fd < 0 && errno == EINVAL && file->direct) {
+        file->direct = false;
+        /* Some make the file before they refuse. */
+        if (flags & O_EXCL)
+            (void) unlinkat(file->dir_fd, file->made, 0);
         fd = openat(file->dir_fd, file->made, flags | O_NOFOLLOW | O_CLOEXEC, file->mode);
+    }
     return fd;
 }
 

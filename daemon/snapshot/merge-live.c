@@ -374,6 +374,7 @@ static bool on_sets(const json_t *result, void *userdata, Error **ret_error)
     const int fds[] = {merge->lower->image->fd, merge->lower->image->read_fd};
     size_t i, j;
     json_t *set, *one;
+    work->merge->direct = image_set_direct(merge->lower->image, merge->direct);
     script_add_fds(work->live, merge->set, fds, G_N_ELEMENTS(fds));
     add_reopen(work, true);
     json_array_foreach((json_t *) result, i, set) {

@@ -246,7 +246,7 @@ static void add_overlay(Worker *worker, const LayerFile *file, unsigned i)
     g_autofree char *node = g_strdup_printf("overlay%u", i), *backing = g_path_get_basename(file->frozen);
     g_autofree char *filename = g_strdup_printf("/dev/fdset/%u", worker_add_fds(worker, fds, G_N_ELEMENTS(fds)));
     Script *script = worker_script(worker);
-    script_add_call(script, "blockdev-add", json_pack("{ss ss ss}", "driver", "file", "node-name", node, "filename", filename));
+    script_add_call(script, "blockdev-add", json_pack("{ss ss ss s{sb}}", "driver", "file", "node-name", node, "filename", filename, "cache", "direct", file->direct));
     json_t *options = json_pack("{ss ss sI ss ss}", "driver", "qcow2", "file", node, "size", (json_int_t) file->image->size, "backing-file",
         backing, "backing-fmt", image_format_to_string(file->image->format));
     script_add_job(script, "blockdev-create", json_pack("{so}", "options", options));

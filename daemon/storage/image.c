@@ -115,6 +115,21 @@ static bool open_files(Image *image, const ImageSpec *spec, Error **ret_error)
     return true;
 }
 
+bool image_set_direct(Image *image, bool direct)
+{
+    const int fds[] = {image->fd, image->read_fd};
+    bool all = true;
+    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
+        int flags = fds[i] < 0 ? -1 : fcntl(fds[i], F_GETFL);
+        if (fds[i] >= 0 && fcntl(fds[i], F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) < 0)
+            all = false;
+    }
+    /* One with and one without would not do. */
+    if (!all)
+        return direct ? image_set_direct(image, false) : image->direct;
+    return image->direct = direct;
+}
+
 static ssize_t read_head(const Image *image, uint8_t *head)
 {
     int fd = image->read_fd >= 0 ? image->read_fd : image->fd;

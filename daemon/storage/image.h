@@ -31,7 +31,7 @@ typedef struct Image {
     bool read_only;
     bool block_device;
     bool read_elsewhere; /* when it was opened for writing, somebody had it who wants that nobody does (lock.h); another VM, too */
-    bool direct;   /* opened with O_DIRECT, as cache=none wants it */
+    bool direct;   /* opened with O_DIRECT, as cache=none wants it; QEMU since 9.1 takes no descriptor of which this is not so */
     int fd;        /* as QEMU writes or, when read_only, reads it */
     int read_fd;   /* the same file, O_RDONLY: QEMU reads the header of a writable image that way first; -1 when read_only */
     dev_t dev;
@@ -59,6 +59,8 @@ typedef struct ImageInfo {
 void image_read_info(int fd, const char *name, ImageInfo *ret);
 
 Image *image_open(const ImageSpec *spec, Error **ret_error);
+/* Of one that is open: as far as its file system can. What it is then. */
+bool image_set_direct(Image *image, bool direct);
 void image_free(Image *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Image, image_free)
 
