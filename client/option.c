@@ -45,7 +45,7 @@ const Option options[] = {
     { "list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|paused|stopping|saving|saved|failed", "Only VMs in this state" },
     { "network list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|stopping|failed", "Only networks in this state" },
     { "pool list", "state", 0, OPTION_STRING, AT(state), "STATE", "stopped|starting|running|stopping|failed", "Only pools in this state" },
-    { "list,status,doctor,network list,pool list,volume list,image list", "full", 'l', OPTION_FLAG, AT(full), NULL, NULL, "Show more, and do not cut it to the terminal" },
+    { "list,status,doctor,network list,pool list,volume list,image list,qemu list", "full", 'l', OPTION_FLAG, AT(full), NULL, NULL, "Show more, and do not cut it to the terminal" },
     { "show,network show,pool show,volume show,image show,snapshot show", "property", 'p', OPTION_NAMES, AT(properties), "NAME,...", NULL, "Only these properties" },
     { "show,ip,network show,pool show,volume show,image show,snapshot show", "value", 0, OPTION_FLAG, AT(value), NULL, NULL, "Only the values" },
     { "show,network show,pool show", "settings", 0, OPTION_FLAG, AT(settings), NULL, NULL, "The settings that file and drop-ins come to, in place of properties" },

@@ -329,33 +329,50 @@ int verb_jobs(Client *client)
     return EXIT_DONE;
 }
 
-int verb_qemu(Client *client)
-{
-    static const char *const keys[] = {"binary", "version", "target", "capabilities", NULL};
-    static const char *const header[] = {"BINARY", "VERSION", "TARGET", "CAPABILITIES", NULL};
-    g_autoptr(json_t) builds = NULL;
-    g_autoptr(Table) table = table_new(header);
-    size_t i, k;
-    json_t *build, *word;
+/* "yes" is what it can; JSON has all words. */
+static const char *const qemu_columns[] = {"kvm", "xen", "spice", "dbus-display", "usb-redirection", "tpm", "virtiofs"};
 
-    int r = json_call_array(client, NULL, "ListQEMU", &builds);
+static bool has_word(const json_t *words, const char *wanted)
+{
+    size_t i;
+    json_t *word;
+    json_array_foreach((json_t *) words, i, word)
+        if (strcmp(json_string_value(word), wanted) == 0)
+            return true;
+    return false;
+}
+
+int verb_qemu_list(Client *client)
+{
+    static const char *const keys[] = {"binary", "version", "target", "root", "capabilities", "problem", NULL};
+    static const char *const header[] = {"VERSION", "ARCH", "KVM", "XEN", "SPICE", "DBUS", "USBREDIR", "TPM", "VIRTIOFS", "BINARY", "TREE", NULL};
+    g_autoptr(json_t) qemus = NULL;
+    g_autoptr(Table) table = table_new(header);
+    size_t i;
+    json_t *qemu;
+
+    int r = json_call_array(client, NULL, "ListQEMUs", &qemus);
     if (r != EXIT_DONE)
         return r;
     if (client_json(client)) {
-        g_autoptr(json_t) named = json_name_members(builds, keys);
+        g_autoptr(json_t) named = json_name_members(qemus, keys);
         json_print(client, named);
         return EXIT_DONE;
     }
-    json_array_foreach(builds, i, build)
+    json_array_foreach(qemus, i, qemu)
     {
-        g_autoptr(GString) words = g_string_new(NULL);
-        json_array_foreach(json_array_get(build, 3), k, word)
-                g_string_append_printf(words, "%s%s", words->len ? " " : "", json_string_value(word));
-        table_add(table, STYLE_NONE, member(build, 0));
-        table_add(table, STYLE_NONE, member(build, 1));
-        table_add(table, STYLE_NONE, member(build, 2));
-        table_add(table, STYLE_NONE, words->str);
+        const json_t *words = json_array_get(qemu, 4);
+        const char *problem = member(qemu, 5);
+        table_add(table, STYLE_NONE, *problem ? "-" : member(qemu, 1));
+        table_add(table, STYLE_NONE, *problem ? "-" : member(qemu, 2));
+        for (size_t k = 0; k < G_N_ELEMENTS(qemu_columns); k++)
+            table_add(table, STYLE_NONE, *problem ? "-" : has_word(words, qemu_columns[k]) ? "yes" : "no");
+        table_add(table, STYLE_NONE, *member(qemu, 0) ? member(qemu, 0) : "-");
+        table_add(table, STYLE_NONE, *member(qemu, 3) ? member(qemu, 3) : "-");
     }
-    table_print(table, client, client->full, "QEMU build", "QEMU builds");
+    table_print(table, client, client->full, "QEMU", "QEMUs");
+    json_array_foreach(qemus, i, qemu)
+        if (*member(qemu, 5))
+            fprintf(stderr, "vmctl: %s%s%s: %s\n", member(qemu, 0), *member(qemu, 0) && *member(qemu, 3) ? " of " : "", member(qemu, 3), member(qemu, 5));
     return EXIT_DONE;
 }

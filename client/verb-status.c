@@ -257,9 +257,10 @@ static void print_runtime(Client *client, const char *name, const json_t *vm, si
 
     printf(LABEL "%s\n", "Unit", unit);
     printf(LABEL "%" PRIu64 "\n", "Leader", json_get_number(vm, "Leader"));
+    const char *root = json_get_string(vm, "QEMURoot");
     if (*json_get_string(vm, "QEMUBinary"))
-        printf(LABEL "%s (%s, PID %" PRIu64 ")\n", "QEMU", json_get_string(vm, "QEMUVersion"),
-                json_get_string(vm, "QEMUBinary"), json_get_number(vm, "QEMUProcess"));
+        printf(LABEL "%s (%s%s%s, PID %" PRIu64 ")\n", "QEMU", json_get_string(vm, "QEMUVersion"),
+                json_get_string(vm, "QEMUBinary"), *root ? " of " : "", root, json_get_number(vm, "QEMUProcess"));
     if (*json_get_string(vm, "Accelerator"))
         printf(LABEL "%s%s%s%s\n", "Accelerator", json_get_string(vm, "Accelerator"), *reason ? " (" : "",
                 reason, *reason ? ")" : "");

@@ -133,7 +133,7 @@ const Verb verbs[] = {
 
     { "vmd" },
     { "reload", 0, 0, VERB_ACTS, "", "Read all settings files again", verb_reload },
-    { "qemu", 0, 0, 0, "", "List the QEMU builds that were asked so far", verb_qemu },
+    { "qemu list", 0, 0, 0, "", "List the QEMUs there are, of the host and of other trees, and what they can do", verb_qemu_list },
     { "version", 0, 0, 0, "", "Show the versions of vmctl and vmd", verb_version },
 
     { "help", 0, 2, VERB_HIDDEN, "[COMMAND]", "Show help", verb_show_help },

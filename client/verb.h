@@ -76,7 +76,7 @@ int verb_act(Client *client); /* those of the table in action.c */
 int verb_list(Client *client);
 int verb_jobs(Client *client);
 int verb_cancel(Client *client);
-int verb_qemu(Client *client);
+int verb_qemu_list(Client *client);
 int verb_status(Client *client);
 int verb_show(Client *client);
 int verb_cat(Client *client);

@@ -226,7 +226,9 @@ static const SettingKey keys[] = {
                            "MemoryMax=4G."},
 
         {"QEMU", "Binary", SETTING_PATH, .option = "qemu", .metavar = "PATH",
-                .summary = "The QEMU program; unset, the host's own."},
+                .summary = "The QEMU program; unset, the host's own, or that of Root=."},
+        {"QEMU", "Root", SETTING_PATH, .option = "qemu-root", .metavar = "PATH",
+                .summary = "A distribution's root that QEMU is run from, with its modules, firmware and helpers: a folder, or an image; unset, the host's."},
         {"QEMU", "Arguments", SETTING_WORDS,
                 .summary = "More arguments for QEMU, quoted as in a shell and passed on as they are; "
                            "repeated lines "

@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "doctor.h"
+#include "inventory.h"
 #include "name.h"
 #include "passthrough.h"
 #include "plugs.h"
@@ -62,8 +63,8 @@ int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **
         return -ENOENT;
     manager->access = access_new(bus, user);
     manager->jobs = jobs_new(bus);
-    manager->builds = qemu_builds_new(event, manager->dirs->cache);
     manager->spawner = spawner_new(event, user);
+    manager->builds = qemu_builds_new(event, manager->dirs->cache, manager->spawner, user);
     manager->accel = accel_new(event, manager->dirs->runtime);
     manager->firewall = firewall_new(event);
     int r = user ? 0 : links_new(event, &manager->links);
@@ -76,6 +77,7 @@ int manager_new(bool user, sd_event *event, sd_bus *bus, Manager **ret, Error **
         error_set_errno(ret_error, r, "systemd", "it cannot be reached over D-Bus");
         return r;
     }
+    manager->trees = trees_new(event, manager->scopes, manager->dirs->runtime, user);
     r = manager_watch_files(manager);
     if (r < 0) {
         error_set_errno(ret_error, r, manager->dirs->settings, "it cannot be watched for changes");
@@ -120,6 +122,8 @@ void manager_free(Manager *manager)
     if (!manager)
         return;
     manager_unwatch_files(manager);
+    trees_leave(manager->trees);
+    inventory_free(g_steal_pointer(&manager->inventory));
     sd_event_source_disable_unref(manager->idle);
     sd_event_source_disable_unref(manager->trim);
     access_free(manager->access);
@@ -140,6 +144,7 @@ void manager_free(Manager *manager)
     jobs_free(manager->jobs);
     qemu_builds_free(manager->builds);
     accel_free(manager->accel);
+    trees_free(manager->trees);
     scopes_free(manager->scopes);
     spawner_free(manager->spawner);
     g_hash_table_unref(manager->problems);

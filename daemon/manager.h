@@ -20,6 +20,7 @@
 #include "pool.h"
 #include "scope.h"
 #include "spawn.h"
+#include "trees.h"
 #include "vm.h"
 
 struct Manager {
@@ -32,6 +33,8 @@ struct Manager {
     Spawner *spawner;
     Jobs *jobs;
     QemuBuilds *builds;
+    Trees *trees;
+    struct Inventory *inventory; /* inventory.c; NULL unless one is under way */
     Accel *accel;
     GHashTable *vms;      /* name (the VM's own) to VM */
     GHashTable *problems; /* path to message: files that cannot be used */

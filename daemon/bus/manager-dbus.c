@@ -14,6 +14,7 @@
 #include "name.h"
 #include "manager-networks.h"
 #include "manager-pools.h"
+#include "manager-qemu.h"
 #include "open-tap.h"
 #include "plugs.h"
 #include "settings-dbus.h"
@@ -204,42 +205,6 @@ static bool method_list_jobs(Manager *manager, sd_bus_message *m, uid_t caller, 
     return reply_array_send(reply, r, ret_error);
 }
 
-/* What a build can do, in words, for people and for programs that choose one. */
-static int append_capabilities(sd_bus_message *reply, const QemuBuild *build)
-{
-    static const struct {
-        const char *word, *device, *option;
-    } capabilities[] = {
-        {"virtiofs", "vhost-user-fs-pci", NULL}, {"usb-redirection", "usb-redir", NULL}, {"tpm", "tpm-crb", NULL},
-        {"vsock", "vhost-vsock-pci", NULL},      {"sandbox", NULL, "sandbox"},           {"spice", NULL, "spice"},
-    };
-    int r = sd_bus_message_open_container(reply, 'a', "s");
-    if (r >= 0 && qemu_build_has_kvm(build))
-        r = sd_bus_message_append(reply, "s", "kvm");
-    for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(capabilities); i++)
-        if ((capabilities[i].device && qemu_build_has_device(build, capabilities[i].device)) ||
-            (capabilities[i].option && qemu_build_has_option(build, capabilities[i].option)))
-            r = sd_bus_message_append(reply, "s", capabilities[i].word);
-    return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static bool method_list_qemu(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
-{
-    g_autofree QemuBuild **builds = qemu_builds_list(manager->builds);
-    g_autoptr(sd_bus_message) reply = NULL;
-    int r = reply_array_new(m, "(sssas)", &reply);
-    for (size_t i = 0; r >= 0 && builds && builds[i]; i++) {
-        r = sd_bus_message_open_container(reply, 'r', "sssas");
-        if (r >= 0)
-            r = sd_bus_message_append(reply, "sss", qemu_build_path(builds[i]), qemu_build_version(builds[i]), qemu_build_target(builds[i]));
-        if (r >= 0)
-            r = append_capabilities(reply, builds[i]);
-        if (r >= 0)
-            r = sd_bus_message_close_container(reply);
-    }
-    return reply_array_send(reply, r, ret_error);
-}
-
 static void on_usb_devices(void *userdata)
 {
     LaterReply *later = userdata;
@@ -367,7 +332,7 @@ static const Method methods[] = {
     {"OpenTap", TAP, ACTION_USE_NETWORK, check_network, method_open_tap},
     {"Diagnose", "s", "a(ssss)", SD_BUS_PARAM(vm) SD_BUS_PARAM(findings), ACTION_MANAGE_NETWORKS, check_name_or_none, method_diagnose},
     {"ListJobs", "", "a(ussoo)", SD_BUS_PARAM(jobs), ACTION_VIEW, NULL, method_list_jobs},
-    {"ListQEMU", "", "a(sssas)", SD_BUS_PARAM(builds), ACTION_VIEW, NULL, method_list_qemu},
+    {"ListQEMUs", "", "a(ssssass)", SD_BUS_PARAM(qemus), ACTION_VIEW, NULL, method_list_qemus},
     {"ListUSBDevices", "", "a(ssssss)", SD_BUS_PARAM(devices), ACTION_VIEW, NULL, method_list_usb_devices},
     {"Reload", "", "a(ss)", SD_BUS_PARAM(problems), ACTION_MANAGE, NULL, method_reload},
     {NULL},

@@ -309,6 +309,7 @@ GET_STRING(get_problem, vm->problem)
 GET_STRING(get_accelerator, !instance || instance->start ? NULL : instance->kvm ? "kvm" : "tcg")
 GET_STRING(get_accelerator_reason, instance ? instance->accelerator_reason : NULL)
 GET_STRING(get_binary, instance ? instance->binary : NULL)
+GET_STRING(get_root, instance ? instance->root : NULL)
 GET_STRING(get_version, instance ? instance->version : NULL)
 
 GET(get_uuid)
@@ -569,6 +570,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("Accelerator", "s", get_accelerator, 0, CHANGES),
     SD_BUS_PROPERTY("AcceleratorReason", "s", get_accelerator_reason, 0, CHANGES),
     SD_BUS_PROPERTY("QEMUBinary", "s", get_binary, 0, CHANGES),
+    SD_BUS_PROPERTY("QEMURoot", "s", get_root, 0, CHANGES),
     SD_BUS_PROPERTY("QEMUVersion", "s", get_version, 0, CHANGES),
     SD_BUS_VTABLE_END,
 };

@@ -26,6 +26,8 @@
  *   --press-interval=USEC how long after a press of the power button it is pressed again (default 10 s; 0:
  * never)
  *   --bind=PATH, --bind-read-only=PATH   what QEMU sees of the host beside the programs, under the same name
+ *   --root=PATH          a folder that the programs come from instead of the host's root: its /usr, its links to it and its loader's cache. With a
+ *                        jail only; nothing in it leads out of it
  *   --device=PATH        a character device of the host, in /dev/vfio or /dev/dri, that QEMU gets in its jail as its own, and may open where the scope
  *                        lets it; of one in /dev/dri also what sysfs says of it. Without --uid it is the host's node
  *   --locked-memory=BYTES how much memory QEMU may lock (default: as the guard)
@@ -34,6 +36,7 @@
  *   --helper=yes         the program is not QEMU but one that works for it: helper.h. Instead of --qmp and what is the console's:
  *                        (--go holds the helper back in the same way)
  *   --life=FD            a pidfd of the VM's guard, whose end is the helper's
+ *   --probe=yes          it works for no VM: whoever is asked what it can do, and --life= is vmd's
  *   --own=PATH           a folder below vmd's state that it sees under the same name, and that its uid gets with the files in it
  *   --file-size=BYTES    how large a file it can make (default: no limit)
  *   --tree=PATH --tree-fd=FD   a folder that it serves a guest, and what PATH is by vmd's word: share-tree.h
@@ -89,8 +92,12 @@
 
 /* Those of helpers: a range like these for each kind of them (vm/helper/helpers.h). */
 #define GUARD_HELPER_UIDS 0x766f0000U
-#define GUARD_HELPER_KINDS 8U
-#define GUARD_UIDS_END (GUARD_HELPER_UIDS + (GUARD_HELPER_KINDS << 16))
+#define GUARD_HELPER_KINDS 7U
+
+/* Those of QEMUs that are asked what they can do, and of their guards, in two halves. */
+#define GUARD_PROBE_UIDS (GUARD_HELPER_UIDS + (GUARD_HELPER_KINDS << 16))
+#define GUARD_PROBE_COUNT 0x7fffU
+#define GUARD_UIDS_END (GUARD_PROBE_UIDS + 0x10000U)
 
 /* Where QEMU finds what --tls-ca=, --tls-cert= and --tls-key= are, and how they are called there, in this order. */
 #define GUARD_TLS "/tls"

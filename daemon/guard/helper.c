@@ -196,7 +196,7 @@ int helper_run(const Options *options)
         return 0;
     helper.status.executed = qemu_child_executed(&helper.child);
     code = finish();
-    if (is_lost())
+    if (!options->probe && is_lost())
         journal_say(JOURNAL_ERROR, "%s of %s has ended, and the VM goes on without it", options->qemu[0], options->name);
     return code;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,11 +72,10 @@ static const char *find_source(const char *path, char *buffer, size_t size)
     return buffer;
 }
 
-/* Shows the host's `path` under the same name; not an error where the host has none. */
-static int show(const char *path, unsigned long long flags)
+/* Shows what is found at `source` under the name `path`; not an error where there is nothing. */
+static int show_as(const char *source, const char *path, unsigned long long flags)
 {
-    char target[PATH_MAX], buffer[PATH_MAX + 32];
-    const char *source = find_source(path, buffer, sizeof(buffer));
+    char target[PATH_MAX];
     struct stat st;
 
     if (stat(source, &st) < 0)
@@ -101,6 +101,34 @@ static int show(const char *path, unsigned long long flags)
     return flags ? add_flags(target, flags, true) : 0;
 }
 
+static int show(const char *path, unsigned long long flags)
+{
+    char buffer[PATH_MAX + 32];
+
+    return show_as(find_source(path, buffer, sizeof(buffer)), path, flags);
+}
+
+/* The tree that the programs are from; -1: they are the host's. */
+static int programs_root = -1;
+
+/* The same of programs and what they need. A tree may be anybody's: no link in it leads out of it. */
+static int show_of_programs(const char *path, unsigned long long flags)
+{
+    const struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    char source[32];
+    int fd, r;
+
+    if (programs_root < 0)
+        return show(path, flags);
+    fd = (int) syscall(SYS_openat2, programs_root, path, &how, sizeof(how));
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+    snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
+    r = show_as(source, path, flags);
+    close(fd);
+    return r;
+}
+
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define READ_ONLY (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
@@ -108,10 +136,10 @@ static int show(const char *path, unsigned long long flags)
 static int show_or_link(const char *path)
 {
     char target[PATH_MAX];
-    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    ssize_t n = programs_root < 0 ? readlink(path, target, sizeof(target) - 1) : readlinkat(programs_root, path + 1, target, sizeof(target) - 1);
 
     if (n < 0)
-        return show(path, READ_ONLY);
+        return show_of_programs(path, READ_ONLY);
     target[n] = 0;
     return symlink(target, path + 1);
 }
@@ -127,7 +155,7 @@ static int show_folder_of(const char *program)
     strcpy(path, program);
     slash = strrchr(path, '/');
     if (!slash || slash == path)
-        return show(program, READ_ONLY);
+        return show_of_programs(program, READ_ONLY);
     *slash = 0;
     for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
         size_t length = strlen(path), n = strlen(programs[i]);
@@ -137,7 +165,7 @@ static int show_folder_of(const char *program)
             break;
         }
     }
-    return show(path, READ_ONLY);
+    return show_of_programs(path, READ_ONLY);
 }
 
 /* The program by the name that it is executed by, and what that may be a link to. */
@@ -147,6 +175,8 @@ static int show_program(const char *program)
 
     if (show_folder_of(program) < 0)
         return -1;
+    if (programs_root >= 0)
+        return 0;
     return realpath(program, real) ? show_folder_of(real) : 0; /* what is not there the exec will tell */
 }
 
@@ -255,7 +285,7 @@ static int show_all(const Options *options)
     static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/kvm"};
     unsigned n_made = 0;
 
-    if (show("/usr", READ_ONLY) < 0 || show("/etc/ld.so.cache", READ_ONLY) < 0)
+    if (show_of_programs("/usr", READ_ONLY) < 0 || show_of_programs("/etc/ld.so.cache", READ_ONLY) < 0)
         return -1;
     for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
         if (show_or_link(links[i]) < 0)
@@ -313,6 +343,8 @@ static int unshare_all(Jail *jail, const Options *options, const char **ret_what
     if (unshare(flags | CLONE_NEWUSER | CLONE_NEWPID) < 0) {
         if (options->tree)
             return fail("a user's folders are shared only where the host allows user namespaces", ret_what);
+        if (options->root)
+            return fail("a user's QEMU is from another tree only where the host allows user namespaces", ret_what);
         if (options->tls[0] >= 0)
             return fail("a user's displays are offered on networks only where the host allows user namespaces", ret_what);
         journal_say(JOURNAL_WARNING, "QEMU runs with all that its user may do: this host allows no user namespaces (%s)",
@@ -346,6 +378,8 @@ int jail_enter(Jail *jail, const Options *options, const char **ret_what)
     if (do_mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
         return fail("cannot make mounts private", ret_what);
     host_sys = open(BUILD_PLACE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (options->root && (programs_root = open(options->root, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+        return fail("cannot open the tree that the programs are from", ret_what);
     if (do_mount("tmpfs", BUILD_PLACE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=256k,nr_inodes=256") < 0)
         return fail("cannot mount the jail's root", ret_what);
     if (chdir(BUILD_PLACE) < 0 || mkdir("proc", 0755) < 0 || mkdir("dev", 0755) < 0 || mkdir("tmp", 0755) < 0)
@@ -365,6 +399,8 @@ int jail_enter(Jail *jail, const Options *options, const char **ret_what)
         return fail("cannot mount the jail's /proc", ret_what);
     if (host_sys >= 0)
         close(host_sys);
+    if (programs_root >= 0)
+        close(programs_root);
     if (syscall(SYS_pivot_root, ".", ".") < 0 || syscall(SYS_umount2, ".", MNT_DETACH) < 0 || chdir("/") < 0)
         return fail("cannot enter the jail", ret_what);
     jail->entered = true;

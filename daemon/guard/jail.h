@@ -3,7 +3,7 @@
 
 /* Jail: what the guard and QEMU see of the host: next to nothing.
  *
- * A mount namespace whose root is a read-only tmpfs with /usr, the loader's cache, /proc, the few device
+ * A mount namespace whose root is a read-only tmpfs with /usr (that of the host, or of another tree, --root=), the loader's cache, /proc, the few device
  * nodes that QEMU opens by name and an own /tmp in it; a network namespace without a network; IPC and UTS namespaces.
  * No user namespace can be made in it, which is where most of what the kernel keeps from users can be had. Its root has /tmp
  * mounted over it for that: who comes with setns() sees that, and has to take the root of a process that is in it.

@@ -48,6 +48,8 @@ static const OptionKind option_kinds[] = {
         {"jail", OPTION_BOOLEAN, offsetof(Options, jail)},
         {"helper", OPTION_BOOLEAN, offsetof(Options, helper)},
         {"life", OPTION_FD, offsetof(Options, life)},
+        {"probe", OPTION_BOOLEAN, offsetof(Options, probe)},
+        {"root", OPTION_STRING, offsetof(Options, root)},
         {"own", OPTION_STRING, offsetof(Options, own)},
         {"file-size", OPTION_NUMBER, offsetof(Options, file_size)},
         {"locked-memory", OPTION_NUMBER, offsetof(Options, locked_memory)},
@@ -182,6 +184,8 @@ static const char *options_conflict(const Options *options)
         return "--guard-uid= must differ from --uid=";
     if ((options->tls[0] < 0) != (options->tls[1] < 0) || (options->tls[0] < 0) != (options->tls[2] < 0) || (options->tls[0] >= 0 && !options->jail))
         return "--tls-ca=, --tls-cert= and --tls-key= go together, and need a jail";
+    if (options->root && (options->root[0] != '/' || !options->jail))
+        return "--root= is a path, and needs a jail";
     if (options->tree && (options->tree_fd < 0 || options->tree[0] != '/' || !options->helper || !options->jail))
         return "--tree= is of helpers in a jail, and needs --tree-fd=";
     if (options->tree && ((options->uid == OPTIONS_NO_ID) != (options->owner_uid == OPTIONS_NO_ID) ||

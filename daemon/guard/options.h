@@ -44,6 +44,8 @@ typedef struct Options {
     bool filter, jail;
     bool helper; /* a parent of something else than QEMU: helper.h */
     int life;
+    bool probe;
+    const char *root; /* where the programs come from; NULL: the host's own root */
     const char *own;
     uint64_t file_size;
     const char *tree; /* a shared folder: share-tree.h */

@@ -8,14 +8,14 @@
 #include "json-file.h"
 #include "qmp-message.h"
 
-#define FORMAT 2
+#define FORMAT 3
 #define FILE_MAX (1024U * 1024U)
 
-/* "CACHE_DIR/qemu/qemu-system-x86_64-1f0c9d4a.json": readable, and one for each path. */
-static char *file_name(const char *cache_dir, const char *path)
+/* "CACHE_DIR/qemu/qemu-system-x86_64-1f0c9d4a.json": readable, and one for each path of each tree. */
+static char *file_name(const char *cache_dir, const char *root, const char *path)
 {
-    g_autofree char *base = g_path_get_basename(path);
-    g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, path, -1);
+    g_autofree char *base = g_path_get_basename(path), *whole = g_strconcat(root ?: "", root ? "\n" : "", path, NULL);
+    g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, whole, -1);
     g_autofree char *name = NULL;
 
     g_strcanon(base, G_CSET_a_2_z G_CSET_A_2_Z "0123456789._-", '_');
@@ -56,7 +56,10 @@ static char *file_from_json(const json_t *json, FileIdentity *ret)
 static bool identity_from_json(const json_t *json, BuildIdentity *ret)
 {
     const json_t *program = json_object_get(json, "program");
+    const char *root = json_string_value(json_object_get(json, "root"));
 
+    ret->root = g_strdup(root);
+    ret->image = root && json_is_true(json_object_get(json, "image"));
     if (!get_number(json, "modules", &ret->modules))
         return false;
     ret->path = file_from_json(json_object_get(json, "binary"), &ret->file);
@@ -128,11 +131,11 @@ static QemuBuild *build_from_json(const json_t *json)
 
 QemuBuild *build_cache_load(const char *cache_dir, const BuildIdentity *identity)
 {
-    g_autofree char *path = file_name(cache_dir, identity->path);
+    g_autofree char *path = file_name(cache_dir, identity->root, identity->path);
     g_autoptr(QmpMessage) json = json_file_load(path, FILE_MAX);
     g_autoptr(QemuBuild) build = json ? build_from_json(json) : NULL;
 
-    if (!build || strcmp(build->identity.path, identity->path) != 0 ||
+    if (!build || !build_identity_is_at(&build->identity, identity->root, identity->path) ||
             !build_identity_holds(&build->identity))
         return NULL;
     return g_steal_pointer(&build);
@@ -145,6 +148,10 @@ static json_t *build_to_json(const QemuBuild *build)
             file_to_json(id->path, &id->file), "modules", (json_int_t) id->modules, "version", build->version,
             "target", build->target, "kvm", build->kvm);
 
+    if (json && id->root) {
+        json_object_set_new(json, "root", json_string(id->root));
+        json_object_set_new(json, "image", json_boolean(id->image));
+    }
     if (json && id->program)
         json_object_set_new(json, "program", file_to_json(id->program, &id->program_file));
     for (BuildWords i = 0; json && i < _BUILD_WORDS_MAX; i++)
@@ -154,7 +161,7 @@ static json_t *build_to_json(const QemuBuild *build)
 
 int build_cache_save(const char *cache_dir, const QemuBuild *build)
 {
-    g_autofree char *path = file_name(cache_dir, build->identity.path);
+    g_autofree char *path = file_name(cache_dir, build->identity.root, build->identity.path);
     g_autoptr(QmpMessage) json = build_to_json(build);
 
     return json ? json_file_save(path, json) : -EILSEQ; /* NULL when a path is no UTF-8 */

@@ -8,15 +8,13 @@
 #include <sys/stat.h>
 
 #include "build.h"
+#include "tree.h"
 #include "word-set.h"
 
-/* One file as it was when the build was asked. */
-typedef struct FileIdentity {
-    uint64_t device, inode, mtime_nsec, size;
-} FileIdentity;
-
 typedef struct BuildIdentity {
-    char *path; /* as it was given */
+    char *root; /* of the tree that it is in (tree.h); NULL: the host */
+    bool image; /* the root is an image: `file` is that, and what follows is empty */
+    char *path; /* as it was given, in the tree */
     FileIdentity file;
     /* When `path` is a script, the program that came of it; else NULL. */
     char *program;
@@ -46,13 +44,17 @@ struct QemuBuild {
     WordSet *words[_BUILD_WORDS_MAX];
 };
 
-/* An Error says what is wrong with the file; `program` is left NULL. */
-bool build_identity_read(const char *path, BuildIdentity *ret, Error **ret_error);
+/* `tree` NULL: the host. An Error says what is wrong with the file; `program` is left NULL. */
+bool build_identity_read(const QemuTree *tree, const char *path, BuildIdentity *ret, Error **ret_error);
 /* Adds the program that /proc/PID/exe shows, when it is not `path` itself. */
 void build_identity_add_program(BuildIdentity *identity, pid_t pid);
 /* Whether the files on disk are still those. */
 bool build_identity_holds(const BuildIdentity *identity);
 bool build_identity_equal(const BuildIdentity *a, const BuildIdentity *b);
+/* Whether it is the same path in the same tree, whatever is there. */
+bool build_identity_is_at(const BuildIdentity *identity, const char *root, const char *path);
+/* "QEMU binary "/usr/bin/qemu"", and of which tree; the caller frees. */
+char *build_identity_thing(const char *root, const char *path);
 void build_identity_copy(BuildIdentity *to, const BuildIdentity *from);
 void build_identity_clear(BuildIdentity *identity);
 

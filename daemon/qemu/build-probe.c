@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "qmp.h"
 #include "quote.h"
+#include "tree-child.h"
 #include "value.h"
 
 #define PROBE_TIMEOUT_USEC (10 * USEC_PER_SEC)
@@ -21,7 +22,11 @@
 struct BuildProbe {
     sd_event *event;
     BuildIdentity identity;
+    Spawner *spawner;
+    bool user;
+    QemuTree *tree; /* NULL: of the host, and then: */
     Child *child;
+    TreeChild *tree_child; /* else this */
     Qmp *qmp;
     bool sandbox;
     unsigned n_open;  /* questions without an answer yet */
@@ -112,7 +117,7 @@ static const Question *next_question(const BuildProbe *probe)
 G_GNUC_PRINTF(4, 5)
 static void set_error(BuildProbe *probe, ErrorCode code, const char *remedy, const char *cause, ...)
 {
-    g_autofree char *thing = g_strdup_printf("QEMU binary \"%s\"", probe->identity.path), *text = NULL;
+    g_autofree char *thing = build_identity_thing(probe->identity.root, probe->identity.path), *text = NULL;
     va_list args;
 
     va_start(args, cause);
@@ -125,7 +130,10 @@ static void set_error(BuildProbe *probe, ErrorCode code, const char *remedy, con
 static void hang_up(BuildProbe *probe)
 {
     g_clear_pointer(&probe->qmp, qmp_free);
-    child_kill(probe->child);
+    if (probe->tree_child)
+        tree_child_kill(probe->tree_child);
+    else
+        child_kill(probe->child);
 }
 
 static void on_answer(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
@@ -140,7 +148,7 @@ static void on_answer(Qmp *qmp, const json_t *result, const Error *error, void *
         set_error(probe, ERROR_QEMU_FAILED, NULL, "%s: %s", question->command, error->cause);
     else if (!error && !question->take(probe->build, question->kind, result))
         set_error(probe, ERROR_QEMU_FAILED, NULL, "its answer to %s makes no sense", question->command);
-    else if (--probe->n_open == 0)
+    else if (--probe->n_open == 0 && probe->child)
         build_identity_add_program(&probe->identity, child_pid(probe->child));
     if (probe->error || probe->n_open == 0)
         hang_up(probe);
@@ -174,7 +182,9 @@ static void set_error_from_end(BuildProbe *probe, const ChildEnd *end)
     const char *colon = *words ? ": " : "";
     g_autofree char *waited = NULL;
 
-    if (end->failed == ENOEXEC)
+    if (end->not_executed)
+        set_error(probe, ERROR_QEMU_FAILED, "Let Root= name a tree for this machine, with all that its QEMU needs", "it cannot be run: %s", words);
+    else if (end->failed == ENOEXEC)
         set_error(probe, ERROR_QEMU_FAILED, NULL, "it is no program that this machine can run");
     else if (end->failed == ENOENT)
         set_error(probe, ERROR_QEMU_FAILED, NULL, "its interpreter or loader does not exist");
@@ -198,6 +208,7 @@ static void set_error_from_end(BuildProbe *probe, const ChildEnd *end)
 static void finish(BuildProbe *probe)
 {
     g_clear_pointer(&probe->child, child_free);
+    g_clear_pointer(&probe->tree_child, tree_child_free);
     if (probe->error) {
         probe->reply(probe, NULL, probe->error, probe->userdata);
         return;
@@ -213,6 +224,7 @@ static void restart_without_sandbox(BuildProbe *probe)
     int r;
 
     g_clear_pointer(&probe->child, child_free);
+    g_clear_pointer(&probe->tree_child, tree_child_free);
     probe->sandbox = false;
     r = start_child(probe);
     if (r < 0) {
@@ -221,7 +233,7 @@ static void restart_without_sandbox(BuildProbe *probe)
     }
 }
 
-static void on_child_ended(Child *child, const ChildEnd *end, void *userdata)
+static void on_end(const ChildEnd *end, void *userdata)
 {
     BuildProbe *probe = userdata;
 
@@ -234,6 +246,11 @@ static void on_child_ended(Child *child, const ChildEnd *end, void *userdata)
         set_error_from_end(probe, end);
     }
     finish(probe);
+}
+
+static void on_child_ended(Child *child, const ChildEnd *end, void *userdata)
+{
+    on_end(end, userdata);
 }
 
 static int ask(BuildProbe *probe, int fd)
@@ -258,12 +275,6 @@ static int ask(BuildProbe *probe, int fd)
 
 static int start_child(BuildProbe *probe)
 {
-    /* TCG first: KVM may be out of reach for the child's uid. */
-    const char *argv[] = {probe->identity.path, "-nodefaults", "-no-user-config", "-machine", "none",
-            "-accel", "tcg", "-accel", "qtest", "-accel", "kvm", "-display", "none", "-S", "-chardev",
-            "socket,id=qmp,fd=" G_STRINGIFY(CHILD_FD), "-mon", "chardev=qmp,mode=control",
-            probe->sandbox ? "-sandbox" : NULL,
-            "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL};
     fd_cleanup int ours = -1, theirs = -1;
     int fds[2], r;
 
@@ -272,29 +283,43 @@ static int start_child(BuildProbe *probe)
     ours = fds[0];
     theirs = fds[1];
 
+    g_autofree char *chardev = g_strdup_printf("socket,id=qmp,fd=%d", probe->tree ? theirs : CHILD_FD);
+    /* TCG first: KVM may be out of reach for the child's uid. */
+    const char *argv[] = {probe->identity.path, "-nodefaults", "-no-user-config", "-machine", "none",
+            "-accel", "tcg", "-accel", "qtest", "-accel", "kvm", "-display", "none", "-S", "-chardev",
+            chardev, "-mon", "chardev=qmp,mode=control",
+            probe->sandbox ? "-sandbox" : NULL,
+            "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL};
+
     build_clear_facts(probe->build);
-    r = child_new(probe->event,
-            &(ChildOptions){
-                    .argv = argv,
-                    .uid = UNPRIVILEGED_ID,
-                    .gid = UNPRIVILEGED_ID,
-                    .fd = theirs,
-                    .memory_max = PROBE_MEMORY_MAX,
-                    .timeout_usec = PROBE_TIMEOUT_USEC,
-            },
-            on_child_ended, probe, &probe->child);
+    if (probe->tree)
+        r = tree_child_new(probe->event, probe->spawner, probe->user, probe->tree, argv, steal_fd(&theirs), PROBE_TIMEOUT_USEC, on_end, probe, &probe->tree_child);
+    else
+        r = child_new(probe->event,
+                &(ChildOptions){
+                        .argv = argv,
+                        .uid = UNPRIVILEGED_ID,
+                        .gid = UNPRIVILEGED_ID,
+                        .fd = theirs,
+                        .memory_max = PROBE_MEMORY_MAX,
+                        .timeout_usec = PROBE_TIMEOUT_USEC,
+                },
+                on_child_ended, probe, &probe->child);
     if (r < 0)
         return r;
     return ask(probe, steal_fd(&ours));
 }
 
-int build_probe_new(sd_event *event, const BuildIdentity *identity, BuildProbeReply reply, void *userdata,
+int build_probe_new(sd_event *event, Spawner *spawner, bool user, QemuTree *tree, const BuildIdentity *identity, BuildProbeReply reply, void *userdata,
         BuildProbe **ret)
 {
     g_autoptr(BuildProbe) probe = g_new0(BuildProbe, 1);
     int r;
 
     probe->event = sd_event_ref(event);
+    probe->spawner = spawner;
+    probe->user = user;
+    probe->tree = qemu_tree_ref(tree);
     probe->sandbox = true;
     probe->reply = reply;
     probe->userdata = userdata;
@@ -314,6 +339,8 @@ void build_probe_free(BuildProbe *probe)
         return;
     g_clear_pointer(&probe->qmp, qmp_free);
     g_clear_pointer(&probe->child, child_free);
+    g_clear_pointer(&probe->tree_child, tree_child_free);
+    qemu_tree_unref(probe->tree);
     g_clear_pointer(&probe->build, qemu_build_unref);
     g_clear_pointer(&probe->error, error_free);
     build_identity_clear(&probe->identity);

@@ -8,13 +8,15 @@
  * from the event loop when the child is gone, or until build_probe_free(), then without a reply. */
 
 #include "build-facts.h"
+#include "spawn.h"
 
 typedef struct BuildProbe BuildProbe;
 
 /* Either `build` (a reference that the callee takes over) or `error` (borrowed). May free the probe. */
 typedef void (*BuildProbeReply)(BuildProbe *probe, QemuBuild *build, const Error *error, void *userdata);
 
-int build_probe_new(sd_event *event, const BuildIdentity *identity, BuildProbeReply reply, void *userdata,
+/* `tree`: that of the identity, with `spawner`, which has it asked in its jail (tree-child.h); NULL: of the host. */
+int build_probe_new(sd_event *event, Spawner *spawner, bool user, QemuTree *tree, const BuildIdentity *identity, BuildProbeReply reply, void *userdata,
         BuildProbe **ret);
 void build_probe_free(BuildProbe *probe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BuildProbe, build_probe_free)

@@ -46,6 +46,11 @@ void qemu_build_unref(QemuBuild *build)
     g_free(build);
 }
 
+const char *qemu_build_root(const QemuBuild *build)
+{
+    return build->identity.root;
+}
+
 const char *qemu_build_path(const QemuBuild *build)
 {
     return build->identity.path;
@@ -125,7 +130,9 @@ struct QemuBuilds {
     unsigned n_ref; /* the owner's, and one while a callback may free us */
     sd_event *event;
     char *cache_dir;
-    GPtrArray *builds;    /* QemuBuild, one a path, the newest last */
+    Spawner *spawner;
+    bool user;
+    GPtrArray *builds;    /* QemuBuild, one a path of a tree, the newest last */
     GPtrArray *inquiries; /* Inquiry */
 };
 
@@ -167,7 +174,7 @@ static void forget_waiters(QemuBuilds *builds, const void *userdata, bool all)
     }
 }
 
-QemuBuilds *qemu_builds_new(sd_event *event, const char *cache_dir)
+QemuBuilds *qemu_builds_new(sd_event *event, const char *cache_dir, Spawner *spawner, bool user)
 {
     QemuBuilds *builds = g_new(QemuBuilds, 1);
 
@@ -175,6 +182,8 @@ QemuBuilds *qemu_builds_new(sd_event *event, const char *cache_dir)
             .n_ref = 1,
             .event = sd_event_ref(event),
             .cache_dir = g_strdup(cache_dir),
+            .spawner = spawner,
+            .user = user,
             .builds = g_ptr_array_new_with_free_func((GDestroyNotify) qemu_build_unref),
             .inquiries = g_ptr_array_new_with_free_func((GDestroyNotify) inquiry_free),
     };
@@ -203,17 +212,17 @@ QemuBuild **qemu_builds_list(QemuBuilds *builds)
     return list;
 }
 
-static void forget_path(QemuBuilds *builds, const char *path)
+static void forget_path(QemuBuilds *builds, const char *root, const char *path)
 {
     for (guint i = 0; i < builds->builds->len; i++)
-        if (strcmp(qemu_build_path(builds->builds->pdata[i]), path) == 0)
+        if (build_identity_is_at(&((const QemuBuild *) builds->builds->pdata[i])->identity, root, path))
             g_ptr_array_remove_index(builds->builds, i--);
 }
 
 /* Takes the reference over. */
 static QemuBuild *remember(QemuBuilds *builds, QemuBuild *build)
 {
-    forget_path(builds, qemu_build_path(build));
+    forget_path(builds, qemu_build_root(build), qemu_build_path(build));
     if (builds->builds->len >= BUILDS_MAX)
         g_ptr_array_remove_index(builds->builds, 0);
     g_ptr_array_add(builds->builds, build);
@@ -231,7 +240,7 @@ static QemuBuild *recall(QemuBuilds *builds, const BuildIdentity *identity)
 
     for (guint i = 0; i < builds->builds->len; i++) {
         build = builds->builds->pdata[i];
-        if (strcmp(qemu_build_path(build), identity->path) == 0 && build_identity_holds(&build->identity))
+        if (build_identity_is_at(&build->identity, identity->root, identity->path) && build_identity_holds(&build->identity))
             return build;
     }
     build = builds->cache_dir ? build_cache_load(builds->cache_dir, identity) : NULL;
@@ -288,7 +297,7 @@ static Inquiry *find_inquiry(QemuBuilds *builds, const BuildIdentity *identity)
 }
 
 /* Takes over what `identity` holds, or `error`. */
-static int start_inquiry(QemuBuilds *builds, BuildIdentity *identity, Error *error, Inquiry **ret)
+static int start_inquiry(QemuBuilds *builds, QemuTree *tree, BuildIdentity *identity, Error *error, Inquiry **ret)
 {
     Inquiry *inquiry = g_new(Inquiry, 1);
     int r;
@@ -297,7 +306,7 @@ static int start_inquiry(QemuBuilds *builds, BuildIdentity *identity, Error *err
     if (error)
         r = sd_event_add_defer(builds->event, &inquiry->defer, on_deferred, inquiry);
     else
-        r = build_probe_new(builds->event, &inquiry->identity, on_probed, inquiry, &inquiry->probe);
+        r = build_probe_new(builds->event, builds->spawner, builds->user, tree, &inquiry->identity, on_probed, inquiry, &inquiry->probe);
     if (r < 0) {
         inquiry_free(inquiry);
         return r;
@@ -308,7 +317,7 @@ static int start_inquiry(QemuBuilds *builds, BuildIdentity *identity, Error *err
 }
 
 int qemu_builds_get(
-        QemuBuilds *builds, const char *path, QemuBuildReply reply, void *userdata, QemuBuild **ret)
+        QemuBuilds *builds, QemuTree *tree, const char *path, QemuBuildReply reply, void *userdata, QemuBuild **ret)
 {
     BuildIdentity identity = {};
     Inquiry *inquiry = NULL;
@@ -317,7 +326,7 @@ int qemu_builds_get(
     Waiter *waiter;
     int r;
 
-    if (build_identity_read(path, &identity, &error)) {
+    if (build_identity_read(tree, path, &identity, &error)) {
         build = recall(builds, &identity);
         if (build) {
             build_identity_clear(&identity);
@@ -326,12 +335,12 @@ int qemu_builds_get(
         }
         inquiry = find_inquiry(builds, &identity);
     } else
-        forget_path(builds, path);
+        forget_path(builds, qemu_tree_root(tree), path);
 
     if (inquiry)
         build_identity_clear(&identity);
     else {
-        r = start_inquiry(builds, &identity, error, &inquiry);
+        r = start_inquiry(builds, tree, &identity, error, &inquiry);
         if (r < 0)
             return r;
     }
@@ -341,27 +350,48 @@ int qemu_builds_get(
     return 0;
 }
 
-char *qemu_default_binary(Error **ret_error)
+QemuBuild *qemu_builds_recall(QemuBuilds *builds, const char *root, const char *path)
 {
-    static const char *const folders[] = {"/usr/bin", "/usr/libexec", "/usr/local/bin"};
+    const BuildIdentity where = {.root = (char *) root, .path = (char *) path};
+    QemuBuild *build = recall(builds, &where);
+
+    return build ? qemu_build_ref(build) : NULL;
+}
+
+const char *const qemu_binary_folders[] = {"/usr/bin", "/usr/libexec", "/usr/local/bin", NULL};
+
+bool qemu_binary_is_named(const char *name)
+{
+    return g_str_has_prefix(name, "qemu-system-") || g_str_equal(name, "qemu-kvm");
+}
+
+char *qemu_find_binary(const QemuTree *tree, Error **ret_error)
+{
     struct utsname host = {};
     g_autofree char *name = NULL;
+    const char *root = qemu_tree_root(tree);
 
     (void) uname(&host);
     name = g_strdup_printf("qemu-system-%s", host.machine);
-    for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+    for (size_t i = 0; qemu_binary_folders[i]; i++) {
         const char *const names[] = {name, "qemu-kvm"};
 
         for (size_t j = 0; j < G_N_ELEMENTS(names); j++) {
-            g_autofree char *path = g_build_filename(folders[i], names[j], NULL);
+            g_autofree char *path = g_build_filename(qemu_binary_folders[i], names[j], NULL);
 
-            if (access(path, X_OK) == 0 && !g_file_test(path, G_FILE_TEST_IS_DIR))
+            if (tree_has_program(qemu_tree_fd(tree), path))
                 return g_steal_pointer(&path);
         }
     }
-    error_set(ret_error, ERROR_QEMU_FAILED, "QEMU",
-            "Install qemu-system-x86 or qemu-system-arm (Debian), qemu-kvm (Fedora, EL) or qemu (openSUSE), "
-            "or set Binary=",
-            "there is no %s or qemu-kvm in /usr/bin, /usr/libexec or /usr/local/bin", name);
+    error_set(ret_error, ERROR_QEMU_FAILED, root ?: "QEMU",
+            root ? "Let Root= name a distribution's root with QEMU in it, or set Binary= to where it is there"
+                 : "Install qemu-system-x86 or qemu-system-arm (Debian), qemu-kvm (Fedora, EL) or qemu (openSUSE), "
+                   "or set Binary=",
+            "there is no %s or qemu-kvm in /usr/bin, /usr/libexec or /usr/local/bin%s", name, root ? " of this tree" : "");
     return NULL;
+}
+
+char *qemu_default_binary(Error **ret_error)
+{
+    return qemu_find_binary(NULL, ret_error);
 }

@@ -39,6 +39,7 @@ typedef struct ChildOptions {
 typedef struct ChildEnd {
     bool timed_out;          /* and was killed */
     bool unkillable;         /* and is still there */
+    bool not_executed;       /* of a TreeChild: its program did not run, and `output` says why */
     int failed;              /* errno of what failed before the program ran, 0: nothing */
     const char *failed_step; /* what that was: "execute it" */
     int code;                /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */

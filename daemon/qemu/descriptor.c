@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "cleanup.h"
 #include "io.h"
+#include "tree.h"
 
 #define DESCRIPTOR_MAX (1024U * 1024U)
 #define DESCRIPTORS_MAX 256U
@@ -26,9 +26,9 @@ char **descriptor_folders(const char *kind, bool user)
 }
 
 /* NULL: it cannot be read. What is no regular file, such as a link to /dev/null, is empty. */
-static char *read_text(const char *path, size_t *ret_size)
+static char *read_text(int root_fd, const char *path, size_t *ret_size)
 {
-    fd_cleanup int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    fd_cleanup int fd = tree_open(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0 || st.st_size > (off_t) DESCRIPTOR_MAX)
         return NULL;
@@ -40,10 +40,10 @@ static char *read_text(const char *path, size_t *ret_size)
     return g_steal_pointer(&text);
 }
 
-json_t *descriptor_load(const char *path)
+json_t *descriptor_load(int root_fd, const char *path)
 {
     size_t size;
-    g_autofree char *text = read_text(path, &size);
+    g_autofree char *text = read_text(root_fd, path, &size);
     json_error_t wrong = {.text = "it cannot be read"};
     if (text && size == 0)
         return NULL;
@@ -60,17 +60,18 @@ static gint compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-GPtrArray *descriptor_list(const char *const *folders)
+GPtrArray *descriptor_list(int root_fd, const char *const *folders)
 {
     g_autoptr(GHashTable) paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     GPtrArray *sorted = g_ptr_array_new_with_free_func(g_free);
     for (size_t i = 0; folders[i]; i++) {
-        g_autoptr(GDir) dir = g_dir_open(folders[i], 0, NULL);
-        const char *name;
-        while (dir && (name = g_dir_read_name(dir)) && g_hash_table_size(paths) < DESCRIPTORS_MAX)
+        g_autoptr(GPtrArray) files = tree_list(root_fd, folders[i], DESCRIPTORS_MAX);
+        for (guint j = 0; j < files->len; j++) {
+            const char *name = files->pdata[j];
             if (g_str_has_suffix(name, ".json") && *name != '.')
                 g_hash_table_insert(paths, g_strdup(name), g_build_filename(folders[i], name, NULL));
+        }
     }
     GHashTableIter iter;
     gpointer name;

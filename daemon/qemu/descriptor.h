@@ -5,7 +5,7 @@
  *
  * They are in folders of which a later one's file takes the place of an earlier one's of the same name, an empty one (a link to
  * /dev/null) too, and what is wanted is found in the first that has it, by their names (QEMU's docs/interop/firmware.json and
- * vhost-user.json). Called in a Task: files are read. */
+ * vhost-user.json). `root_fd`: of which tree (tree.h); -1: the host's own. Called in a Task: files are read. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -16,7 +16,7 @@
 char **descriptor_folders(const char *kind, bool user);
 
 /* The files' paths in order (char *). */
-GPtrArray *descriptor_list(const char *const *folders);
+GPtrArray *descriptor_list(int root_fd, const char *const *folders);
 
 /* An object, a new reference; NULL: it says nothing, or is none, which the journal is told. */
-json_t *descriptor_load(const char *path);
+json_t *descriptor_load(int root_fd, const char *path);

@@ -114,9 +114,9 @@ static Firmware *read_firmware(const char *path, const json_t *descriptor)
 /* ---- the folders ---- */
 
 /* NULL: it says nothing, or nothing that is understood. */
-static json_t *load(const char *path)
+static json_t *load(int root_fd, const char *path)
 {
-    json_t *descriptor = descriptor_load(path);
+    json_t *descriptor = descriptor_load(root_fd, path);
     if (!descriptor || is_understood(descriptor))
         return descriptor;
     g_warning("%s: it is passed over: it is no firmware that vmd understands", path);
@@ -124,14 +124,14 @@ static json_t *load(const char *path)
     return NULL;
 }
 
-Firmware *firmware_find(const char *const *folders, const FirmwareWish *wish, Error **ret_error)
+Firmware *firmware_find(int root_fd, const char *const *folders, const FirmwareWish *wish, Error **ret_error)
 {
-    g_autoptr(GPtrArray) paths = descriptor_list(folders);
+    g_autoptr(GPtrArray) paths = descriptor_list(root_fd, folders);
     g_autoptr(Firmware) best = NULL;
     int best_rate = G_MAXINT;
     for (guint i = 0; i < paths->len && best_rate > 0; i++) {
         const char *path = paths->pdata[i];
-        json_t *descriptor = load(path);
+        json_t *descriptor = load(root_fd, path);
         int rated = descriptor ? rate(descriptor, wish) : -1;
         Firmware *firmware = rated >= 0 && rated < best_rate ? read_firmware(path, descriptor) : NULL;
         json_decref(descriptor);

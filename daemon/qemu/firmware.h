@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Firmware: which of the host's UEFI firmwares fits a machine, by the descriptors that their packages install (QEMU's
+/* Firmware: which of the host's, or a tree's (tree.h), UEFI firmwares fits a machine, by the descriptors that their packages install (QEMU's
  * docs/interop/firmware.json): JSON files in some folders, tried in the order of their names. A file hides those of the same name in
  * the folders before it; an empty one hides them and says nothing itself.
  *
@@ -28,8 +28,8 @@ typedef struct FirmwareWish {
 /* QEMU's folders, the first one counts least; `user`: with that of the user. g_strfreev. */
 char **firmware_folders(bool user);
 
-/* NULL and ERROR_UNSUPPORTED, which names the package to install, where none fits. */
-Firmware *firmware_find(const char *const *folders, const FirmwareWish *wish, Error **ret_error);
+/* `root_fd`: of which tree; -1: the host's own. NULL and ERROR_UNSUPPORTED, which names the package to install, where none fits. */
+Firmware *firmware_find(int root_fd, const char *const *folders, const FirmwareWish *wish, Error **ret_error);
 void firmware_free(Firmware *firmware);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Firmware, firmware_free)
 

@@ -234,7 +234,7 @@ Command *machine_command(const MachineParts *parts, Error **ret_error)
     const Settings *s = parts->settings;
     unsigned set = 1;
 
-    command_add(command, machine_origin(parts, "QEMU", "Binary"), qemu_build_path(parts->build), NULL);
+    command_add(command, machine_origin(parts, "QEMU", settings_has(s, "QEMU", "Binary") ? "Binary" : "Root"), qemu_build_path(parts->build), NULL);
     add_identity(command, parts);
     if (!add_machine(command, parts, ret_error))
         return NULL;

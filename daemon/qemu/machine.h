@@ -73,6 +73,7 @@ typedef struct MachineShare {
     char *path;
     bool read_only;
     char *program;  /* virtiofsd */
+    bool of_tree;   /* and it is of QEMU's tree, not the host's */
     int fd;         /* the folder, opened by its owner; owned, as all here is; -1: none, as any here */
     gid_t gid;      /* the owner's */
     GArray *groups; /* gid_t */

@@ -92,6 +92,9 @@ void instance_free(Instance *instance, bool remove)
     g_free(instance->hotplug_section);
     g_free(instance->accelerator_reason);
     g_free(instance->binary);
+    g_free(instance->root);
+    g_free(instance->folder);
+    qemu_tree_unref(instance->tree);
     g_free(instance->version);
     g_free(instance->machine);
     g_array_free(instance->images, TRUE);
@@ -185,7 +188,7 @@ bool instance_write_record(const Instance *instance, Error **ret_error)
     const struct {
         const char *key, *value;
     } strings[] = {
-        {"Binary", instance->binary}, {"Version", instance->version}, {"Machine", instance->machine},
+        {"Binary", instance->binary}, {"Root", instance->root}, {"Tree", instance->folder}, {"Version", instance->version}, {"Machine", instance->machine},
         {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"USB", usb}, {"Redirections", redirections}, {"Listen", instance->listen_record}, {"Hotplug", instance->hotplug_section}, {"Description", vm->description},
         {"State", vm_state_to_string(vm->state)}, {"Reason", vm_reason_to_string(vm->reason)}, {"Message", vm->message},
     };
@@ -226,6 +229,8 @@ bool instance_read_record(Instance *instance, Error **ret_error)
 #define RECORD_STRING(key) g_key_file_get_string(record, RECORD_GROUP, key, NULL)
 #define RECORD_NUMBER(key) g_key_file_get_uint64(record, RECORD_GROUP, key, NULL)
     instance->binary = RECORD_STRING("Binary");
+    instance->root = RECORD_STRING("Root");
+    instance->folder = RECORD_STRING("Tree");
     instance->version = RECORD_STRING("Version");
     instance->machine = RECORD_STRING("Machine");
     instance->accelerator_reason = RECORD_STRING("AcceleratorReason");

@@ -21,6 +21,7 @@
 #include "command.h"
 #include "image.h"
 #include "qmp.h"
+#include "tree.h"
 #include "vm.h"
 
 typedef struct InstanceEnd {
@@ -90,6 +91,8 @@ struct Instance {
     bool kvm;
     char *accelerator_reason;
     char *binary;
+    char *root, *folder;   /* Root=, and where that is seen (tree.h); NULL: the host */
+    QemuTree *tree;        /* NULL: the host, or a tree that has gone */
     char *version;
     char *machine;         /* full name */
     uint64_t stop_timeout, press_interval;

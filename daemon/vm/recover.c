@@ -62,6 +62,8 @@ static void recover_one(Manager *manager, const char *name)
     }
     (void) instance_read_qemu(instance);
     helpers_recover(instance, instance->helpers_record);
+    if (instance->root && instance->folder)
+        instance->tree = trees_adopt(manager->trees, instance->root, instance->folder);
     /* A stop or a save that vmd did not live to end is not going on any more. QEMU's answer corrects the rest. */
     if (vm->state == VM_STOPPING || vm->state == VM_SAVING)
         vm->state = VM_RUNNING;
@@ -98,6 +100,7 @@ void manager_recover(Manager *manager)
             recover_one(manager, name);
     passthrough_recover(manager);
     vsock_recover(manager);
+    trees_recover(manager->trees);
 }
 
 static bool awaits_answers(const Manager *manager)

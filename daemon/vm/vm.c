@@ -97,6 +97,8 @@ void vm_free(VM *vm)
     instance_free(vm->instance, false);
     g_free(vm->name);
     g_free(vm->description);
+    g_free(vm->qemu_root);
+    g_free(vm->qemu_binary);
     g_strfreev(vm->sources);
     snapshot_work_free(vm->snapshot_work);
     g_free(vm->message);
@@ -219,6 +221,10 @@ static void show_live(VM *vm, const Settings *settings)
 {
     show_sources(vm, settings);
     g_free(vm->description);
+    g_free(vm->qemu_root);
+    vm->qemu_root = g_strdup(settings_get_string(settings, "QEMU", "Root"));
+    g_free(vm->qemu_binary);
+    vm->qemu_binary = g_strdup(settings_get_string(settings, "QEMU", "Binary"));
     vm->description = g_strdup(settings_get_string(settings, "VM", "Description"));
     show_owner(vm, settings);
 }
@@ -330,5 +336,5 @@ void vm_set_state(VM *vm, VMState state, VMReason reason, const char *message)
         (void) instance_write_record(vm->instance, NULL);
     log_state(vm);
     vm_changed(vm, "State", "StateReason", "StateMessage", "StateChangeTimestamp", "Leader", "QEMUProcess", "Helpers", "Accelerator",
-        "AcceleratorReason", "QEMUBinary", "QEMUVersion", NULL);
+        "AcceleratorReason", "QEMUBinary", "QEMURoot", "QEMUVersion", NULL);
 }

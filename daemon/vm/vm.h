@@ -60,6 +60,7 @@ typedef struct VM {
     /* From the settings; of a running VM those that it runs with. */
     sd_id128_t uuid;
     char *description;
+    char *qemu_root, *qemu_binary; /* Root= and Binary=; NULL: unset */
     uint32_t cpus;
     uint64_t memory;
     uint32_t cpus_max;    /* to what they can change while it runs */

@@ -332,7 +332,7 @@ def wrong_bodies(signature):
 
 # ---- the objects
 
-READS = {"Introspect", "Ping", "GetMachineId", "Get", "GetAll", "GetManagedObjects", "GetVM", "ListVMs", "GetNetwork", "ListNetworks", "GetPool", "ListPools", "ListVolumes", "GetVolume", "ListSnapshots", "GetSnapshot", "Refresh", "GetLeases", "GetPorts", "ListJobs", "ListQEMU", "ListUSBDevices",
+READS = {"Introspect", "Ping", "GetMachineId", "Get", "GetAll", "GetManagedObjects", "GetVM", "ListVMs", "GetNetwork", "ListNetworks", "GetPool", "ListPools", "ListVolumes", "GetVolume", "ListSnapshots", "GetSnapshot", "Refresh", "GetLeases", "GetPorts", "ListJobs", "ListQEMUs", "ListUSBDevices",
          "GetSettings", "GetFiles", "GetStatistics", "GetAllStatistics"}
 REFUSALS = {"org.vmd1.Error." + name for name in ("NotAuthorized", "InvalidName", "InvalidSettings")} | {DBUS + ".Error." + name for name in (
     "InvalidArgs", "UnknownMethod", "UnknownObject", "UnknownInterface", "UnknownProperty", "PropertyReadOnly", "AccessDenied")}

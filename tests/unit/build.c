@@ -31,7 +31,7 @@ static void set_up(Fixture *f, gconstpointer data)
     g_assert_nonnull(f->folder);
     g_assert_cmpint(chmod(f->folder, 0755), ==, 0);
     f->cache = g_build_filename(f->folder, "cache", NULL);
-    f->builds = qemu_builds_new(f->event, f->cache);
+    f->builds = qemu_builds_new(f->event, f->cache, NULL, false);
 }
 
 static void remove_tree(const char *path)
@@ -91,7 +91,7 @@ static bool ask(Fixture *f, const char *path)
 {
     unsigned before = f->n_replies;
     QemuBuild *known = NULL;
-    int r = qemu_builds_get(f->builds, path, on_reply, f, &known);
+    int r = qemu_builds_get(f->builds, NULL, path, on_reply, f, &known);
 
     g_assert_cmpint(r, >=, 0);
     if (r == 1) {
@@ -237,7 +237,7 @@ static char *cache_file(Fixture *f)
 static void new_daemon(Fixture *f)
 {
     qemu_builds_free(f->builds);
-    f->builds = qemu_builds_new(f->event, f->cache);
+    f->builds = qemu_builds_new(f->event, f->cache, NULL, false);
 }
 
 static void test_cache(Fixture *f, gconstpointer data)
@@ -311,7 +311,7 @@ static void test_cache_damaged(Fixture *f, gconstpointer data)
         bad[i] ^= 0x11;
         g_assert_true(g_file_set_contents(cache, bad, i % 2 ? (gssize) i : (gssize) length, NULL));
         new_daemon(f);
-        if (qemu_builds_get(f->builds, path, on_reply, f, &known) == 1) {
+        if (qemu_builds_get(f->builds, NULL, path, on_reply, f, &known) == 1) {
             g_assert_cmpstr(qemu_build_path(known), ==, path);
             qemu_build_unref(known);
         }
@@ -372,8 +372,8 @@ static void test_many_ask(Fixture *f, gconstpointer data)
     text = g_strdup_printf("#!/bin/sh\necho x >>%s\nexec %s \"$@\"\n", counter, path);
     script = write_program(f, "counted", text);
     for (int i = 0; i < 5; i++)
-        g_assert_cmpint(qemu_builds_get(f->builds, script, on_reply, f, &known), ==, 0);
-    g_assert_cmpint(qemu_builds_get(f->builds, script, on_reply, &other, &known), ==, 0);
+        g_assert_cmpint(qemu_builds_get(f->builds, NULL, script, on_reply, f, &known), ==, 0);
+    g_assert_cmpint(qemu_builds_get(f->builds, NULL, script, on_reply, &other, &known), ==, 0);
     qemu_builds_cancel(f->builds, &other);
     wait_for_replies(f, 5);
     g_assert_nonnull(f->build);
@@ -545,8 +545,8 @@ static void test_hangs(Fixture *f, gconstpointer data)
                            "echo waiting for Godot >&2\nwait\n",
             pids, pids);
     script = write_program(f, "hangs", text);
-    g_assert_cmpint(qemu_builds_get(f->builds, noisy, on_error, &noisy_error, &known), ==, 0);
-    g_assert_cmpint(qemu_builds_get(f->builds, script, on_error, &quiet_error, &known), ==, 0);
+    g_assert_cmpint(qemu_builds_get(f->builds, NULL, noisy, on_error, &noisy_error, &known), ==, 0);
+    g_assert_cmpint(qemu_builds_get(f->builds, NULL, script, on_error, &quiet_error, &known), ==, 0);
     while (!noisy_error || !quiet_error)
         g_assert_cmpint(sd_event_run(f->event, 20 * USEC_PER_SEC), >, 0);
     g_assert_cmpint(noisy_error->code, ==, ERROR_TIMED_OUT);
@@ -578,7 +578,7 @@ static void test_freed_meanwhile(Fixture *f, gconstpointer data)
     g_assert_cmpint(chmod(pids, 0666), ==, 0);
     text = g_strdup_printf("#!/bin/sh\necho $$ >>%s\nexec sleep 100\n", pids);
     script = write_program(f, "hangs", text);
-    g_assert_cmpint(qemu_builds_get(f->builds, script, on_reply, f, &known), ==, 0);
+    g_assert_cmpint(qemu_builds_get(f->builds, NULL, script, on_reply, f, &known), ==, 0);
     do {
         g_clear_pointer(&pid, g_free);
         g_assert_cmpint(sd_event_run(f->event, 10000), >=, 0);
@@ -608,10 +608,10 @@ static void test_freed_in_reply(Fixture *f, gconstpointer data)
     g_autofree char *quiet = write_program(f, "quiet", "#!/bin/sh\nexit 0\n");
     QemuBuild *known = NULL;
 
-    g_assert_cmpint(qemu_builds_get(f->builds, "/missing", on_reply, f, &known), ==, 0);
+    g_assert_cmpint(qemu_builds_get(f->builds, NULL, "/missing", on_reply, f, &known), ==, 0);
     qemu_builds_cancel(f->builds, f);
-    g_assert_cmpint(qemu_builds_get(f->builds, quiet, on_reply_free, f, &known), ==, 0);
-    g_assert_cmpint(qemu_builds_get(f->builds, quiet, on_reply, f, &known), ==, 0);
+    g_assert_cmpint(qemu_builds_get(f->builds, NULL, quiet, on_reply_free, f, &known), ==, 0);
+    g_assert_cmpint(qemu_builds_get(f->builds, NULL, quiet, on_reply, f, &known), ==, 0);
     wait_for_replies(f, 1);
     g_assert_cmpint(sd_event_run(f->event, 50000), >=, 0);
     g_assert_cmpuint(f->n_replies, ==, 1);

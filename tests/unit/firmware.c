@@ -56,7 +56,7 @@ static char *find_in(Fixture *f, const char *architecture, const char *machine, 
 {
     const FirmwareWish wish = {.architecture = architecture, .machine = machine, .secure_boot = secure};
     g_autoptr(Error) error = NULL;
-    g_autoptr(Firmware) firmware = firmware_find((const char *const *) f->folders, &wish, &error);
+    g_autoptr(Firmware) firmware = firmware_find(-1, (const char *const *) f->folders, &wish, &error);
     if (!firmware) {
         g_assert_cmpint(error->code, ==, ERROR_UNSUPPORTED);
         return g_strdup("none");
@@ -180,7 +180,7 @@ static void test_error(Fixture *f, gconstpointer data)
 {
     const FirmwareWish wish = {.architecture = "x86_64", .machine = "pc-q35-7.2", .secure_boot = true};
     g_autoptr(Error) error = NULL;
-    g_assert_null(firmware_find((const char *const *) f->folders, &wish, &error));
+    g_assert_null(firmware_find(-1, (const char *const *) f->folders, &wish, &error));
     g_assert_nonnull(strstr(error->remedy, "ovmf on Debian"));
     g_assert_nonnull(strstr(error->remedy, "edk2-ovmf on Fedora"));
     g_assert_nonnull(strstr(error->cause, "Secure Boot"));

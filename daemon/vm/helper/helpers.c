@@ -48,6 +48,7 @@ struct Helper {
     char *program; /* its base name */
     GPtrArray *argv;
     GArray *fds; /* int, owned, until it is born */
+    bool of_tree;
     char *folder;
     uint64_t file_size;
     HelperTree tree; /* path NULL: none; its path and groups are owned, its fd is among fds */
@@ -144,6 +145,11 @@ void helper_add_argument(Helper *helper, const char *format, ...)
     va_start(ap, format);
     g_ptr_array_add(helper->argv, g_strdup_vprintf(format, ap));
     va_end(ap);
+}
+
+void helper_set_of_tree(Helper *helper)
+{
+    helper->of_tree = true;
 }
 
 void helper_add_fd(Helper *helper, int fd)
@@ -355,6 +361,8 @@ static GPtrArray *guard_argv_of(const Helper *helper, int status, int life, int 
         g_ptr_array_add(argv, g_strdup_printf("--guard-uid=%u", GUARD_OWN_UIDS + n));
         g_ptr_array_add(argv, g_strdup_printf("--guard-gid=%u", GUARD_OWN_UIDS + n));
     }
+    if (helper->of_tree)
+        g_ptr_array_add(argv, g_strdup_printf("--root=%s", instance->folder));
     if (helper->tree.path)
         add_tree(helper, argv);
     if (helper->folder)

@@ -35,6 +35,8 @@ void helpers_free(Helpers *helpers); /* kills nothing */
 /* A new one, which is started when helpers_start() is called. `name`: of a kind of which there can be several, which one. `program` is a path. */
 Helper *helpers_add(Instance *instance, HelperKind kind, const char *name, const char *program);
 void helper_add_argument(Helper *helper, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Its program is of its QEMU's tree, not the host's. */
+void helper_set_of_tree(Helper *helper);
 /* It gets this descriptor under its number, and nobody else keeps it. Takes it. */
 void helper_add_fd(Helper *helper, int fd);
 /* A folder below vmd's state that is its own: what it may write to, and the largest file that it may make there. */

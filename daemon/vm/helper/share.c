@@ -52,6 +52,8 @@ Helper *share_prepare(Instance *instance, MachineShare *share, Error **ret_error
     };
     Helper *helper = helpers_add(instance, HELPER_SHARE, share->name, share->program);
     helper_set_tree(helper, &tree);
+    if (share->of_tree)
+        helper_set_of_tree(helper);
     helper_add_fd(helper, listening);
     helper_add_argument(helper, "--fd=%d", listening);
     helper_add_argument(helper, "--rlimit-nofile=0");

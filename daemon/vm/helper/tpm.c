@@ -15,7 +15,8 @@ bool tpm_prepare(Instance *instance, const Settings *settings, MachineParts *par
     MachineTpm type = machine_tpm(settings);
     if (type == MACHINE_TPM_NONE)
         return true;
-    g_autofree char *program = g_find_program_in_path(PROGRAM), *path = tpm_folder(instance->vm);
+    g_autofree char *of_tree = instance->tree ? tree_find_program(qemu_tree_fd(instance->tree), PROGRAM) : NULL;
+    g_autofree char *program = of_tree ? g_strdup(of_tree) : g_find_program_in_path(PROGRAM), *path = tpm_folder(instance->vm);
     if (!program)
         return error_set(ret_error, ERROR_UNSUPPORTED, "[TPM]", "Install the package swtpm", "there is no program " PROGRAM " on this host");
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -26,6 +27,8 @@ bool tpm_prepare(Instance *instance, const Settings *settings, MachineParts *par
     parts->tpm_fd = fds[0];
 
     Helper *helper = helpers_add(instance, HELPER_TPM, NULL, program);
+    if (of_tree)
+        helper_set_of_tree(helper);
     helper_set_folder(helper, path, TPM_FILE_MAX);
     helper_add_fd(helper, fds[1]);
     helper_add_argument(helper, "socket");

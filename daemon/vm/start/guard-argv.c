@@ -100,6 +100,8 @@ GPtrArray *guard_argv(const Instance *instance, const Opened *opened, const Sett
     }
     for (size_t i = 0; i < G_N_ELEMENTS(opened->tls_fds) && opened->tls_fds[i] >= 0; i++)
         g_ptr_array_add(argv, fd_option(tls_options[i], opened->tls_fds[i]));
+    if (instance->folder)
+        add_option(argv, "--root=%s", instance->folder);
     add_binds(argv, settings);
     add_devices(argv, &opened->parts);
     add_pci(argv, &opened->parts, settings);

@@ -29,6 +29,8 @@ typedef struct Look {
     bool optional, secure;
     char *architecture, *machine;
     char **folders;
+    int tree_fd;  /* of its QEMU's tree; -1: the host */
+    bool of_tree; /* the firmware is */
     char *path; /* of the NVRAM */
     int import_fd; /* what it is to be made from; -1: the firmware's template */
     Firmware *firmware; /* NULL: there is none, and need not be */
@@ -68,6 +70,7 @@ static void look_free(void *userdata)
     g_strfreev(look->folders);
     g_free(look->path);
     close_fd(&look->import_fd);
+    close_fd(&look->tree_fd);
     firmware_free(look->firmware);
     image_free(look->code);
     image_free(look->template);
@@ -105,11 +108,29 @@ void nvram_free(NvramOpening *opening)
 
 /* ---- in a thread: what there is ---- */
 
+/* What stands in a file of a tree leads to no file of the host's. */
+static Image *open_of_tree(const Look *look, const char *path, const char *format, Error **ret_error)
+{
+    ImageInfo info;
+    fd_cleanup int fd = tree_open(look->tree_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        error_set_errno(ret_error, fd, path, "it cannot be opened");
+        return NULL;
+    }
+    Image *image = foreign_open(fd, format, path, ret_error);
+    if (image && g_str_equal(format, "qcow2")) {
+        image_read_info(image->fd, ".qcow2", &info);
+        g_free(info.backing);
+        image->size = info.size;
+    }
+    return image;
+}
+
 static Image *open_firmware(const Look *look, const char *path, const char *format, Error **ret_error)
 {
     g_autoptr(Error) error = NULL;
     const ImageSpec spec = {.path = path, .format = format, .read_only = true};
-    g_autoptr(Image) image = access(path, F_OK) == 0 ? image_open(&spec, &error) : NULL;
+    g_autoptr(Image) image = look->of_tree ? open_of_tree(look, path, format, &error) : access(path, F_OK) == 0 ? image_open(&spec, &error) : NULL;
     if (image && !image->backing)
         return g_steal_pointer(&image);
     error_set(ret_error, ERROR_UNSUPPORTED, path, firmware_package(look->architecture), "%s, which names it: %s", look->firmware->descriptor,
@@ -142,7 +163,10 @@ static bool look_for_all(Look *look, Error **ret_error)
     int r = look->owner != geteuid() ? identity_assume(look->owner) : 0;
     if (r < 0)
         return error_set_errno(ret_error, r, look->path, "the rights of the VM's owner cannot be taken");
-    look->firmware = firmware_find((const char *const *) look->folders, &wish, look->optional ? NULL : ret_error);
+    look->firmware = look->tree_fd < 0 ? NULL : firmware_find(look->tree_fd, (const char *const *) look->folders, &wish, NULL);
+    look->of_tree = look->firmware;
+    if (!look->firmware)
+        look->firmware = firmware_find(-1, (const char *const *) look->folders, &wish, look->optional ? NULL : ret_error);
     if (!look->firmware)
         return look->optional;
     look->code = open_firmware(look, look->firmware->code, look->firmware->code_format, ret_error);
@@ -361,7 +385,7 @@ static NvramOpening *opening_new(const VM *vm, NvramDone done, void *userdata)
     return opening;
 }
 
-bool nvram_open(const VM *vm, const Settings *settings, const QemuBuild *build, const char *machine, bool make, NvramDone done, void *userdata,
+bool nvram_open(const VM *vm, const Settings *settings, const QemuBuild *build, const QemuTree *tree, const char *machine, bool make, NvramDone done, void *userdata,
     NvramOpening **ret, Error **ret_error)
 {
     FirmwareKind kind = machine_firmware(settings, build);
@@ -380,6 +404,7 @@ bool nvram_open(const VM *vm, const Settings *settings, const QemuBuild *build, 
     look->folders = firmware_folders(vm->manager->user);
     look->path = vm_nvram_path(vm, settings);
     look->import_fd = -1;
+    look->tree_fd = tree ? fcntl(qemu_tree_fd(tree), F_DUPFD_CLOEXEC, 3) : -1;
     NvramOpening *opening = opening_new(vm, done, userdata);
     opening->make = make;
     if (!begin_task(opening, run_look, on_look, look_free, look)) {
@@ -431,6 +456,7 @@ bool vm_import_nvram(VM *vm, int fd, VMDone done, void *userdata, Error **ret_er
     Look *look = g_new0(Look, 1);
     look->owner = vm->owner;
     look->path = g_steal_pointer(&path);
+    look->tree_fd = -1;
     look->import_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     NvramOpening *opening = opening_new(vm, done, userdata);
     opening->importing = vm;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Nvram: what a machine with UEFI has beside its disks: the firmware's code, which is the host's, and its variables, the NVRAM, which are
+/* Nvram: what a machine with UEFI has beside its disks: the firmware's code, which is the host's or its QEMU's tree's, and its variables, the NVRAM, which are
  * the VM's.
  *
  *     STATE_DIR/nvram/NAME.fd          made by the first start, from the template that comes with the code
@@ -19,9 +19,9 @@ typedef struct NvramOpening NvramOpening;
 /* Once, not before nvram_open() has returned: all is open, or an error. */
 typedef void (*NvramDone)(const Error *error, void *userdata);
 
-/* Finds the firmware and opens both. `machine`: its full name. `make`: what is missing; else only what would be is looked for. *ret stays
+/* Finds the firmware and opens both. `tree`: of its QEMU; where that has none that fits, the host's counts. `machine`: its full name. `make`: what is missing; else only what would be is looked for. *ret stays
  * NULL, and `done` does not come, where the VM has no UEFI. False and an Error: nothing was begun. */
-bool nvram_open(const VM *vm, const Settings *settings, const QemuBuild *build, const char *machine, bool make, NvramDone done, void *userdata,
+bool nvram_open(const VM *vm, const Settings *settings, const QemuBuild *build, const QemuTree *tree, const char *machine, bool make, NvramDone done, void *userdata,
     NvramOpening **ret, Error **ret_error);
 /* After that: moves what was opened into `parts`; there may be none, on machines that do without. And closes it. */
 void nvram_take(NvramOpening *opening, MachineParts *parts);

@@ -96,7 +96,7 @@ static void on_nvram(const Error *error, void *userdata)
     if (error)
         return finish(preview, NULL, error);
     const VM *vm = find_vm(preview, &failed);
-    if (!vm || !sources_open(vm, preview->settings, (uid_t) -1, SOURCES_USEC, on_sources, preview, &opening, &failed))
+    if (!vm || !sources_open(vm, preview->settings, preview->answers->tree, (uid_t) -1, SOURCES_USEC, on_sources, preview, &opening, &failed))
         finish(preview, NULL, failed);
 }
 
@@ -109,7 +109,7 @@ static void on_answers(const Answers *answers, const Error *error, void *userdat
     preview->answers = answers;
     const VM *vm = find_vm(preview, &failed);
     const char *machine = vm ? machine_type(preview->settings, answers->build, &failed) : NULL;
-    if (!machine || !nvram_open(vm, preview->settings, answers->build, machine, false, on_nvram, preview, &preview->nvram, &failed))
+    if (!machine || !nvram_open(vm, preview->settings, answers->build, answers->tree, machine, false, on_nvram, preview, &preview->nvram, &failed))
         return finish(preview, NULL, failed);
     if (!preview->nvram)
         on_nvram(NULL, preview);

@@ -27,6 +27,8 @@ void questions_free(Questions *questions)
         return;
     qemu_builds_cancel(questions->manager->builds, questions);
     accel_cancel(questions->manager->accel, questions);
+    trees_forget(questions->manager->trees, questions);
+    qemu_tree_unref(questions->answers.tree);
     if (questions->answers.build)
         qemu_build_unref(questions->answers.build);
     g_free(questions->answers.accelerator_reason);
@@ -68,18 +70,38 @@ static void on_build(QemuBuild *build, const Error *error, void *userdata)
     ask_accelerator(questions);
 }
 
-void questions_ask(Questions *questions)
+static void ask_build(Questions *questions)
 {
     g_autoptr(Error) error = NULL;
+    Answers *answers = &questions->answers;
     const char *set = settings_get_string(questions->settings, "QEMU", "Binary");
-    g_autofree char *binary = set ? g_strdup(set) : qemu_default_binary(&error);
+    g_autofree char *binary = set ? g_strdup(set) : qemu_find_binary(answers->tree, &error);
     if (!binary)
         return questions->done(NULL, error, questions->userdata);
 
-    int r = qemu_builds_get(questions->manager->builds, binary, on_build, questions, &questions->answers.build);
+    int r = qemu_builds_get(questions->manager->builds, answers->tree, binary, on_build, questions, &answers->build);
     if (r < 0) {
         error_set_errno(&error, r, binary, "it cannot be asked what it can do");
         questions->done(NULL, error, questions->userdata);
     } else if (r > 0)
         ask_accelerator(questions);
+}
+
+static void on_tree(QemuTree *tree, const Error *error, void *userdata)
+{
+    Questions *questions = userdata;
+    if (error)
+        return questions->done(NULL, error, questions->userdata);
+    questions->answers.tree = qemu_tree_ref(tree);
+    ask_build(questions);
+}
+
+void questions_ask(Questions *questions)
+{
+    g_autoptr(Error) error = NULL;
+    const char *root = settings_get_string(questions->settings, "QEMU", "Root");
+    if (!root)
+        ask_build(questions);
+    else if (!trees_get(questions->manager->trees, root, on_tree, questions, &error))
+        questions->done(NULL, error, questions->userdata);
 }

@@ -11,6 +11,7 @@
 
 typedef struct Answers {
     QemuBuild *build;
+    QemuTree *tree; /* that it is from; NULL: the host */
     bool kvm;
     char *accelerator_reason; /* why that accelerator, for people */
 } Answers;

@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "credentials.h"
 #include "identity.h"
+#include "instance.h"
 #include "manager.h"
 #include "name.h"
 #include "nvram.h"
@@ -36,6 +37,7 @@ typedef struct Sources {
     GPtrArray *credentials; /* Credential */
     Seed *seed;            /* NULL: none */
     GPtrArray *disks;      /* DiskSource */
+    int tree_fd;           /* of its QEMU; -1: the host */
     MachineParts parts;
     Error *error;
 } Sources;
@@ -67,6 +69,7 @@ static void sources_free(void *userdata)
     g_ptr_array_unref(sources->disks);
     g_clear_pointer(&sources->credentials, g_ptr_array_unref);
     seed_free(sources->seed);
+    close_fd(&sources->tree_fd);
     g_free(sources->kernel);
     g_free(sources->initrd);
     g_free(sources->render_node);
@@ -128,7 +131,10 @@ static bool open_share(const Sources *sources, MachineShare *share, Error **ret_
     int r = sources->as_owner ? identity_groups(sources->owner, &share->gid, &share->groups) : 0;
     if (r < 0)
         return error_set_errno(ret_error, r, thing, "its owner's groups cannot be found");
-    share->program = vhost_user_find("fs", sources->user, thing, "Install the package with virtiofsd: qemu-system-common on Debian 12, virtiofsd elsewhere",
+    share->program = sources->tree_fd < 0 ? NULL : vhost_user_find(sources->tree_fd, "fs", sources->user, thing, NULL, NULL);
+    share->of_tree = share->program;
+    if (!share->program)
+        share->program = vhost_user_find(-1, "fs", sources->user, thing, "Install the package with virtiofsd: qemu-system-common on Debian 12, virtiofsd elsewhere",
         ret_error);
     return share->program != NULL;
 }
@@ -278,13 +284,14 @@ static bool add_ports(Sources *sources, const Settings *settings, const char *ki
 }
 
 /* `only`: the disk or share of this section and nothing else; NULL: all. */
-static Sources *sources_new(const VM *vm, const Settings *settings, const char *only, uid_t reader, Error **ret_error)
+static Sources *sources_new(const VM *vm, const Settings *settings, const QemuTree *tree, const char *only, uid_t reader, Error **ret_error)
 {
     g_autoptr(Sources) sources = g_new0(Sources, 1);
     sources->as_owner = vm->owner != geteuid();
     sources->user = vm->manager->user;
     sources->owner = vm->owner;
     sources->reader = reader;
+    sources->tree_fd = tree ? fcntl(qemu_tree_fd(tree), F_DUPFD_CLOEXEC, 3) : -1;
     sources->parts.kernel_fd = sources->parts.initrd_fd = -1;
     sources->disks = g_ptr_array_new_with_free_func(disk_source_free);
     sources->parts.disks = g_ptr_array_new_with_free_func((GDestroyNotify) machine_disk_free);
@@ -479,16 +486,16 @@ static bool open_sources(const VM *vm, Sources *sources, uint64_t timeout_usec, 
     return true;
 }
 
-bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
+bool sources_open(const VM *vm, const Settings *settings, const QemuTree *tree, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
     SourcesOpening **ret, Error **ret_error)
 {
-    return open_sources(vm, sources_new(vm, settings, NULL, reader, ret_error), timeout_usec, done, userdata, ret, ret_error);
+    return open_sources(vm, sources_new(vm, settings, tree, NULL, reader, ret_error), timeout_usec, done, userdata, ret, ret_error);
 }
 
 bool sources_open_one(const VM *vm, const Settings *settings, const char *section, uint64_t timeout_usec, TaskDone done, void *userdata,
     SourcesOpening **ret, Error **ret_error)
 {
-    return open_sources(vm, sources_new(vm, settings, section, (uid_t) -1, ret_error), timeout_usec, done, userdata, ret, ret_error);
+    return open_sources(vm, sources_new(vm, settings, vm->instance ? vm->instance->tree : NULL, section, (uid_t) -1, ret_error), timeout_usec, done, userdata, ret, ret_error);
 }
 
 bool sources_take(void *data, MachineParts *parts, Error **ret_error)

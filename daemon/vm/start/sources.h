@@ -13,10 +13,10 @@
 
 typedef struct SourcesOpening SourcesOpening;
 
-/* Begins to open what `settings`, which need not outlive this call, name for `vm`. `reader` is the uid that will open kernel and
+/* `tree`: of its QEMU, whose programs count before the host's. Begins to open what `settings`, which need not outlive this call, name for `vm`. `reader` is the uid that will open kernel and
  * initrd once more through their descriptors, -1: vmd's own. `done` comes as with any Task; its data is for sources_take().
  * False, and an Error: nothing was begun. */
-bool sources_open(const VM *vm, const Settings *settings, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
+bool sources_open(const VM *vm, const Settings *settings, const QemuTree *tree, uid_t reader, uint64_t timeout_usec, TaskDone done, void *userdata,
     SourcesOpening **ret, Error **ret_error);
 
 /* The same of the disk or share of [SECTION] alone, or of the NVRAM (NVRAM_SECTION), which the VM must have. */

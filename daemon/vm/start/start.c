@@ -278,11 +278,14 @@ static void on_answers(const Answers *answers, const Error *unanswered, void *us
     instance->accelerator_reason = g_strdup(answers->accelerator_reason);
     instance->binary = g_strdup(qemu_build_path(start->build));
     instance->version = g_strdup(qemu_build_version(start->build));
+    instance->tree = qemu_tree_ref(answers->tree);
+    instance->root = g_strdup(qemu_tree_root(instance->tree));
+    instance->folder = g_strdup(qemu_tree_folder(instance->tree));
 
     uint64_t limit = settings_get_number(start->settings, "VM", "StartTimeout");
     const char *machine = start->saved_machine ?: machine_type(start->settings, start->build, &error);
-    if (!machine || !nvram_open(start->vm, start->settings, start->build, machine, true, on_nvram, start, &start->nvram, &error) ||
-        !sources_open(start->vm, start->settings, instance->uid, limit, on_sources, start, &start->sources, &error) ||
+    if (!machine || !nvram_open(start->vm, start->settings, start->build, instance->tree, machine, true, on_nvram, start, &start->nvram, &error) ||
+        !sources_open(start->vm, start->settings, instance->tree, instance->uid, limit, on_sources, start, &start->sources, &error) ||
         !interfaces_open(start->vm, start->settings, on_interfaces, start, &start->interfaces, &error) ||
         !passthrough_open(start->vm, start->settings, on_passthrough, start, &start->passthrough, &error) ||
         !display_listen_open(instance, start->settings, start->opened.tls_fds, on_listening, start, &error))
