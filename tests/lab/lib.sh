@@ -221,8 +221,8 @@ reboot_machine() {
 
 # guest_kernel [SETTING...]: the file of it that boots fastest with these settings.
 guest_kernel() {
-    # Firmware has the kernel unpack itself.
-    if [[ -e $guest/vmlinux && $* != *VM.Firmware=* ]]; then
+    # Firmware has the kernel unpack itself; only then does the kernel learn of a text screen, and of what a TPM is told at the start.
+    if [[ -e $guest/vmlinux && $* != *VM.Firmware=* && $* != *Display.* && $* != *TPM.* ]]; then
         echo "$guest/vmlinux"
     else
         echo "$guest/vmlinuz"
