@@ -269,6 +269,8 @@ static void print_runtime(Client *client, const char *name, const json_t *vm, si
     print_addresses(vm);
     if (json_get_bool(vm, "AgentConnected"))
         printf(LABEL "connected\n", "Agent");
+    if (g_str_equal(json_get_string(vm, "SPICEServer"), "dbus"))
+        printf(LABEL "by vmd-spice, since this QEMU has none; without sound\n", "SPICE");
     if (*json_get_string(vm, "DisplayAddress"))
         printf(LABEL "%s\n", "Screen", json_get_string(vm, "DisplayAddress"));
     print_viewers(vm);

@@ -376,6 +376,12 @@ GET(get_display_address)
     return sd_bus_message_append(reply, "s", (vm->instance ? display_listener_address(vm->instance->listener) : NULL) ?: "");
 }
 
+GET(get_spice_server)
+{
+    const VM *vm = userdata;
+    return sd_bus_message_append(reply, "s", machine_spice_to_string(vm->instance ? vm->instance->spice : MACHINE_SPICE_NONE));
+}
+
 GET(get_helpers)
 {
     const VM *vm = userdata;
@@ -559,6 +565,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("VSockCID", "u", get_cid, 0, CHANGES),
     SD_BUS_PROPERTY("DisplayClients", "a(usuutus)", get_display_clients, 0, CHANGES),
     SD_BUS_PROPERTY("DisplayAddress", "s", get_display_address, 0, CHANGES),
+    SD_BUS_PROPERTY("SPICEServer", "s", get_spice_server, 0, CHANGES),
     SD_BUS_PROPERTY("OpenTrays", "as", get_trays, 0, CHANGES),
     SD_BUS_PROPERTY("Helpers", "a(sus)", get_helpers, 0, CHANGES),
     SD_BUS_PROPERTY("USBDevices", "a(sss)", get_usb_devices, 0, CHANGES),

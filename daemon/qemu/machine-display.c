@@ -93,9 +93,44 @@ static void add_input(Command *command, const MachineParts *parts)
 
 /* ---- who shows it ---- */
 
-static void add_spice_port(Command *command, const char *from, const char *id, const char *backend, const char *name)
+static const char *const spice_words[_MACHINE_SPICE_MAX] = {[MACHINE_SPICE_NONE] = "", [MACHINE_SPICE_QEMU] = "qemu", [MACHINE_SPICE_DBUS] = "dbus"};
+
+const char *machine_spice_to_string(MachineSpice spice)
 {
-    command_addf(command, from, "-chardev", "%s,id=%s,name=%s", backend, id, g_str_equal(backend, "spicevmc") ? "vdagent" : name);
+    return spice_words[spice];
+}
+
+MachineSpice machine_spice_from_string(const char *word)
+{
+    MachineSpice spice = _MACHINE_SPICE_MAX - 1;
+    while (spice > MACHINE_SPICE_NONE && g_strcmp0(word, spice_words[spice]) != 0)
+        spice--;
+    return spice;
+}
+
+MachineSpice machine_spice(const Settings *settings, const QemuBuild *build)
+{
+    if (!g_str_equal(settings_get_string(settings, "Display", "Type"), "spice"))
+        return MACHINE_SPICE_NONE;
+    if (qemu_build_has_option(build, "spice"))
+        return MACHINE_SPICE_QEMU;
+    /* One -display is all that there is, and with GL that is another one. */
+    return qemu_build_has_chardev(build, "chardev-dbus") && !machine_display_has_gl(settings) ? MACHINE_SPICE_DBUS : MACHINE_SPICE_NONE;
+}
+
+/* A chardev that is SPICE's: QEMU's own, or a socket of vmd-spice's. */
+static void add_spice_chardev(Command *command, const MachineParts *parts, const char *from, const char *id, const char *own, unsigned socket)
+{
+    if (machine_spice(parts->settings, parts->build) == MACHINE_SPICE_QEMU) {
+        command_addf(command, from, "-chardev", "%s,id=%s", own, id);
+        return;
+    }
+    command_addf(command, from, "-chardev", "socket,id=%s,fd=%d,server=on,wait=off", id, parts->spice_fds[socket]);
+    command_add_fd(command, parts->spice_fds[socket]);
+}
+
+static void add_spice_port(Command *command, const char *from, const char *id, const char *name)
+{
     command_addf(command, from, "-device", "virtserialport,id=%s,chardev=%s,name=%s", id, id, name);
 }
 
@@ -108,9 +143,10 @@ static bool add_redirection(Command *command, const MachineParts *parts, Error *
     for (size_t i = 0; n > 0 && i < G_N_ELEMENTS(devices); i++)
         if (!qemu_build_has_device(parts->build, devices[i]))
             return !settings_has(parts->settings, "Display", "USBRedirection") || lacks(parts, "USBRedirection", devices[i], ret_error);
-    for (uint64_t i = 0; i < n; i++) {
-        command_addf(command, from, "-chardev", "spicevmc,id=redir%" G_GUINT64_FORMAT ",name=usbredir", i);
-        command_addf(command, from, "-device", "usb-redir,id=redir%" G_GUINT64_FORMAT ",chardev=redir%" G_GUINT64_FORMAT ",bus=" MACHINE_USB_BUS, i, i);
+    for (unsigned i = 0; i < n && MACHINE_SPICE_USB + i < MACHINE_SPICE_FDS; i++) {
+        g_autofree char *id = g_strdup_printf("redir%u", i);
+        add_spice_chardev(command, parts, from, id, "spicevmc,name=usbredir", MACHINE_SPICE_USB + i);
+        command_addf(command, from, "-device", "usb-redir,id=%s,chardev=%s,bus=" MACHINE_USB_BUS, id, id);
     }
     return true;
 }
@@ -119,15 +155,20 @@ static bool add_spice(Command *command, const MachineParts *parts, Error **ret_e
 {
     const char *from = machine_origin(parts, "Display", "Type");
     bool clipboard = settings_get_bool(parts->settings, "Display", "Clipboard"), files = settings_get_bool(parts->settings, "Display", "FileTransfer");
-    if (!qemu_build_has_option(parts->build, "spice"))
+    MachineSpice spice = machine_spice(parts->settings, parts->build);
+    if (spice == MACHINE_SPICE_NONE)
         return lacks(parts, "Type", "SPICE", ret_error);
     /* Who gets in is asked before there is a connection at all; but for those of a network. */
-    command_addf(command, from, "-spice", "%s,seamless-migration=off,streaming-video=filter%s%s",
-        machine_display_listens(parts->settings) ? "tls-port=" TLS_PORT ",x509-dir=" GUARD_TLS : "disable-ticketing=on", clipboard ? "" : ",disable-copy-paste=on",
-        files ? "" : ",disable-agent-file-xfer=on");
-    add_spice_port(command, from, "vdagent", "spicevmc", "com.redhat.spice.0");
-    if (files)
-        add_spice_port(command, from, "webdav", "spiceport", "org.spice-space.webdav.0");
+    if (spice == MACHINE_SPICE_QEMU)
+        command_addf(command, from, "-spice", "%s,seamless-migration=off,streaming-video=filter%s%s",
+            machine_display_listens(parts->settings) ? "tls-port=" TLS_PORT ",x509-dir=" GUARD_TLS : "disable-ticketing=on", clipboard ? "" : ",disable-copy-paste=on",
+            files ? "" : ",disable-agent-file-xfer=on");
+    add_spice_chardev(command, parts, from, "vdagent", "spicevmc,name=vdagent", MACHINE_SPICE_AGENT);
+    add_spice_port(command, from, "vdagent", "com.redhat.spice.0");
+    if (files) {
+        add_spice_chardev(command, parts, from, "webdav", "spiceport,name=org.spice-space.webdav.0", MACHINE_SPICE_FILES);
+        add_spice_port(command, from, "webdav", "org.spice-space.webdav.0");
+    }
     return add_redirection(command, parts, ret_error);
 }
 
@@ -147,7 +188,8 @@ static bool add_sound(Command *command, const MachineParts *parts, Error **ret_e
         if (!qemu_build_has_device(parts->build, devices[i]))
             return !type || machine_needs_device(parts->build, devices[i], settings_origin(parts->settings, "Sound", "Type"), ret_error);
     const char *from = machine_origin(parts, "Sound", "Type");
-    command_add(command, from, "-audiodev", "spice,id=sound0", NULL);
+    /* A QEMU that has no SPICE plays to nobody; the guest has its card all the same. */
+    command_addf(command, from, "-audiodev", "%s,id=sound0", machine_spice(parts->settings, parts->build) == MACHINE_SPICE_QEMU ? "spice" : "none");
     command_add(command, from, "-device", "ich9-intel-hda,id=sound0", "-device", "hda-duplex,audiodev=sound0,bus=sound0.0", NULL);
     return true;
 }

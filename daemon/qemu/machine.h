@@ -52,6 +52,17 @@ typedef enum DiskBus { DISK_VIRTIO, DISK_SCSI, DISK_SATA, _DISK_BUS_MAX } DiskBu
 #define MACHINE_TLS_MAX 3
 extern const char *const machine_tls_names[MACHINE_TLS_MAX];
 
+/* Who speaks SPICE where Type= of [Display] wants it: QEMU, or vmd-spice (spice/spice-protocol.h), which sees it by its D-Bus display. */
+typedef enum MachineSpice { MACHINE_SPICE_NONE, MACHINE_SPICE_QEMU, MACHINE_SPICE_DBUS, _MACHINE_SPICE_MAX } MachineSpice;
+const char *machine_spice_to_string(MachineSpice spice); /* "", "qemu", "dbus" */
+MachineSpice machine_spice_from_string(const char *word);
+
+/* Sockets of vmd-spice's devices: one for the guest's agent, one for files, and those for USB. */
+#define MACHINE_SPICE_AGENT 0
+#define MACHINE_SPICE_FILES 1
+#define MACHINE_SPICE_USB 2
+#define MACHINE_SPICE_FDS (MACHINE_SPICE_USB + 8)
+
 /* What takes memory from the guest and gives it back, and tells how the guest does with it. */
 #define MACHINE_BALLOON "balloon0"
 
@@ -101,6 +112,7 @@ typedef struct MachineParts {
     int monitor_fd, guard_fd, console_fd, agent_fd;
     int kernel_fd, initrd_fd;
     int tpm_fd;       /* swtpm's control channel, where [TPM] has a Type= */
+    int spice_fds[MACHINE_SPICE_FDS]; /* where machine_spice() is not QEMU's own */
     int vsock_fd;     /* with VSock=, and what the kernel has set on it */
     uint32_t vsock_cid, vsock_port;
     bool incoming;    /* waits for a saved state, which comes over the monitor */
@@ -125,6 +137,8 @@ const char *machine_type(const Settings *settings, const QemuBuild *build, Error
 /* What the machine boots by, of the settings Firmware= and SecureBoot=; the last one: by UEFI if the host has it. */
 typedef enum FirmwareKind { FIRMWARE_BIOS, FIRMWARE_UEFI, FIRMWARE_UEFI_IF_THERE } FirmwareKind;
 FirmwareKind machine_firmware(const Settings *settings, const QemuBuild *build);
+
+MachineSpice machine_spice(const Settings *settings, const QemuBuild *build);
 
 /* Whether its display is offered on a network: Listen=. */
 bool machine_display_listens(const Settings *settings);

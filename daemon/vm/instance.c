@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "cleanup.h"
 #include "control.h"
 #include "guard.h"
@@ -66,11 +67,13 @@ void instance_free(Instance *instance, bool remove)
     if (remove) {
         ports_close_of_vm(instance->vm->manager, instance->vm->name);
         passthrough_give_back(instance->vm->manager, instance->vm->name);
+        bridge_remove(instance);
         dirs_remove(instance->dir);
     }
     sd_event_source_disable_unref(instance->guard_end);
     sd_event_source_disable_unref(instance->kill_timer);
     close_fd(&instance->guard_pidfd);
+    bridge_free(g_steal_pointer(&instance->bridge));
     display_listener_free(g_steal_pointer(&instance->listener), remove);
     displays_free(g_steal_pointer(&instance->displays), remove);
     keyboard_free(g_steal_pointer(&instance->keyboard));
@@ -128,25 +131,43 @@ bool instance_guard_is_gone(const Instance *instance)
     return poll(&end, 1, 0) > 0;
 }
 
-int instance_connect(const Instance *instance, const char *name)
+/* The folder's name can be longer than a socket address: go through a descriptor of it, which is `ret_dir`. */
+static int make_socket(const char *dir_path, const char *name, int type, struct sockaddr_un *ret, int *ret_dir)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    /* The folder's name can be longer than a socket address: go through a descriptor of it. */
-    fd_cleanup int dir = open(instance->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
+    *ret_dir = open(dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_dir < 0)
         return -errno;
-    (void) snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir, name);
-    fd_cleanup int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    *ret = (struct sockaddr_un) {.sun_family = AF_UNIX};
+    (void) snprintf(ret->sun_path, sizeof ret->sun_path, "/proc/self/fd/%d/%s", *ret_dir, name);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int instance_connect(const Instance *instance, const char *name, int type)
+{
+    struct sockaddr_un address;
+    fd_cleanup int dir = -1, fd = make_socket(instance->dir, name, type | SOCK_NONBLOCK, &address, &dir);
     if (fd < 0)
-        return -errno;
+        return fd;
     if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
+        return -errno;
+    return steal_fd(&fd);
+}
+
+int instance_listen(const char *dir_path, const char *name, int type)
+{
+    struct sockaddr_un address;
+    fd_cleanup int dir = -1, fd = make_socket(dir_path, name, type, &address, &dir);
+    if (fd < 0)
+        return fd;
+    if (bind(fd, (struct sockaddr *) &address, sizeof address) < 0 || listen(fd, 8) < 0)
         return -errno;
     return steal_fd(&fd);
 }
 
 int instance_connect_monitor(Instance *instance)
 {
-    int fd = instance_connect(instance, "monitor");
+    int fd = instance_connect(instance, "monitor", SOCK_STREAM);
     return fd < 0 ? fd : qmp_new(instance->vm->manager->event, fd, &instance_qmp_handlers, instance, &instance->qmp);
 }
 
@@ -189,7 +210,7 @@ bool instance_write_record(const Instance *instance, Error **ret_error)
         const char *key, *value;
     } strings[] = {
         {"Binary", instance->binary}, {"Root", instance->root}, {"Tree", instance->folder}, {"Version", instance->version}, {"Machine", instance->machine},
-        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"USB", usb}, {"Redirections", redirections}, {"Listen", instance->listen_record}, {"Hotplug", instance->hotplug_section}, {"Description", vm->description},
+        {"AcceleratorReason", instance->accelerator_reason}, {"Images", images}, {"Helpers", helpers}, {"USB", usb}, {"Redirections", redirections}, {"SPICE", instance->spice > MACHINE_SPICE_QEMU ? machine_spice_to_string(instance->spice) : NULL}, {"Listen", instance->listen_record}, {"Hotplug", instance->hotplug_section}, {"Description", vm->description},
         {"State", vm_state_to_string(vm->state)}, {"Reason", vm_reason_to_string(vm->reason)}, {"Message", vm->message},
     };
     const struct {
@@ -247,6 +268,8 @@ bool instance_read_record(Instance *instance, Error **ret_error)
     instance->pinned = RECORD_NUMBER("Pinned");
     instance->frozen = RECORD_NUMBER("Frozen");
     instance->listen_record = RECORD_STRING("Listen");
+    g_autofree char *spice = RECORD_STRING("SPICE");
+    instance->spice = spice ? machine_spice_from_string(spice) : MACHINE_SPICE_QEMU;
     instance->helpers_record = RECORD_STRING("Helpers");
     instance->hotplug_section = RECORD_STRING("Hotplug");
     instance->hotplug_attaches = RECORD_NUMBER("HotplugAttaches");

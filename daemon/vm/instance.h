@@ -14,12 +14,14 @@
  *                      status     vmd-guard's word on how it ended
  *                      monitor    QEMU's QMP socket     agent  guest agent's
  *                      helper-*   the same of the helpers' guards
+ *                      bridge     vmd-spice's socket    ports/  those of its devices
  *                      console    vmd-guard's socket    console.log  what was printed */
 
 #include <sys/types.h>
 
 #include "command.h"
 #include "image.h"
+#include "machine.h"
 #include "qmp.h"
 #include "tree.h"
 #include "vm.h"
@@ -43,6 +45,7 @@ typedef struct Helpers Helpers;   /* helpers.c */
 typedef struct Displays Displays; /* display.c */
 typedef struct Redirections Redirections; /* redirections.c */
 typedef struct DisplayListener DisplayListener; /* display-listen.c */
+typedef struct Bridge Bridge;     /* bridge.c */
 typedef struct Keyboard Keyboard; /* keyboard.c */
 typedef struct Statistics Statistics; /* statistics.c */
 typedef struct Scale Scale;       /* scale.c */
@@ -81,6 +84,8 @@ struct Instance {
     char *helpers_record; /* what the record says of them, until they are found again */
     Displays *displays; /* NULL until one has been opened */
     DisplayListener *listener; /* NULL: its display is offered on no network */
+    MachineSpice spice;
+    Bridge *bridge;    /* NULL: there is no vmd-spice, or nobody wants one now */
     char *listen_record; /* where, with the port; NULL: not */
     Keyboard *keyboard; /* NULL until keys have been pressed */
     Statistics *statistics; /* NULL until somebody has asked */
@@ -128,8 +133,10 @@ void instance_free(Instance *instance, bool remove);
 int instance_watch_guard(Instance *instance, pid_t pid, int pidfd);
 bool instance_guard_is_gone(const Instance *instance); /* or its end is not yet dispatched */
 
-/* A connection to one of the folder's sockets, the caller's; it does not block. A negative errno. */
-int instance_connect(const Instance *instance, const char *name);
+/* A connection to one of the folder's sockets, of that type (SOCK_STREAM), the caller's; it does not block. A negative errno. */
+int instance_connect(const Instance *instance, const char *name, int type);
+/* One that listens, in a folder. */
+int instance_listen(const char *dir_path, const char *name, int type);
 
 /* Connects to QEMU's monitor socket. */
 int instance_connect_monitor(Instance *instance);

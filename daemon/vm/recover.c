@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "backup.h"
+#include "bridge.h"
 #include "cleanup.h"
 #include "guest.h"
 #include "helpers.h"
@@ -69,6 +70,7 @@ static void recover_one(Manager *manager, const char *name)
         vm->state = VM_RUNNING;
     if (instance_connect_monitor(instance) < 0)
         g_warning("%s: QEMU's monitor cannot be reached", name);
+    bridge_recover(instance);
     if (vm->defined)
         vm_read_settings(vm);
 }

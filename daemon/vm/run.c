@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backup.h"
+#include "bridge.h"
 #include "cleanup.h"
 #include "display-listen.h"
 #include "display-remote.h"
@@ -137,8 +138,10 @@ static void on_event(Qmp *qmp, const char *name, const json_t *data, void *userd
     Instance *instance = userdata;
     VM *vm = instance->vm;
     /* Whatever is done to the VM meanwhile. */
-    if (g_str_equal(name, "VSERPORT_CHANGE"))
+    if (g_str_equal(name, "VSERPORT_CHANGE")) {
+        bridge_port_changed(instance, data);
         return guest_port_changed(instance, data);
+    }
     if (g_str_equal(name, "SPICE_DISCONNECTED") || g_str_equal(name, "VNC_DISCONNECTED"))
         return displays_closed(instance, data);
     if (g_str_equal(name, "SPICE_INITIALIZED") || g_str_equal(name, "VNC_INITIALIZED"))
@@ -314,7 +317,7 @@ int vm_open_console(VM *vm, Error **ret_error)
         error_set(ret_error, ERROR_UNSUPPORTED, thing, "Set Type=serial in [Console]", "it has no console");
         return -1;
     }
-    int fd = instance_connect(vm->instance, "console");
+    int fd = instance_connect(vm->instance, "console", SOCK_STREAM);
     if (fd < 0) {
         error_set_errno(ret_error, fd, thing, "its console cannot be reached");
         return -1;

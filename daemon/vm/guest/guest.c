@@ -118,7 +118,7 @@ static const AgentHandlers handlers = {.answers = on_answers, .closed = on_close
 
 static void connect_agent(Guest *guest)
 {
-    int fd = instance_connect(guest->instance, "agent");
+    int fd = instance_connect(guest->instance, "agent", SOCK_STREAM);
     if (fd >= 0)
         (void) agent_new(guest->instance->vm->manager->event, fd, &handlers, guest, &guest->agent);
 }

@@ -31,11 +31,22 @@ static const struct {
 } kinds[_HELPER_KIND_MAX] = {
     [HELPER_TPM] = {"tpm", "its TPM", true},
     [HELPER_SHARE] = {"share", "a folder that it shared", false},
+    [HELPER_SPICE] = {"spice", "those who looked at it", false},
 };
 G_STATIC_ASSERT(_HELPER_KIND_MAX <= GUARD_HELPER_KINDS);
 
+/* Those that are waited for together. */
+typedef struct Births {
+    Instance *instance; /* NULL: nobody waits any more */
+    unsigned n;
+    Error *error;
+    HelpersStarted started;
+    void *userdata;
+} Births;
+
 /* Its own, since the instance may go while it is under way. */
 typedef struct Birth {
+    Births *births;
     Helper *helper; /* NULL: nobody wants it any more */
     GArray *fds;    /* int, owned: those of the helper, and more */
     int output, cgroup;
@@ -65,10 +76,6 @@ struct Helper {
 struct Helpers {
     Instance *instance;
     GPtrArray *all; /* Helper */
-    unsigned births;
-    Error *error;
-    HelpersStarted started;
-    void *userdata;
 };
 
 static void close_fds(GArray *fds)
@@ -81,8 +88,10 @@ static void close_fds(GArray *fds)
 static void helper_free(void *userdata)
 {
     Helper *helper = userdata;
-    if (helper->birth)
+    if (helper->birth) {
         helper->birth->helper = NULL;
+        helper->birth->births->instance = NULL;
+    }
     sd_event_source_disable_unref(helper->end);
     close_fd(&helper->pidfd);
     close_fd(&helper->go_fd);
@@ -102,7 +111,6 @@ void helpers_free(Helpers *helpers)
     if (!helpers)
         return;
     g_ptr_array_unref(helpers->all);
-    error_free(helpers->error);
     g_free(helpers);
 }
 
@@ -295,35 +303,35 @@ static void birth_free(Birth *birth)
     g_free(birth);
 }
 
-static void finish_births(Helpers *helpers)
+static void finish_one(Births *births)
 {
-    if (--helpers->births > 0)
+    if (--births->n > 0)
         return;
-    g_autoptr(Error) error = g_steal_pointer(&helpers->error);
-    if (!error && !instance_write_record(helpers->instance, &error))
-        g_warning("VM %s: its helpers are not in its record", helpers->instance->vm->name);
-    helpers->started(error, helpers->userdata);
+    g_autoptr(Error) error = births->error;
+    if (births->instance && !error && !instance_write_record(births->instance, &error))
+        g_warning("VM %s: its helpers are not in its record", births->instance->vm->name);
+    if (births->instance)
+        births->started(error, births->userdata);
+    g_free(births);
 }
 
 static void on_born(pid_t pid, int pidfd, int r, void *userdata)
 {
     Birth *birth = userdata;
     Helper *helper = birth->helper;
+    Births *births = birth->births;
     birth_free(birth);
-    if (!helper) {
-        if (r >= 0) {
-            (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-            (void) close(pidfd);
-        }
-        return;
+    if (!helper && r >= 0) {
+        (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+        (void) close(pidfd);
     }
-    Helpers *helpers = helper->helpers;
-    helper->birth = NULL;
-    if (r >= 0)
+    if (helper)
+        helper->birth = NULL;
+    if (helper && r >= 0)
         r = watch(helper, pid, pidfd);
-    if (r < 0 && !helpers->error)
-        error_set_errno(&helpers->error, r, GUARD_PATH, "it cannot be started for %s", helper->program);
-    finish_births(helpers);
+    if (helper && r < 0 && !births->error)
+        error_set_errno(&births->error, r, GUARD_PATH, "it cannot be started for %s", helper->program);
+    finish_one(births);
 }
 
 /* A user's guard has no other rights than the owner's. */
@@ -403,14 +411,16 @@ static int open_fds(Helper *helper, bool in_place, Birth *birth, int ret_fds[3])
     return r;
 }
 
-static void start_one(Helper *helper, bool in_place)
+static void start_one(Helper *helper, Births *births, bool in_place)
 {
     const Instance *instance = helper->helpers->instance;
     Manager *manager = instance->vm->manager;
     g_autofree char *unit = vm_scope(instance->vm);
     Birth *birth = g_new0(Birth, 1);
+    birth->births = births;
     birth->helper = helper;
     helper->birth = birth;
+    births->n++;
     birth->fds = g_steal_pointer(&helper->fds);
     helper->fds = g_array_new(FALSE, FALSE, sizeof(int));
     birth->cgroup = in_place ? scope_cgroup_open(manager->scopes, unit) : -1;
@@ -433,15 +443,20 @@ static void start_one(Helper *helper, bool in_place)
     spawner_spawn(manager->spawner, &spec, on_born, birth);
 }
 
+/* One more than there are, so that the last answer is known as it. */
+static Births *births_new(const Helpers *helpers, HelpersStarted started, void *userdata)
+{
+    Births *births = g_new0(Births, 1);
+    *births = (Births) {.instance = helpers->instance, .n = 1, .started = started, .userdata = userdata};
+    return births;
+}
+
 void helpers_start(Helpers *helpers, bool in_place, HelpersStarted started, void *userdata)
 {
-    helpers->started = started;
-    helpers->userdata = userdata;
-    /* One more than there are, so that the last answer is known as it. */
-    helpers->births = helpers->all->len + 1;
+    Births *births = births_new(helpers, started, userdata);
     for (guint i = 0; i < helpers->all->len; i++)
-        start_one(helpers->all->pdata[i], in_place);
-    finish_births(helpers);
+        start_one(helpers->all->pdata[i], births, in_place);
+    finish_one(births);
 }
 
 void helpers_go(Helpers *helpers)
@@ -456,11 +471,9 @@ void helpers_go(Helpers *helpers)
 
 void helper_start(Helper *helper, HelpersStarted started, void *userdata)
 {
-    Helpers *helpers = helper->helpers;
-    helpers->started = started;
-    helpers->userdata = userdata;
-    helpers->births = 1;
-    start_one(helper, true);
+    Births *births = births_new(helper->helpers, started, userdata);
+    start_one(helper, births, true);
+    finish_one(births);
 }
 
 void helper_remove(Helper *helper)

@@ -6,9 +6,10 @@
  * Each is the child of a vmd-guard of its own (guard/helper.h), which shuts it into a jail under a uid that nobody else has, and ends with
  * it when the VM's guard ends: so nothing here has to be done at the end of a VM, and no helper can hold it up. One that
  * ends before takes nobody along: the guest goes on without what it did, the journal says so, and the property Helpers.
- * After a start no helper is started again, since QEMU would not speak to it; only with a device that comes while the VM runs one more.
+ * After a start none is started again where QEMU would not speak to it; only with a device that comes while the VM runs one more, and one for viewers
+ * whenever they want it.
  *
- * What kinds there are stands in a table; what one is for is known to the file of its kind (tpm.c, share.c), which adds it while the VM's files are
+ * What kinds there are stands in a table; what one is for is known to the file of its kind (tpm.c, share.c, screen/bridge.c), which adds it while the VM's files are
  * opened. Written into the record by instance.c. Owned by the Instance; NULL where it has none, which all functions take. */
 
 #include <stdbool.h>
@@ -27,6 +28,7 @@ typedef struct Helper Helper;
 typedef enum HelperKind {
     HELPER_TPM,
     HELPER_SHARE,
+    HELPER_SPICE,
     _HELPER_KIND_MAX,
 } HelperKind;
 

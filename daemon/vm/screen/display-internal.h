@@ -64,6 +64,8 @@ int connection_on_end(sd_event_source *source, int fd, uint32_t events, void *us
 
 Viewer *viewer_add(Displays *displays, size_t protocol);
 void displays_changed(Displays *displays);
+/* All viewers of a type; NULL is fine. */
+void displays_put_out(Displays *displays, const char *type);
 const char *display_protocol(size_t protocol); /* "spice" */
 
 /* ---- display-remote.c ---- */

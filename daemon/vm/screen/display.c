@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "cleanup.h"
 #include "display-listen.h"
 #include "manager.h"
@@ -40,6 +41,11 @@ const char *display_protocol(size_t protocol)
 static bool is_dbus(size_t protocol)
 {
     return g_str_equal(protocols[protocol].type, "dbus");
+}
+
+static bool is_bridged(const Connection *connection)
+{
+    return g_str_equal(protocols[connection->protocol].type, "spice") && bridge_is_wanted(connection->displays->instance);
 }
 
 static void viewer_free(void *userdata)
@@ -119,6 +125,7 @@ static void connection_free(void *userdata)
         error_set(&error, ERROR_NOT_RUNNING, connection->displays->instance->vm->name, NULL, "it has ended");
         connection_answer(connection, error);
     }
+    bridge_forget(connection);
     sd_event_source_disable_unref(connection->end);
     sd_event_source_disable_unref(connection->limit);
     keep_no_longer(connection);
@@ -137,9 +144,10 @@ void connection_close(Connection *connection)
 {
     Displays *displays = connection->displays;
     Viewer *viewer = connection->viewer;
+    bool bridged = is_bridged(connection);
     g_ptr_array_remove_fast(displays->connections, connection);
     if (viewer && --viewer->n == 0) {
-        release_begin(&displays->release, displays->instance, is_dbus(viewer->protocol) || !vm_hears(displays->instance->vm));
+        release_begin(&displays->release, displays->instance, bridged || is_dbus(viewer->protocol) || !vm_hears(displays->instance->vm));
         g_ptr_array_remove(displays->viewers, viewer);
     }
     displays_changed(displays);
@@ -293,6 +301,8 @@ static Connection *connection_new(Instance *instance, size_t protocol, const Dis
 int connection_give(Connection *connection, QmpReply added)
 {
     Instance *instance = connection->displays->instance;
+    if (is_bridged(connection))
+        return bridge_give(connection, added);
     bool remote = connection->host;
     json_t *arguments = json_pack("{ss ss sb}", "protocol", protocols[connection->protocol].protocol, "fdname", connection->name, "skipauth", !remote);
     if (remote) /* of VNC the same is said by how it was started */
@@ -357,6 +367,9 @@ static bool check(const VM *vm, const char *type, size_t *ret_protocol, Error **
         return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, remedy, "its display is of the type %s%s", settings_get_string(settings, "Display", "Type"),
             machine_display_has_gl(settings) ? " and has GL=yes" : "");
     }
+    if (is_dbus(i) && bridge_is_in_use(vm->instance))
+        return error_set(ret_error, ERROR_IN_USE, vm->name, "Close its SPICE viewers first, or set Type=dbus in [Display]",
+            "its D-Bus display is what vmd-spice shows, and QEMU has one for one only");
     *ret_protocol = i;
     return true;
 }
@@ -494,6 +507,15 @@ int vm_append_display_clients(const VM *vm, sd_bus_message *reply)
             viewer->since, (uint32_t) viewer->n, viewer->address ?: "");
     }
     return r >= 0 ? sd_bus_message_close_container(reply) : r;
+}
+
+void displays_put_out(Displays *displays, const char *type)
+{
+    for (guint i = displays ? displays->connections->len : 0; i > 0; i--) {
+        Connection *connection = displays->connections->pdata[i - 1];
+        if (connection->viewer && g_str_equal(protocols[connection->protocol].type, type))
+            connection_close(connection);
+    }
 }
 
 void displays_closed(Instance *instance, const json_t *data)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "claims.h"
@@ -29,6 +28,8 @@ void opened_init(Opened *opened)
         .cgroup_fd = -1,
         .go_read_fd = -1,
     };
+    for (size_t i = 0; i < G_N_ELEMENTS(opened->parts.spice_fds); i++)
+        opened->parts.spice_fds[i] = -1;
 }
 
 void opened_close(Opened *opened)
@@ -40,6 +41,8 @@ void opened_close(Opened *opened)
     };
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
         close_fd(fds[i]);
+    for (size_t i = 0; i < G_N_ELEMENTS(opened->parts.spice_fds); i++)
+        close_fd(&opened->parts.spice_fds[i]);
     sources_close(&opened->parts);
     nvram_close(&opened->parts);
     g_clear_pointer(&opened->parts.interfaces, g_ptr_array_unref);
@@ -48,15 +51,7 @@ void opened_close(Opened *opened)
 
 static int listen_socket(const char *dir_path, const char *name)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    fd_cleanup int dir = open(dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    fd_cleanup int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (dir < 0 || fd < 0)
-        return -errno;
-    (void) snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir, name);
-    if (bind(fd, (struct sockaddr *) &address, sizeof address) < 0 || listen(fd, 8) < 0)
-        return -errno;
-    return steal_fd(&fd);
+    return instance_listen(dir_path, name, SOCK_STREAM);
 }
 
 static int open_file(const char *dir_path, const char *name)

@@ -51,8 +51,10 @@ static Command *make_command(Preview *preview, MachineParts *parts, Error **ret_
     parts->tpm_fd = 7;
     parts->vsock_fd = 8;
     parts->vsock_cid = MAX(3, (uint32_t) settings_get_number(preview->settings, "VM", "VSockCID"));
+    for (size_t i = 0; i < G_N_ELEMENTS(parts->spice_fds); i++)
+        parts->spice_fds[i] = 9 + (int) i;
     for (guint i = 0; i < parts->shares->len; i++)
-        ((MachineShare *) parts->shares->pdata[i])->socket_fd = 9 + (int) i;
+        ((MachineShare *) parts->shares->pdata[i])->socket_fd = 9 + MACHINE_SPICE_FDS + (int) i;
     Command *command = machine_command(parts, ret_error);
     for (guint i = 0; i < parts->shares->len; i++)
         ((MachineShare *) parts->shares->pdata[i])->socket_fd = -1;

@@ -25,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "claims.h"
 #include "cleanup.h"
 #include "display-listen.h"
@@ -202,7 +203,7 @@ static void open_rest(Start *start)
         passthrough_take(start->passthrough, &start->opened.parts);
     start->devices = guard_devices(&start->opened.parts);
     if (!open_incoming(start, &error) || !open_sockets(&start->opened, instance->dir, instance->console, &error) ||
-        !tpm_prepare(instance, start->settings, &start->opened.parts, &error) || !vsock_open(instance, start->settings, &start->opened.parts, &error) ||
+        !bridge_prepare(instance, start->settings, start->build, &start->opened.parts, &error) || !tpm_prepare(instance, start->settings, &start->opened.parts, &error) || !vsock_open(instance, start->settings, &start->opened.parts, &error) ||
         !shares_prepare(instance, &start->opened.parts, &error) || !build_command(start, &error))
         return start_fail(start, error);
 

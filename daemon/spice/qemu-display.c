@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "qemu-display.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "cleanup.h"
+
+#define CONSOLE_INTERFACE "org.qemu.Display1.Console"
+#define KEYBOARD_INTERFACE "org.qemu.Display1.Keyboard"
+#define MOUSE_INTERFACE "org.qemu.Display1.Mouse"
+#define LISTENER_INTERFACE "org.qemu.Display1.Listener"
+#define LISTENER_PATH "/org/qemu/Display1/Listener"
+#define LOCAL_PATH "/org/freedesktop/DBus/Local"
+#define LOCAL_INTERFACE "org.freedesktop.DBus.Local"
+#define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
+
+/* A QEMU whose pictures never fit is not asked for them without pause. */
+#define AGAIN_USEC UINT64_C(200000)
+
+typedef struct Console {
+    QemuDisplay *display;
+    unsigned number;
+    char *path;
+    sd_bus *listener;      /* NULL: none, or not yet */
+    sd_bus_slot *object, *call;
+    sd_event_source *again;  /* until it is registered again */
+    uint64_t registered;     /* when it was last, on the loop's clock */
+    sd_event_source *resume; /* what came along with QEMU's hello is read */
+} Console;
+
+struct QemuDisplay {
+    sd_event *event;
+    sd_bus *bus;
+    QemuDisplayHandlers handlers;
+    void *userdata;
+    Console *consoles;
+    unsigned n_consoles;
+};
+
+static void lost(QemuDisplay *display)
+{
+    display->handlers.lost(display->userdata);
+}
+
+/* ---- connections without a bus ---- */
+
+/* QEMU is the server of all of them. */
+static int connect_peer(sd_event *event, int fd, int64_t priority, sd_bus_slot **slot, const char *path, const sd_bus_vtable *vtable, void *userdata, sd_bus **ret)
+{
+    sd_bus *bus = NULL;
+    int r = sd_bus_new(&bus);
+    if (r >= 0)
+        r = sd_bus_set_fd(bus, fd, fd);
+    if (r < 0) {
+        (void) close(fd);
+        sd_bus_unref(bus);
+        return r;
+    }
+    r = sd_bus_set_bus_client(bus, false);
+    if (r >= 0)
+        r = sd_bus_negotiate_fds(bus, true);
+    if (r >= 0)
+        r = sd_bus_set_connected_signal(bus, true);
+    if (r >= 0 && vtable)
+        r = sd_bus_add_object_vtable(bus, slot, path, LISTENER_INTERFACE, vtable, userdata);
+    if (r >= 0)
+        r = sd_bus_start(bus);
+    if (r >= 0)
+        r = sd_bus_attach_event(bus, event, priority);
+    if (r < 0) {
+        sd_bus_close_unref(bus);
+        return r;
+    }
+    *ret = bus;
+    return 0;
+}
+
+/* ---- what a console draws ---- */
+
+static void register_later(Console *console);
+
+static int refused(Console *console, int r)
+{
+    if (r < 0)
+        register_later(console);
+    return 0;
+}
+
+static int read_source(sd_bus_message *m, PictureSource *ret)
+{
+    return sd_bus_message_read_array(m, 'y', &ret->data, &ret->size);
+}
+
+static int on_scanout(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    Console *console = userdata;
+    const QemuDisplay *display = console->display;
+    PictureSource source;
+    uint32_t width, height;
+    int r = sd_bus_message_read(m, "uuuu", &width, &height, &source.stride, &source.format);
+    if (r >= 0)
+        r = read_source(m, &source);
+    if (r >= 0)
+        r = display->handlers.scanout(console->number, width, height, &source, display->userdata);
+    return refused(console, r);
+}
+
+static int on_update(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    Console *console = userdata;
+    const QemuDisplay *display = console->display;
+    PictureSource source;
+    int32_t x, y, width, height;
+    int r = sd_bus_message_read(m, "iiiiuu", &x, &y, &width, &height, &source.stride, &source.format);
+    if (r >= 0)
+        r = read_source(m, &source);
+    if (r >= 0 && (x < 0 || y < 0 || width < 0 || height < 0))
+        r = -ERANGE;
+    if (r >= 0) {
+        const PictureRect rect = {(uint32_t) x, (uint32_t) y, (uint32_t) width, (uint32_t) height};
+        r = display->handlers.update(console->number, &rect, &source, display->userdata);
+    }
+    return refused(console, r);
+}
+
+static int on_disable(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    const Console *console = userdata;
+    console->display->handlers.disable(console->number, console->display->userdata);
+    return 0;
+}
+
+static int on_mouse_set(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    const Console *console = userdata;
+    int32_t x, y, visible;
+    if (sd_bus_message_read(m, "iii", &x, &y, &visible) >= 0)
+        console->display->handlers.place_cursor(console->number, x, y, visible != 0, console->display->userdata);
+    return 0;
+}
+
+/* One that cannot be shown is left out. */
+static int on_cursor_define(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    const Console *console = userdata;
+    int32_t width, height, hot_x, hot_y;
+    const void *data;
+    size_t size;
+    if (sd_bus_message_read(m, "iiii", &width, &height, &hot_x, &hot_y) >= 0 && sd_bus_message_read_array(m, 'y', &data, &size) >= 0 && width > 0 &&
+        height > 0 && hot_x >= 0 && hot_y >= 0)
+        (void) console->display->handlers.define_cursor(console->number, (uint32_t) width, (uint32_t) height, (uint32_t) hot_x, (uint32_t) hot_y, data, size,
+            console->display->userdata);
+    return 0;
+}
+
+/* Pictures in the memory of a graphics card: none are sent to who does not say that it takes them. */
+static int on_dmabuf(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    return 0;
+}
+
+static const sd_bus_vtable listener_vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD("Scanout", "uuuuay", NULL, on_scanout, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+    SD_BUS_METHOD("Update", "iiiiuuay", NULL, on_update, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+    SD_BUS_METHOD("ScanoutDMABUF", "huuuutb", NULL, on_dmabuf, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+    SD_BUS_METHOD("UpdateDMABUF", "iiii", NULL, on_dmabuf, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+    SD_BUS_METHOD("Disable", NULL, NULL, on_disable, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+    SD_BUS_METHOD("MouseSet", "iii", NULL, on_mouse_set, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+    SD_BUS_METHOD("CursorDefine", "iiiiay", NULL, on_cursor_define, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+    SD_BUS_VTABLE_END,
+};
+
+/* ---- listeners ---- */
+
+static void close_listener(Console *console)
+{
+    console->call = sd_bus_slot_unref(console->call);
+    console->object = sd_bus_slot_unref(console->object);
+    console->resume = sd_event_source_disable_unref(console->resume);
+    if (console->listener)
+        (void) sd_bus_detach_event(console->listener);
+    console->listener = sd_bus_close_unref(console->listener);
+}
+
+static int on_registered(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    Console *console = userdata;
+    console->call = sd_bus_slot_unref(console->call);
+    if (!sd_bus_message_is_method_error(m, NULL))
+        return 0;
+    g_warning("QEMU does not show its screen %u: %s", console->number, sd_bus_message_get_error(m)->message);
+    close_listener(console);
+    return 0;
+}
+
+static int on_resume(sd_event_source *source, void *userdata)
+{
+    Console *console = userdata;
+    console->resume = sd_event_source_disable_unref(console->resume);
+    (void) sd_bus_process(console->listener, NULL);
+    return 0;
+}
+
+/* sd-bus may have read QEMU's first call with the end of its hello, and would wait for more before it looked at it, as QEMU does for the answer. */
+static int on_connected(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    Console *console = userdata;
+    return sd_event_add_defer(console->display->event, &console->resume, on_resume, console);
+}
+
+static int begin_listening(Console *console)
+{
+    const QemuDisplay *display = console->display;
+    int fds[2];
+    (void) sd_event_now(display->event, CLOCK_MONOTONIC, &console->registered);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    /* QEMU, which waits for the hello on the other end, is to find it there. */
+    int r = connect_peer(display->event, fds[0], SD_EVENT_PRIORITY_NORMAL + 1, &console->object, LISTENER_PATH, listener_vtable, console, &console->listener);
+    if (r >= 0)
+        r = sd_bus_match_signal(console->listener, NULL, NULL, LOCAL_PATH, LOCAL_INTERFACE, "Connected", on_connected, console);
+    if (r >= 0)
+        r = sd_bus_call_method_async(display->bus, &console->call, NULL, console->path, CONSOLE_INTERFACE, "RegisterListener", on_registered, console, "h", fds[1]);
+    (void) close(fds[1]);
+    if (r < 0)
+        close_listener(console);
+    return r;
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Console *console = userdata;
+    console->again = sd_event_source_disable_unref(console->again);
+    close_listener(console);
+    if (begin_listening(console) < 0)
+        g_warning("QEMU cannot be asked for its screen %u", console->number);
+    return 0;
+}
+
+static void register_later(Console *console)
+{
+    if (!console->again)
+        (void) sd_event_add_time(console->display->event, &console->again, CLOCK_MONOTONIC, console->registered + AGAIN_USEC, 1, on_again, console);
+}
+
+/* ---- properties ---- */
+
+typedef struct Property {
+    const char *interface, *name, *type;
+    void (*handle)(Console *console, sd_bus_message *m);
+} Property;
+
+static void on_absolute(Console *console, sd_bus_message *m)
+{
+    int absolute;
+    if (sd_bus_message_read(m, "b", &absolute) >= 0 && console->number == 0)
+        console->display->handlers.absolute(absolute, console->display->userdata);
+}
+
+static void on_modifiers(Console *console, sd_bus_message *m)
+{
+    uint32_t leds;
+    if (sd_bus_message_read(m, "u", &leds) >= 0 && console->number == 0)
+        console->display->handlers.leds(leds & 7, console->display->userdata);
+}
+
+static void on_device_address(Console *console, sd_bus_message *m)
+{
+    const char *address;
+    if (sd_bus_message_read(m, "s", &address) >= 0 && strlen(address) < 200)
+        console->display->handlers.device(console->number, address, console->number, console->display->userdata);
+}
+
+static const Property properties[] = {
+    {MOUSE_INTERFACE, "IsAbsolute", "b", on_absolute},
+    {KEYBOARD_INTERFACE, "Modifiers", "u", on_modifiers},
+    {CONSOLE_INTERFACE, "DeviceAddress", "s", on_device_address},
+};
+
+static int read_property(Console *console, const char *interface, sd_bus_message *m)
+{
+    const char *name, *type;
+    int r = sd_bus_message_read_basic(m, 's', &name);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < G_N_ELEMENTS(properties); i++) {
+        if (!g_str_equal(properties[i].interface, interface) || !g_str_equal(properties[i].name, name))
+            continue;
+        if (sd_bus_message_peek_type(m, NULL, &type) < 0 || !g_str_equal(type, properties[i].type))
+            return -EBADMSG;
+        r = sd_bus_message_enter_container(m, 'v', type);
+        if (r < 0)
+            return r;
+        properties[i].handle(console, m);
+        return sd_bus_message_exit_container(m);
+    }
+    return sd_bus_message_skip(m, "v");
+}
+
+static int read_properties(Console *console, const char *interface, sd_bus_message *m)
+{
+    int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+    while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+        r = read_property(console, interface, m);
+        if (r >= 0)
+            r = sd_bus_message_exit_container(m);
+    }
+    return r;
+}
+
+static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    const char *interface;
+    if (sd_bus_message_read_basic(m, 's', &interface) >= 0)
+        (void) read_properties(userdata, interface, m);
+    return 0;
+}
+
+#define GOT(name, interface)                                                                                                                                   \
+    static int name(sd_bus_message *m, void *userdata, sd_bus_error *unused)                                                                                   \
+    {                                                                                                                                                          \
+        if (!sd_bus_message_is_method_error(m, NULL))                                                                                                          \
+            (void) read_properties(userdata, interface, m);                                                                                                    \
+        return 0;                                                                                                                                              \
+    }
+GOT(on_console, CONSOLE_INTERFACE)
+GOT(on_keyboard, KEYBOARD_INTERFACE)
+GOT(on_mouse, MOUSE_INTERFACE)
+
+static int watch_properties(Console *console)
+{
+    static const struct {
+        const char *interface;
+        sd_bus_message_handler_t handler;
+    } all[] = {{CONSOLE_INTERFACE, on_console}, {KEYBOARD_INTERFACE, on_keyboard}, {MOUSE_INTERFACE, on_mouse}};
+    sd_bus *bus = console->display->bus;
+    int r = sd_bus_match_signal(bus, NULL, NULL, console->path, PROPERTIES_INTERFACE, "PropertiesChanged", on_changed, console);
+    for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(all); i++)
+        r = sd_bus_call_method_async(bus, NULL, NULL, console->path, PROPERTIES_INTERFACE, "GetAll", all[i].handler, console, "s", all[i].interface);
+    return r;
+}
+
+/* ---- what it hears ---- */
+
+/* Nobody waits for an answer. Where QEMU does not read any more what is pressed is lost, and the queue is no longer than sd-bus lets it be. */
+static void tell(const QemuDisplay *display, unsigned number, const char *interface, const char *member, const char *types, uint32_t a, uint32_t b)
+{
+    g_autoptr(sd_bus_message) m = NULL;
+    if (number >= display->n_consoles)
+        return;
+    int r = sd_bus_message_new_method_call(display->bus, &m, NULL, display->consoles[number].path, interface, member);
+    if (r >= 0)
+        r = sd_bus_message_append_basic(m, types[0], &a);
+    if (r >= 0 && types[1])
+        r = sd_bus_message_append_basic(m, types[1], &b);
+    if (r >= 0)
+        r = sd_bus_message_set_expect_reply(m, false);
+    if (r >= 0)
+        (void) sd_bus_send(display->bus, m, NULL);
+}
+
+void qemu_display_key(QemuDisplay *display, uint32_t key, bool down)
+{
+    tell(display, 0, KEYBOARD_INTERFACE, down ? "Press" : "Release", "u", key, 0);
+}
+
+void qemu_display_button(QemuDisplay *display, unsigned number, uint32_t button, bool down)
+{
+    tell(display, number, MOUSE_INTERFACE, down ? "Press" : "Release", "u", button, 0);
+}
+
+void qemu_display_move_to(QemuDisplay *display, unsigned number, uint32_t x, uint32_t y)
+{
+    tell(display, number, MOUSE_INTERFACE, "SetAbsPosition", "uu", x, y);
+}
+
+void qemu_display_move_by(QemuDisplay *display, unsigned number, int dx, int dy)
+{
+    tell(display, number, MOUSE_INTERFACE, "RelMotion", "ii", (uint32_t) dx, (uint32_t) dy);
+}
+
+void qemu_display_resize(QemuDisplay *display, unsigned number, uint32_t width, uint32_t height)
+{
+    if (number >= display->n_consoles)
+        return;
+    (void) sd_bus_call_method_async(display->bus, NULL, NULL, display->consoles[number].path, CONSOLE_INTERFACE, "SetUIInfo", NULL, NULL, "qqiiuu", 0, 0, 0, 0,
+        width, height);
+}
+
+/* ---- its life ---- */
+
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    lost(userdata);
+    return 0;
+}
+
+QemuDisplay *qemu_display_new(sd_event *event, int fd, unsigned heads, const QemuDisplayHandlers *handlers, void *userdata)
+{
+    g_autoptr(QemuDisplay) display = g_new0(QemuDisplay, 1);
+    display->event = event;
+    display->handlers = *handlers;
+    display->userdata = userdata;
+    display->consoles = g_new0(Console, heads);
+    display->n_consoles = heads;
+    if (connect_peer(event, fd, SD_EVENT_PRIORITY_NORMAL, NULL, NULL, NULL, NULL, &display->bus) < 0 ||
+        sd_bus_match_signal(display->bus, NULL, NULL, LOCAL_PATH, LOCAL_INTERFACE, "Disconnected", on_disconnected, display) < 0)
+        return NULL;
+    for (unsigned i = 0; i < heads; i++) {
+        Console *console = &display->consoles[i];
+        console->display = display;
+        console->number = i;
+        console->path = g_strdup_printf("/org/qemu/Display1/Console_%u", i);
+        if (watch_properties(console) < 0 || begin_listening(console) < 0)
+            return NULL;
+    }
+    return g_steal_pointer(&display);
+}
+
+void qemu_display_free(QemuDisplay *display)
+{
+    if (!display)
+        return;
+    for (unsigned i = 0; i < display->n_consoles; i++) {
+        Console *console = &display->consoles[i];
+        sd_event_source_disable_unref(console->again);
+        close_listener(console);
+        g_free(console->path);
+    }
+    if (display->bus)
+        (void) sd_bus_detach_event(display->bus);
+    sd_bus_close_unref(display->bus);
+    g_free(display->consoles);
+    g_free(display);
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* vmd-spice: see spice-protocol.h. This is where the rooms beside it meet: what QEMU shows (qemu-display.h) is drawn on heads (head.h), what clients do
+ * (input.h) is told to QEMU, devices are ports (qemu-port.h), and vmd says who may look (contact.h). */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <spice.h>
+#include <systemd/sd-event.h>
+
+#include "cleanup.h"
+#include "contact.h"
+#include "core.h"
+#include "guard.h"
+#include "head.h"
+#include "input.h"
+#include "qemu-port.h"
+#include "spice-protocol.h"
+#include "qemu-display.h"
+
+#define EXIT_USAGE GUARD_EXIT_USAGE
+
+/* spice-server wants a port for TLS, in a network namespace with nobody in it. */
+#define TLS_PORT 5900
+
+typedef struct Bridge {
+    int listen_fd, ports_fd;
+    const char *name;
+    unsigned n_heads;
+    bool clipboard, files, tls;
+
+    sd_event *event;
+    SpiceServer *server;
+    Contact *contact;
+    QemuDisplay *display; /* NULL: vmd has not given it, or QEMU has left */
+    Input *input;
+    Head *heads[SPICE_HEADS_MAX];
+    GPtrArray *ports; /* Port */
+} Bridge;
+
+/* spice-server's core interface knows of one loop; this is its. */
+static Bridge bridge = {.listen_fd = -1, .ports_fd = -1, .name = "", .n_heads = 1, .clipboard = true, .files = true};
+
+/* ---- QEMU's display ---- */
+
+static int on_scanout(unsigned number, uint32_t width, uint32_t height, const PictureSource *source, void *userdata)
+{
+    if (number == 0)
+        input_set_size(bridge.input, width, height);
+    return head_scanout(bridge.heads[number], width, height, source);
+}
+
+static int on_update(unsigned number, const PictureRect *rect, const PictureSource *source, void *userdata)
+{
+    return head_update(bridge.heads[number], rect, source);
+}
+
+static void on_disable(unsigned number, void *userdata)
+{
+    head_disable(bridge.heads[number]);
+}
+
+static int on_cursor(unsigned number, uint32_t width, uint32_t height, uint32_t hot_x, uint32_t hot_y, const void *data, size_t size, void *userdata)
+{
+    return head_define_cursor(bridge.heads[number], width, height, hot_x, hot_y, data, size);
+}
+
+static void on_place_cursor(unsigned number, int x, int y, bool visible, void *userdata)
+{
+    head_place_cursor(bridge.heads[number], x, y, visible);
+}
+
+static void on_device(unsigned number, const char *address, uint32_t output, void *userdata)
+{
+    head_set_device(bridge.heads[number], address, output);
+}
+
+static void on_absolute(bool absolute, void *userdata)
+{
+    input_set_absolute(bridge.input, absolute);
+}
+
+static void on_leds(uint32_t leds, void *userdata)
+{
+    input_set_leds(bridge.input, leds);
+}
+
+static void on_lost(void *userdata)
+{
+    g_clear_pointer(&bridge.display, qemu_display_free);
+    contact_say(bridge.contact, "display-lost");
+}
+
+/* ---- what clients do ---- */
+
+static void on_key(uint32_t key, bool down, void *userdata)
+{
+    if (bridge.display)
+        qemu_display_key(bridge.display, key, down);
+}
+
+static void on_button(uint32_t button, bool down, void *userdata)
+{
+    if (bridge.display)
+        qemu_display_button(bridge.display, 0, button, down);
+}
+
+static void on_move_to(uint32_t x, uint32_t y, void *userdata)
+{
+    if (bridge.display)
+        qemu_display_move_to(bridge.display, 0, x, y);
+}
+
+static void on_move_by(int dx, int dy, void *userdata)
+{
+    if (bridge.display)
+        qemu_display_move_by(bridge.display, 0, dx, dy);
+}
+
+static void on_wanted(unsigned number, uint32_t width, uint32_t height, void *userdata)
+{
+    if (bridge.display)
+        qemu_display_resize(bridge.display, number, width, height);
+}
+
+/* ---- who they are ---- */
+
+static const char *or_none(const char *text)
+{
+    return text[0] ? text : "-";
+}
+
+/* One of a network has a host and a port; one that vmd has made is bound to a name. */
+static void on_channel_event(int event, SpiceChannelEventInfo *info)
+{
+    char host[NI_MAXHOST] = "", port[NI_MAXSERV] = "";
+    const struct sockaddr_un *local = (const struct sockaddr_un *) (const void *) &info->laddr_ext;
+    const char *address = local->sun_family == AF_UNIX && info->llen_ext > offsetof(struct sockaddr_un, sun_path) ? local->sun_path : "";
+    int family = info->paddr_ext.ss_family;
+    if (event == SPICE_CHANNEL_EVENT_CONNECTED || !bridge.contact)
+        return;
+    if (family == AF_INET || family == AF_INET6)
+        (void) getnameinfo((const struct sockaddr *) &info->paddr_ext, info->plen_ext, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+    contact_say(bridge.contact, "%s %s %s %s %d", event == SPICE_CHANNEL_EVENT_INITIALIZED ? "initialized" : "disconnected", or_none(address), or_none(host),
+        or_none(port), info->connection_id);
+}
+
+/* ---- vmd ---- */
+
+static bool say_display(char **words, int *fd)
+{
+    static const QemuDisplayHandlers handlers = {
+        .scanout = on_scanout,
+        .update = on_update,
+        .disable = on_disable,
+        .define_cursor = on_cursor,
+        .place_cursor = on_place_cursor,
+        .device = on_device,
+        .absolute = on_absolute,
+        .leds = on_leds,
+        .lost = on_lost,
+    };
+    g_clear_pointer(&bridge.display, qemu_display_free);
+    bridge.display = qemu_display_new(bridge.event, steal_fd(fd), bridge.n_heads, &handlers, NULL);
+    return bridge.display;
+}
+
+static bool say_client(char **words, int *fd)
+{
+    if (spice_server_add_client(bridge.server, *fd, true) >= 0)
+        *fd = -1;
+    return true;
+}
+
+static bool say_stranger(char **words, int *fd)
+{
+    if (bridge.tls && spice_server_add_ssl_client(bridge.server, *fd, false) >= 0)
+        *fd = -1;
+    return bridge.tls;
+}
+
+static bool say_password(char **words, int *fd)
+{
+    char *end;
+    unsigned long seconds = strtoul(words[1], &end, 10);
+    return *end == '\0' && seconds > 0 && seconds < INT32_MAX && spice_server_set_ticket(bridge.server, words[2], (int) seconds, 0, 0) == 0;
+}
+
+static bool say_port(char **words, int *fd)
+{
+    for (guint i = 0; i < bridge.ports->len; i++) {
+        Port *port = bridge.ports->pdata[i];
+        if (g_str_equal(port_name(port), words[1]))
+            port_set_open(port, g_str_equal(words[2], "1"));
+    }
+    return true;
+}
+
+static bool say_ping(char **words, int *fd)
+{
+    contact_say(bridge.contact, "pong %s", words[1]);
+    return true;
+}
+
+static bool on_message(char **words, int *fd, void *userdata)
+{
+    static const struct {
+        const char *word;
+        guint n; /* words that follow */
+        bool fd;
+        bool (*say)(char **words, int *fd);
+    } messages[] = {
+        {"display", 0, true, say_display},
+        {"client", 0, true, say_client},
+        {"stranger", 0, true, say_stranger},
+        {"password", 2, false, say_password},
+        {"port", 2, false, say_port},
+        {"ping", 1, false, say_ping},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(messages); i++)
+        if (g_str_equal(words[0], messages[i].word))
+            return g_strv_length(words) == messages[i].n + 1 && (*fd >= 0) == messages[i].fd && messages[i].say(words, fd);
+    return false;
+}
+
+/* ---- its beginning ---- */
+
+static bool parse_number(const char *text, unsigned min, unsigned max, unsigned *ret)
+{
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value < min || value > max)
+        return false;
+    *ret = (unsigned) value;
+    return true;
+}
+
+static bool parse_fd(const char *text, int *ret)
+{
+    unsigned fd;
+    if (!parse_number(text, 3, INT32_MAX, &fd) || fcntl((int) fd, F_SETFD, FD_CLOEXEC) < 0)
+        return false;
+    *ret = (int) fd;
+    return true;
+}
+
+static bool parse_boolean(const char *text, bool *ret)
+{
+    *ret = g_str_equal(text, "yes");
+    return *ret || g_str_equal(text, "no");
+}
+
+static bool parse_option(int option, const char *value)
+{
+    switch (option) {
+    case 'l':
+        return parse_fd(value, &bridge.listen_fd);
+    case 'p':
+        return parse_fd(value, &bridge.ports_fd);
+    case 'n':
+        bridge.name = value;
+        return true;
+    case 'h':
+        return parse_number(value, 1, SPICE_HEADS_MAX, &bridge.n_heads);
+    case 'c':
+        return parse_boolean(value, &bridge.clipboard);
+    case 'f':
+        return parse_boolean(value, &bridge.files);
+    case 't':
+        return parse_boolean(value, &bridge.tls);
+    }
+    return false;
+}
+
+static bool parse_options(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"listen", required_argument, NULL, 'l'},
+        {"ports", required_argument, NULL, 'p'},
+        {"name", required_argument, NULL, 'n'},
+        {"heads", required_argument, NULL, 'h'},
+        {"clipboard", required_argument, NULL, 'c'},
+        {"files", required_argument, NULL, 'f'},
+        {"tls", required_argument, NULL, 't'},
+        {0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
+        if (!parse_option(option, optarg ?: ""))
+            return false;
+    return optind == argc && bridge.listen_fd >= 0 && bridge.ports_fd >= 0;
+}
+
+static bool start_server(void)
+{
+    SpiceServer *server = bridge.server = spice_server_new();
+    spice_server_set_name(server, bridge.name);
+    spice_server_set_addr(server, "", 0);
+    spice_server_set_agent_copypaste(server, bridge.clipboard);
+    spice_server_set_agent_file_xfer(server, bridge.files);
+    spice_server_set_streaming_video(server, SPICE_STREAM_VIDEO_FILTER);
+    if (!bridge.tls)
+        spice_server_set_noauth(server);
+    else if (spice_server_set_tls(server, TLS_PORT, GUARD_TLS "/ca-cert.pem", GUARD_TLS "/server-cert.pem", GUARD_TLS "/server-key.pem", NULL, NULL, NULL) < 0)
+        return false;
+    if (spice_server_init(server, core_interface(bridge.event, on_channel_event)) < 0)
+        return false;
+    for (unsigned i = 0; i < bridge.n_heads; i++)
+        if (!(bridge.heads[i] = head_new(bridge.event, server, i, on_wanted, NULL)))
+            return false;
+    const InputHandlers handlers = {.key = on_key, .button = on_button, .move_to = on_move_to, .move_by = on_move_by};
+    bridge.input = input_new(server, &handlers, NULL);
+    return bridge.input;
+}
+
+/* Those whose sockets are there. */
+static bool add_ports(void)
+{
+    bridge.ports = g_ptr_array_new_with_free_func((GDestroyNotify) port_free);
+    for (unsigned i = 0; i < 2 + SPICE_USB_MAX; i++) {
+        g_autofree char *usb = g_strdup_printf(SPICE_SOCKET_USB "%u", i - 2);
+        const char *name = i == 0 ? SPICE_SOCKET_AGENT : i == 1 ? SPICE_SOCKET_FILES : usb;
+        if (faccessat(bridge.ports_fd, name, F_OK, 0) < 0)
+            continue;
+        Port *port = port_new(bridge.event, bridge.server, i == 0 ? PORT_AGENT : i == 1 ? PORT_FILES : PORT_USB, bridge.ports_fd, name);
+        if (!port)
+            return false;
+        g_ptr_array_add(bridge.ports, port);
+    }
+    return true;
+}
+
+/* Of its own accord it never ends. */
+static void stop(void)
+{
+    qemu_display_free(bridge.display);
+    g_clear_pointer(&bridge.contact, contact_free);
+    g_clear_pointer(&bridge.ports, g_ptr_array_unref);
+    for (unsigned i = 0; i < bridge.n_heads; i++)
+        head_free(bridge.heads[i]);
+    input_free(bridge.input);
+    if (bridge.server)
+        spice_server_destroy(bridge.server);
+    close_fd(&bridge.ports_fd);
+    sd_event_unref(bridge.event);
+}
+
+int main(int argc, char **argv)
+{
+    sigset_t term;
+    if (!parse_options(argc, argv)) {
+        fprintf(stderr, "vmd-spice: wrong options; vmd starts it\n");
+        return EXIT_USAGE;
+    }
+    (void) sigemptyset(&term);
+    (void) sigaddset(&term, SIGTERM);
+    (void) sigprocmask(SIG_BLOCK, &term, NULL);
+    (void) signal(SIGPIPE, SIG_IGN);
+    int r = sd_event_new(&bridge.event);
+    if (r >= 0)
+        r = sd_event_add_signal(bridge.event, NULL, SIGTERM, NULL, NULL);
+    if (r < 0 || !start_server() || !add_ports() || !(bridge.contact = contact_new(bridge.event, bridge.listen_fd, on_message, NULL))) {
+        fprintf(stderr, "vmd-spice: the SPICE server cannot be started\n");
+        return EXIT_FAILURE;
+    }
+    spice_server_vm_start(bridge.server);
+    r = sd_event_loop(bridge.event);
+    stop();
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
