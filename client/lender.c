@@ -23,6 +23,7 @@ struct Lender {
     int listen;
     pid_t pid; /* 0: it has ended */
     sd_event_source *connection, *end, *look;
+    char *port;
     char *node; /* of the device: it goes when that is pulled out */
     void (*connected)(int fd, void *userdata);
     void (*ended)(void *userdata);
@@ -72,14 +73,15 @@ static unsigned long inode_of_peer(int fd)
     return 0;
 }
 
-static bool has_socket(pid_t pid, unsigned long inode)
+/* `what`: as the links in its folder of descriptors have it. */
+static bool has_open(pid_t pid, const char *what)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/fd", (int) pid), *wanted = g_strdup_printf("socket:[%lu]", inode);
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", (int) pid);
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name;
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *link = g_build_filename(path, name, NULL), *target = g_file_read_link(link, NULL);
-        if (g_strcmp0(target, wanted) == 0)
+        if (g_strcmp0(target, what) == 0)
             return true;
     }
     return false;
@@ -90,8 +92,14 @@ static int on_connection(sd_event_source *source, int listen, uint32_t events, v
     Lender *lender = userdata;
     fd_cleanup int fd = accept4(listen, NULL, NULL, SOCK_CLOEXEC);
     unsigned long inode = fd < 0 ? 0 : inode_of_peer(fd);
-    if (inode == 0 || lender->pid == 0 || !has_socket(lender->pid, inode))
+    g_autofree char *socket = g_strdup_printf("socket:[%lu]", inode);
+    if (inode == 0 || lender->pid == 0 || !has_open(lender->pid, socket))
         return 0;
+    if (!has_open(lender->pid, lender->node)) {
+        (void) report("USB device %s: this usbredirect takes the first one of its make, which is another. Unplug that one, or use a newer usbredirect", lender->port);
+        lender->ended(lender->userdata);
+        return 0;
+    }
     lender->connection = sd_event_source_disable_unref(lender->connection);
     close_fd(&lender->listen);
     lender->connected(steal_fd(&fd), lender->userdata);
@@ -155,6 +163,7 @@ Lender *lender_new(sd_event *event, const UsbDevice *device, void (*connected)(i
 {
     Lender *lender = g_new0(Lender, 1);
     lender->listen = -1;
+    lender->port = g_strdup(device->port);
     lender->node = g_strdup_printf("/dev/bus/usb/%03u/%03u", device->bus, device->number);
     lender->connected = connected;
     lender->ended = ended;
@@ -187,6 +196,7 @@ void lender_free(Lender *lender)
     close_fd(&lender->listen);
     if (lender->pid > 0)
         wait_for_end(lender->pid);
+    g_free(lender->port);
     g_free(lender->node);
     g_free(lender);
 }
