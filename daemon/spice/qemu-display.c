@@ -18,6 +18,8 @@
 
 /* A QEMU whose pictures never fit is not asked for them without pause. */
 #define AGAIN_USEC UINT64_C(200000)
+/* What QEMU draws and what it says of its size come on two connections, each in its own time. */
+#define SETTLED_USEC 20000
 
 typedef struct Console {
     QemuDisplay *display;
@@ -25,6 +27,8 @@ typedef struct Console {
     char *path;
     sd_bus *listener;      /* NULL: none, or not yet */
     sd_bus_slot *object, *call;
+    uint32_t width, height, said_width, said_height; /* of what it has drawn; by its properties */
+    sd_event_source *settled; /* then both are to be the same */
     sd_event_source *again;  /* until it is registered again */
     uint64_t registered;     /* when it was last, on the loop's clock */
     sd_event_source *resume; /* what came along with QEMU's hello is read */
@@ -104,6 +108,10 @@ static int on_scanout(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         r = read_source(m, &source);
     if (r >= 0)
         r = display->handlers.scanout(console->number, width, height, &source, display->userdata);
+    if (r >= 0) {
+        console->width = width;
+        console->height = height;
+    }
     return refused(console, r);
 }
 
@@ -248,6 +256,32 @@ static void register_later(Console *console)
 
 /* ---- properties ---- */
 
+/* A screen that becomes smaller may be drawn by its parts alone, all of which are inside of the one before. */
+static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Console *console = userdata;
+    console->settled = sd_event_source_disable_unref(console->settled);
+    if (console->width > 0 && (console->width != console->said_width || console->height != console->said_height))
+        register_later(console);
+    return 0;
+}
+
+static void on_size(Console *console, sd_bus_message *m, uint32_t *size)
+{
+    if (sd_bus_message_read(m, "u", size) >= 0 && !console->settled)
+        (void) sd_event_add_time_relative(console->display->event, &console->settled, CLOCK_MONOTONIC, SETTLED_USEC, 0, on_settled, console);
+}
+
+static void on_width(Console *console, sd_bus_message *m)
+{
+    on_size(console, m, &console->said_width);
+}
+
+static void on_height(Console *console, sd_bus_message *m)
+{
+    on_size(console, m, &console->said_height);
+}
+
 typedef struct Property {
     const char *interface, *name, *type;
     void (*handle)(Console *console, sd_bus_message *m);
@@ -278,6 +312,8 @@ static const Property properties[] = {
     {MOUSE_INTERFACE, "IsAbsolute", "b", on_absolute},
     {KEYBOARD_INTERFACE, "Modifiers", "u", on_modifiers},
     {CONSOLE_INTERFACE, "DeviceAddress", "s", on_device_address},
+    {CONSOLE_INTERFACE, "Width", "u", on_width},
+    {CONSOLE_INTERFACE, "Height", "u", on_height},
 };
 
 static int read_property(Console *console, const char *interface, sd_bus_message *m)
@@ -427,6 +463,7 @@ void qemu_display_free(QemuDisplay *display)
     for (unsigned i = 0; i < display->n_consoles; i++) {
         Console *console = &display->consoles[i];
         sd_event_source_disable_unref(console->again);
+        sd_event_source_disable_unref(console->settled);
         close_listener(console);
         g_free(console->path);
     }

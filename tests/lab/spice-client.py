@@ -6,6 +6,7 @@ It does what its input says, a line a command, and answers each with one line:
 
 channels               those that are open
 picture HEAD           WIDTHxHEIGHT and the most frequent colour of that screen, as rrggbb
+same HEAD FILE         whether that screen is what the PNG shows, each pixel of it
 agent                  whether the guest has one
 type TEXT              lower case letters, digits and blanks, and return
 pointer X Y            to there, and a click
@@ -27,7 +28,8 @@ import sys
 import gi
 
 gi.require_version("SpiceClientGLib", "2.0")
-from gi.repository import Gio, GLib, GObject, SpiceClientGLib as Spice  # noqa: E402
+gi.require_version("GdkPixbuf", "2.0")
+from gi.repository import GdkPixbuf, Gio, GLib, GObject, SpiceClientGLib as Spice  # noqa: E402
 
 TEXT = 1  # VD_AGENT_CLIPBOARD_UTF8_TEXT
 on = GObject.Object.connect  # Session and Channel have a connect() of their own
@@ -144,6 +146,19 @@ def do_picture(head):
     pixels = ctypes.string_at(data, stride * height)
     found = collections.Counter(pixels[y * stride + x:y * stride + x + 3] for y in range(0, height, 4) for x in range(0, width * 4, 16))
     return f"{width}x{height} {found.most_common(1)[0][0][::-1].hex()}"
+
+
+def do_same(head, file):
+    shot = GdkPixbuf.Pixbuf.new_from_file(file)
+    width, height, stride, data = screens.get(int(head), (0, 0, 0, 0))
+    if (width, height) != (shot.get_width(), shot.get_height()):
+        return f"{width}x{height} for {shot.get_width()}x{shot.get_height()}"
+    pixels, wanted, wanted_stride = ctypes.string_at(data, stride * height), shot.get_pixels(), shot.get_rowstride()
+    for y in range(height):
+        row, other = pixels[y * stride:y * stride + width * 4], wanted[y * wanted_stride:y * wanted_stride + width * 3]
+        if any(row[2 - i::4] != other[i::3] for i in range(3)):
+            return f"{width}x{height}, but row {y} differs"
+    return f"{width}x{height}"
 
 
 def do_type(*words):
