@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A boot sector that changes the screen at each key: a text, and pictures of three sizes, each time of other colours. By QEMU's own VGA registers. */
+/* A boot sector that changes the screen at each key: a text, and pictures of three sizes, each time of other colours. B paints the picture that is there
+ * again, and A does so without end, until the next key. By QEMU's own VGA registers. */
         .code16
         .globl _start
 _start: xorw %ax, %ax
@@ -7,8 +8,14 @@ _start: xorw %ax, %ax
         movw %ax, %ss
         movw $0x7c00, %sp
         movw %ax, count
+        movw %ax, paints
 next:   movb $0, %ah            /* until a key comes */
         int $0x16
+        movb %ah, key           /* the scan code */
+        cmpb $0x1e, %ah
+        je picture
+        cmpb $0x30, %ah
+        je picture
         incw count
         movw count, %bx
         andw $3, %bx
@@ -30,23 +37,30 @@ next:   movb $0, %ah            /* until a key comes */
         movw $4, %ax            /* on, and cleared */
         movw $1, %cx
         call set
+picture:
         movw $0xa000, %ax
         movw %ax, %es
         xorw %dx, %dx           /* bank after bank of 64 KiB */
+        incw paints
 bank:   movw $5, %ax            /* BANK */
         movw %dx, %cx
         call set
         xorw %di, %di
-        movw count, %ax
-        imulw $0x1235, %ax
+        movw paints, %ax
+        imulw $0x5a35, %ax
         addw %dx, %ax
         movw $0x8000, %cx
 fill:   stosw
         addw $0x0107, %ax
         loop fill
         incw %dx
-        cmpw $8, %dx
+        cmpw $19, %dx           /* 640x480 */
         jb bank
+        cmpb $0x1e, key
+        jne next
+        movb $1, %ah
+        int $0x16
+        jz picture
         jmp next
 text:   movw $4, %ax
         xorw %cx, %cx
@@ -74,3 +88,5 @@ sizes:  .word 640, 480, 1024, 768, 1920, 1080
         .org 510
         .word 0xaa55
         .set count, 0x7e00
+        .set paints, 0x7e02
+        .set key, 0x7e04
