@@ -269,8 +269,9 @@ static void print_runtime(Client *client, const char *name, const json_t *vm, si
     print_addresses(vm);
     if (json_get_bool(vm, "AgentConnected"))
         printf(LABEL "connected\n", "Agent");
-    if (g_str_equal(json_get_string(vm, "SPICEServer"), "dbus"))
-        printf(LABEL "by vmd-spice, since this QEMU has none; without sound\n", "SPICE");
+    const char *server = json_get_string(vm, "SPICEServer");
+    if (g_str_equal(server, "dbus") || g_str_equal(server, "vnc"))
+        printf(LABEL "by vmd-spice%s, since this QEMU has none; without sound\n", "SPICE", *server == 'v' ? " over VNC" : "");
     if (*json_get_string(vm, "DisplayAddress"))
         printf(LABEL "%s\n", "Screen", json_get_string(vm, "DisplayAddress"));
     print_viewers(vm);

@@ -93,7 +93,8 @@ static void add_input(Command *command, const MachineParts *parts)
 
 /* ---- who shows it ---- */
 
-static const char *const spice_words[_MACHINE_SPICE_MAX] = {[MACHINE_SPICE_NONE] = "", [MACHINE_SPICE_QEMU] = "qemu", [MACHINE_SPICE_DBUS] = "dbus"};
+static const char *const spice_words[_MACHINE_SPICE_MAX] = {
+    [MACHINE_SPICE_NONE] = "", [MACHINE_SPICE_QEMU] = "qemu", [MACHINE_SPICE_DBUS] = "dbus", [MACHINE_SPICE_VNC] = "vnc"};
 
 const char *machine_spice_to_string(MachineSpice spice)
 {
@@ -115,7 +116,11 @@ MachineSpice machine_spice(const Settings *settings, const QemuBuild *build)
     if (qemu_build_has_option(build, "spice"))
         return MACHINE_SPICE_QEMU;
     /* One -display is all that there is, and with GL that is another one. */
-    return qemu_build_has_chardev(build, "chardev-dbus") && !machine_display_has_gl(settings) ? MACHINE_SPICE_DBUS : MACHINE_SPICE_NONE;
+    if (machine_display_has_gl(settings))
+        return MACHINE_SPICE_NONE;
+    if (qemu_build_has_chardev(build, "chardev-dbus"))
+        return MACHINE_SPICE_DBUS;
+    return qemu_build_has_option(build, "vnc") ? MACHINE_SPICE_VNC : MACHINE_SPICE_NONE;
 }
 
 /* A chardev that is SPICE's: QEMU's own, or a socket of vmd-spice's. */

@@ -52,9 +52,10 @@ typedef enum DiskBus { DISK_VIRTIO, DISK_SCSI, DISK_SATA, _DISK_BUS_MAX } DiskBu
 #define MACHINE_TLS_MAX 3
 extern const char *const machine_tls_names[MACHINE_TLS_MAX];
 
-/* Who speaks SPICE where Type= of [Display] wants it: QEMU, or vmd-spice (spice/spice-protocol.h), which sees it by its D-Bus display. */
-typedef enum MachineSpice { MACHINE_SPICE_NONE, MACHINE_SPICE_QEMU, MACHINE_SPICE_DBUS, _MACHINE_SPICE_MAX } MachineSpice;
-const char *machine_spice_to_string(MachineSpice spice); /* "", "qemu", "dbus" */
+/* Who speaks SPICE where Type= of [Display] wants it: QEMU, or vmd-spice (spice/spice-protocol.h), which sees it by its D-Bus display, or by VNC where
+ * that is what there is. */
+typedef enum MachineSpice { MACHINE_SPICE_NONE, MACHINE_SPICE_QEMU, MACHINE_SPICE_DBUS, MACHINE_SPICE_VNC, _MACHINE_SPICE_MAX } MachineSpice;
+const char *machine_spice_to_string(MachineSpice spice); /* "", "qemu", "dbus", "vnc" */
 MachineSpice machine_spice_from_string(const char *word);
 
 /* Sockets of vmd-spice's devices: one for the guest's agent, one for files, and those for USB. */

@@ -413,7 +413,7 @@ void head_set_device(Head *head, const char *address, uint32_t output)
 Head *head_new(sd_event *event, SpiceServer *server, unsigned number, HeadWanted wanted, void *userdata)
 {
     static const QXLInterface interface = {
-        .base = {SPICE_INTERFACE_QXL, "QEMU's D-Bus display", SPICE_INTERFACE_QXL_MAJOR, SPICE_INTERFACE_QXL_MINOR},
+        .base = {SPICE_INTERFACE_QXL, "QEMU's display", SPICE_INTERFACE_QXL_MAJOR, SPICE_INTERFACE_QXL_MINOR},
         .attached_worker = attached_worker,
         .set_compression_level = set_compression_level,
         .get_init_info = get_init_info,

@@ -10,7 +10,7 @@
 
 typedef struct Input Input;
 
-/* As qemu-display.h has them. */
+/* As display-source.h has them. */
 typedef struct InputHandlers {
     void (*key)(uint32_t key, bool down, void *userdata);
     void (*button)(uint32_t button, bool down, void *userdata);

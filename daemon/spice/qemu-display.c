@@ -21,6 +21,8 @@
 /* What QEMU draws and what it says of its size come on two connections, each in its own time. */
 #define SETTLED_USEC 20000
 
+typedef struct QemuDisplay QemuDisplay;
+
 typedef struct Console {
     QemuDisplay *display;
     unsigned number;
@@ -35,9 +37,10 @@ typedef struct Console {
 } Console;
 
 struct QemuDisplay {
+    DisplaySource source;
     sd_event *event;
     sd_bus *bus;
-    QemuDisplayHandlers handlers;
+    DisplayHandlers handlers;
     void *userdata;
     Console *consoles;
     unsigned n_consoles;
@@ -398,28 +401,34 @@ static void tell(const QemuDisplay *display, unsigned number, const char *interf
         (void) sd_bus_send(display->bus, m, NULL);
 }
 
-void qemu_display_key(QemuDisplay *display, uint32_t key, bool down)
+static QemuDisplay *of_source(DisplaySource *source)
 {
-    tell(display, 0, KEYBOARD_INTERFACE, down ? "Press" : "Release", "u", key, 0);
+    return (QemuDisplay *) source;
 }
 
-void qemu_display_button(QemuDisplay *display, unsigned number, uint32_t button, bool down)
+static void key(DisplaySource *source, uint32_t number, bool down)
 {
-    tell(display, number, MOUSE_INTERFACE, down ? "Press" : "Release", "u", button, 0);
+    tell(of_source(source), 0, KEYBOARD_INTERFACE, down ? "Press" : "Release", "u", number, 0);
 }
 
-void qemu_display_move_to(QemuDisplay *display, unsigned number, uint32_t x, uint32_t y)
+static void button(DisplaySource *source, unsigned number, uint32_t which, bool down)
 {
-    tell(display, number, MOUSE_INTERFACE, "SetAbsPosition", "uu", x, y);
+    tell(of_source(source), number, MOUSE_INTERFACE, down ? "Press" : "Release", "u", which, 0);
 }
 
-void qemu_display_move_by(QemuDisplay *display, unsigned number, int dx, int dy)
+static void move_to(DisplaySource *source, unsigned number, uint32_t x, uint32_t y)
 {
-    tell(display, number, MOUSE_INTERFACE, "RelMotion", "ii", (uint32_t) dx, (uint32_t) dy);
+    tell(of_source(source), number, MOUSE_INTERFACE, "SetAbsPosition", "uu", x, y);
 }
 
-void qemu_display_resize(QemuDisplay *display, unsigned number, uint32_t width, uint32_t height)
+static void move_by(DisplaySource *source, unsigned number, int dx, int dy)
 {
+    tell(of_source(source), number, MOUSE_INTERFACE, "RelMotion", "ii", (uint32_t) dx, (uint32_t) dy);
+}
+
+static void resize(DisplaySource *source, unsigned number, uint32_t width, uint32_t height)
+{
+    const QemuDisplay *display = of_source(source);
     if (number >= display->n_consoles)
         return;
     (void) sd_bus_call_method_async(display->bus, NULL, NULL, display->consoles[number].path, CONSOLE_INTERFACE, "SetUIInfo", NULL, NULL, "qqiiuu", 0, 0, 0, 0,
@@ -434,9 +443,36 @@ static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *unus
     return 0;
 }
 
-QemuDisplay *qemu_display_new(sd_event *event, int fd, unsigned heads, const QemuDisplayHandlers *handlers, void *userdata)
+static void qemu_display_free(DisplaySource *source)
 {
-    g_autoptr(QemuDisplay) display = g_new0(QemuDisplay, 1);
+    QemuDisplay *display = of_source(source);
+    for (unsigned i = 0; i < display->n_consoles; i++) {
+        Console *console = &display->consoles[i];
+        sd_event_source_disable_unref(console->again);
+        sd_event_source_disable_unref(console->settled);
+        close_listener(console);
+        g_free(console->path);
+    }
+    if (display->bus)
+        (void) sd_bus_detach_event(display->bus);
+    sd_bus_close_unref(display->bus);
+    g_free(display->consoles);
+    g_free(display);
+}
+
+DisplaySource *qemu_display_new(sd_event *event, int fd, unsigned heads, const DisplayHandlers *handlers, void *userdata)
+{
+    static const DisplayVerbs verbs = {
+        .free = qemu_display_free,
+        .key = key,
+        .button = button,
+        .move_to = move_to,
+        .move_by = move_by,
+        .resize = resize,
+    };
+    QemuDisplay *display = g_new0(QemuDisplay, 1);
+    g_autoptr(DisplaySource) source = &display->source;
+    source->verbs = &verbs;
     display->event = event;
     display->handlers = *handlers;
     display->userdata = userdata;
@@ -453,23 +489,5 @@ QemuDisplay *qemu_display_new(sd_event *event, int fd, unsigned heads, const Qem
         if (watch_properties(console) < 0 || begin_listening(console) < 0)
             return NULL;
     }
-    return g_steal_pointer(&display);
-}
-
-void qemu_display_free(QemuDisplay *display)
-{
-    if (!display)
-        return;
-    for (unsigned i = 0; i < display->n_consoles; i++) {
-        Console *console = &display->consoles[i];
-        sd_event_source_disable_unref(console->again);
-        sd_event_source_disable_unref(console->settled);
-        close_listener(console);
-        g_free(console->path);
-    }
-    if (display->bus)
-        (void) sd_bus_detach_event(display->bus);
-    sd_bus_close_unref(display->bus);
-    g_free(display->consoles);
-    g_free(display);
+    return g_steal_pointer(&source);
 }

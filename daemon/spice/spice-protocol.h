@@ -8,7 +8,8 @@
  *   --listen=FD       a unix socket (SOCK_SEQPACKET) that listens: vmd connects there, and each later vmd. Who came last is listened to
  *   --ports=FD        a folder with the sockets of QEMU's that stand for devices, SPICE_SOCKET_*: which are there is what the guest has
  *   --name=NAME       what clients show in their title
- *   --heads=N         how many consoles of QEMU's there are
+ *   --source=dbus|vnc  which way QEMU's display is seen
+ *   --heads=N         how many consoles of QEMU's there are; by VNC one
  *   --clipboard=yes|no, --files=yes|no   whether clients may share the clipboard, and send files
  *   --tls=yes         its certificate, and key, are in GUARD_TLS; clients that are given without their being known have to speak TLS
  *
@@ -18,7 +19,7 @@
  *
  * Messages are of words, one message each, of SPICE_MESSAGE_MAX bytes at most. vmd says, and `h` is a descriptor that comes along:
  *
- *   display h         QEMU's end of -display dbus,p2p=yes is behind it; once
+ *   display h         behind it is QEMU's end of -display dbus,p2p=yes, or QEMU's VNC server
  *   client h          a connection of one who is let in
  *   stranger h        one of a network, who has to speak TLS and to say the password
  *   password SECONDS PASSWORD   and until when it holds, after which there is none

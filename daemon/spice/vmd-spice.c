@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* vmd-spice: see spice-protocol.h. This is where the rooms beside it meet: what QEMU shows (qemu-display.h) is drawn on heads (head.h), what clients do
+/* vmd-spice: see spice-protocol.h. This is where the rooms beside it meet: what QEMU shows (display-source.h) is drawn on heads (head.h), what clients do
  * (input.h) is told to QEMU, devices are ports (qemu-port.h), and vmd says who may look (contact.h). */
 
 #include <errno.h>
@@ -20,12 +20,14 @@
 #include "cleanup.h"
 #include "contact.h"
 #include "core.h"
+#include "display-source.h"
 #include "guard.h"
 #include "head.h"
 #include "input.h"
+#include "qemu-display.h"
 #include "qemu-port.h"
 #include "spice-protocol.h"
-#include "qemu-display.h"
+#include "vnc-display.h"
 
 #define EXIT_USAGE GUARD_EXIT_USAGE
 
@@ -37,18 +39,19 @@ typedef struct Bridge {
     const char *name;
     unsigned n_heads;
     bool clipboard, files, tls;
+    DisplaySourceNew display_new;
 
     sd_event *event;
     SpiceServer *server;
     Contact *contact;
-    QemuDisplay *display; /* NULL: vmd has not given it, or QEMU has left */
+    DisplaySource *display; /* NULL: vmd has not given it, or QEMU has left */
     Input *input;
     Head *heads[SPICE_HEADS_MAX];
     GPtrArray *ports; /* Port */
 } Bridge;
 
 /* spice-server's core interface knows of one loop; this is its. */
-static Bridge bridge = {.listen_fd = -1, .ports_fd = -1, .name = "", .n_heads = 1, .clipboard = true, .files = true};
+static Bridge bridge = {.listen_fd = -1, .ports_fd = -1, .name = "", .n_heads = 1, .clipboard = true, .files = true, .display_new = qemu_display_new};
 
 /* ---- QEMU's display ---- */
 
@@ -96,7 +99,7 @@ static void on_leds(uint32_t leds, void *userdata)
 
 static void on_lost(void *userdata)
 {
-    g_clear_pointer(&bridge.display, qemu_display_free);
+    g_clear_pointer(&bridge.display, display_source_free);
     contact_say(bridge.contact, "display-lost");
 }
 
@@ -105,31 +108,31 @@ static void on_lost(void *userdata)
 static void on_key(uint32_t key, bool down, void *userdata)
 {
     if (bridge.display)
-        qemu_display_key(bridge.display, key, down);
+        bridge.display->verbs->key(bridge.display, key, down);
 }
 
 static void on_button(uint32_t button, bool down, void *userdata)
 {
     if (bridge.display)
-        qemu_display_button(bridge.display, 0, button, down);
+        bridge.display->verbs->button(bridge.display, 0, button, down);
 }
 
 static void on_move_to(uint32_t x, uint32_t y, void *userdata)
 {
     if (bridge.display)
-        qemu_display_move_to(bridge.display, 0, x, y);
+        bridge.display->verbs->move_to(bridge.display, 0, x, y);
 }
 
 static void on_move_by(int dx, int dy, void *userdata)
 {
     if (bridge.display)
-        qemu_display_move_by(bridge.display, 0, dx, dy);
+        bridge.display->verbs->move_by(bridge.display, 0, dx, dy);
 }
 
 static void on_wanted(unsigned number, uint32_t width, uint32_t height, void *userdata)
 {
     if (bridge.display)
-        qemu_display_resize(bridge.display, number, width, height);
+        bridge.display->verbs->resize(bridge.display, number, width, height);
 }
 
 /* ---- who they are ---- */
@@ -158,7 +161,7 @@ static void on_channel_event(int event, SpiceChannelEventInfo *info)
 
 static bool say_display(char **words, int *fd)
 {
-    static const QemuDisplayHandlers handlers = {
+    static const DisplayHandlers handlers = {
         .scanout = on_scanout,
         .update = on_update,
         .disable = on_disable,
@@ -169,8 +172,8 @@ static bool say_display(char **words, int *fd)
         .leds = on_leds,
         .lost = on_lost,
     };
-    g_clear_pointer(&bridge.display, qemu_display_free);
-    bridge.display = qemu_display_new(bridge.event, steal_fd(fd), bridge.n_heads, &handlers, NULL);
+    g_clear_pointer(&bridge.display, display_source_free);
+    bridge.display = bridge.display_new(bridge.event, steal_fd(fd), bridge.n_heads, &handlers, NULL);
     return bridge.display;
 }
 
@@ -260,6 +263,20 @@ static bool parse_boolean(const char *text, bool *ret)
     return *ret || g_str_equal(text, "no");
 }
 
+static bool parse_source(const char *text, DisplaySourceNew *ret)
+{
+    static const struct {
+        const char *word;
+        DisplaySourceNew display_new;
+    } sources[] = {{"dbus", qemu_display_new}, {"vnc", vnc_display_new}};
+    size_t i = 0;
+    while (i < G_N_ELEMENTS(sources) && !g_str_equal(text, sources[i].word))
+        i++;
+    if (i < G_N_ELEMENTS(sources))
+        *ret = sources[i].display_new;
+    return i < G_N_ELEMENTS(sources);
+}
+
 static bool parse_option(int option, const char *value)
 {
     switch (option) {
@@ -272,6 +289,8 @@ static bool parse_option(int option, const char *value)
         return true;
     case 'h':
         return parse_number(value, 1, SPICE_HEADS_MAX, &bridge.n_heads);
+    case 's':
+        return parse_source(value, &bridge.display_new);
     case 'c':
         return parse_boolean(value, &bridge.clipboard);
     case 'f':
@@ -289,6 +308,7 @@ static bool parse_options(int argc, char **argv)
         {"ports", required_argument, NULL, 'p'},
         {"name", required_argument, NULL, 'n'},
         {"heads", required_argument, NULL, 'h'},
+        {"source", required_argument, NULL, 's'},
         {"clipboard", required_argument, NULL, 'c'},
         {"files", required_argument, NULL, 'f'},
         {"tls", required_argument, NULL, 't'},
@@ -343,7 +363,7 @@ static bool add_ports(void)
 /* Of its own accord it never ends. */
 static void stop(void)
 {
-    qemu_display_free(bridge.display);
+    display_source_free(bridge.display);
     g_clear_pointer(&bridge.contact, contact_free);
     g_clear_pointer(&bridge.ports, g_ptr_array_unref);
     for (unsigned i = 0; i < bridge.n_heads; i++)

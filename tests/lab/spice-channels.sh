@@ -12,13 +12,16 @@ viewers() { busctl --json=short get-property org.vmd1 "$(path_of "$vm")" org.vmd
 viewers_are() { [[ $(viewers) == "$1" ]]; }
 has_channels() { eventually 20 answers "$*" channels; } # has_channels NAME...: the client, at last
 
-# without_spice: vmd has been told that its QEMU has SPICE, and now that it has none.
-without_spice() {
+# qemu_without WHAT...: vmd has been told what its QEMU has, and now that it has none of these, such as spice or chardev-dbus.
+qemu_without() {
+    local word
     vmctl create -q known --accelerator=tcg
     vmctl explain known > /dev/null
     vmctl delete -q known
     systemctl stop vmd.service
-    sed -i 's/"spice"/"no-spice"/' /var/cache/vmd/qemu/*.json
+    for word in "$@"; do
+        sed -i "s/\"$word\"/\"no-$word\"/" /var/cache/vmd/qemu/*.json
+    done
 }
 
 # The guest draws, and gets keys and the pointer.
@@ -33,10 +36,19 @@ sees_and_types() {
     guest_prints "$vm" "GUEST TYPED hello 123"
     when "it points"
     in_guest "$vm" 'grep -l "spice vdagent" /sys/class/input/event*/device/name | cut -d / -f 5 > /run/tablet' > /dev/null
-    in_back 'cat "/dev/input/$(cat /run/tablet)" > /run/events'
+    in_guest "$vm" 'exec 7< "/dev/input/$(cat /run/tablet)"' > /dev/null # which gathers what comes before it is read
+    in_back 'exec cat <&7 > /run/events'
     assert_equal "whose pointer it is" client "$(ask pointer 100 200)"
     expect "that the guest's tablet is there, and clicks"
     eventually 10 prints 'od -An -v -tu2 -w24 /run/events | awk "\$9 == 3 { at = at \" \" \$11 } \$9 == 1 { at = at \" \" \$10 } END { print at }"' " 100 200 272 272"
+}
+
+# The guest's screens stay as they are from then on.
+has_the_cursor() {
+    when "the guest's cursor becomes another one"
+    in_back 'cursor ff204060 5 9'
+    expect "that it has it"
+    eventually 10 answers "64x64 5,9 204060ff" cursor
 }
 
 # Both screens.

@@ -7,6 +7,7 @@ It does what its input says, a line a command, and answers each with one line:
 channels               those that are open
 picture HEAD           WIDTHxHEIGHT and the most frequent colour of that screen, as rrggbb
 same HEAD FILE         whether that screen is what the PNG shows, each pixel of it
+cursor                 WIDTHxHEIGHT, the hot spot and the first pixel of the cursor, as rrggbbaa
 agent                  whether the guest has one
 type TEXT              lower case letters, digits and blanks, and return
 pointer X Y            to there, and a click
@@ -38,7 +39,7 @@ path = "/org/vmd1/vm/" + "".join(c if c.isalnum() and c.isascii() else f"_{ord(c
 rows = ["1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm"]
 scan_codes = {c: start + i for start, row in zip([0x02, 0x10, 0x1e, 0x2c], rows) for i, c in enumerate(row)} | {" ": 0x39, "\n": 0x1c}
 opened, channels, screens = set(), {}, {}
-state = {"copied": "", "pasted": "", "samples": array.array("h"), "played": 0, "recording": False, "tone": 0, "spoken": 0}
+state = {"cursor": "none", "copied": "", "pasted": "", "samples": array.array("h"), "played": 0, "recording": False, "tone": 0, "spoken": 0}
 
 
 def open_display():
@@ -62,6 +63,10 @@ def on_channel_event(channel, event):
 
 def on_primary(channel, _format, width, height, stride, _shmid, data):
     screens[channel.props.channel_id] = (width, height, stride, data)
+
+
+def on_cursor(_channel, width, height, hot_x, hot_y, data):
+    state["cursor"] = f"{width}x{height} {hot_x},{hot_y} {ctypes.string_at(data, 4).hex()}"
 
 
 def on_selection_request(main, selection, kind):
@@ -113,6 +118,8 @@ def on_new(_session, channel):
     if isinstance(channel, Spice.DisplayChannel):
         on(channel, "display-primary-create", on_primary)
         on(channel, "display-primary-destroy", lambda c: screens.pop(c.props.channel_id, None))
+    if isinstance(channel, Spice.CursorChannel):
+        on(channel, "cursor-set", on_cursor)
     if isinstance(channel, Spice.PlaybackChannel):
         on(channel, "playback-start", on_playback_start)
         on(channel, "playback-data", on_playback)
@@ -159,6 +166,10 @@ def do_same(head, file):
         if any(row[2 - i::4] != other[i::3] for i in range(3)):
             return f"{width}x{height}, but row {y} differs"
     return f"{width}x{height}"
+
+
+def do_cursor():
+    return state["cursor"]
 
 
 def do_type(*words):

@@ -209,22 +209,28 @@ static void on_display(Qmp *qmp, const json_t *result, const Error *error, void 
         end(instance->bridge, "gets no display of QEMU's");
 }
 
-/* QEMU has one peer at a time for it. */
+static bool sees_dbus(const Instance *instance)
+{
+    return instance->spice == MACHINE_SPICE_DBUS;
+}
+
+/* QEMU has one peer at a time for its D-Bus display; of VNC vmd-spice is a viewer like others. */
 static int give_display(Bridge *bridge)
 {
     Instance *instance = bridge->instance;
+    const char *protocol = sees_dbus(instance) ? "@dbus-display" : "vnc";
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
         return -errno;
     int r = qmp_call(instance->qmp, "getfd", json_pack("{ss}", "fdname", FDNAME), fds[0], DISPLAY_ANSWER_USEC, NULL, NULL);
     if (r >= 0)
-        r = qmp_call(instance->qmp, "add_client", json_pack("{ss ss sb}", "protocol", "@dbus-display", "fdname", FDNAME, "skipauth", 1), -1, DISPLAY_ANSWER_USEC,
+        r = qmp_call(instance->qmp, "add_client", json_pack("{ss ss sb}", "protocol", protocol, "fdname", FDNAME, "skipauth", 1), -1, DISPLAY_ANSWER_USEC,
             on_display, instance);
     if (r >= 0)
         r = say(bridge, fds[1], "display");
     (void) close(fds[0]);
     (void) close(fds[1]);
-    if (r >= 0)
+    if (r >= 0 && sees_dbus(instance))
         displays_put_out(instance->displays, "dbus");
     return r;
 }
@@ -392,7 +398,8 @@ static int add_helper(Instance *instance, Helper **ret)
     helper_add_argument(helper, "--listen=%d", listening);
     helper_add_argument(helper, "--ports=%d", folder);
     helper_add_argument(helper, "--name=%s", instance->vm->name);
-    helper_add_argument(helper, "--heads=%" G_GUINT64_FORMAT, settings_get_number(settings, "Display", "Heads"));
+    helper_add_argument(helper, "--source=%s", machine_spice_to_string(instance->spice));
+    helper_add_argument(helper, "--heads=%" G_GUINT64_FORMAT, sees_dbus(instance) ? settings_get_number(settings, "Display", "Heads") : 1);
     helper_add_argument(helper, "--clipboard=%s", settings_get_bool(settings, "Display", "Clipboard") ? "yes" : "no");
     helper_add_argument(helper, "--files=%s", settings_get_bool(settings, "Display", "FileTransfer") ? "yes" : "no");
     helper_add_fd(helper, listening);
