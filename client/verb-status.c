@@ -271,7 +271,7 @@ static void print_runtime(Client *client, const char *name, const json_t *vm, si
         printf(LABEL "connected\n", "Agent");
     const char *server = json_get_string(vm, "SPICEServer");
     if (g_str_equal(server, "dbus") || g_str_equal(server, "vnc"))
-        printf(LABEL "by vmd-spice%s, since this QEMU has none; without sound\n", "SPICE", *server == 'v' ? " over VNC" : "");
+        printf(LABEL "by vmd-spice%s, since this QEMU has none%s\n", "SPICE", *server == 'v' ? " over VNC" : "", json_get_bool(vm, "SPICESound") ? "" : "; without sound");
     if (*json_get_string(vm, "DisplayAddress"))
         printf(LABEL "%s\n", "Screen", json_get_string(vm, "DisplayAddress"));
     print_viewers(vm);

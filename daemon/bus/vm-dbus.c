@@ -379,7 +379,14 @@ GET(get_display_address)
 GET(get_spice_server)
 {
     const VM *vm = userdata;
-    return sd_bus_message_append(reply, "s", machine_spice_to_string(vm->instance ? vm->instance->spice : MACHINE_SPICE_NONE));
+    MachineSpice spice = vm->instance ? vm->instance->spice : MACHINE_SPICE_NONE;
+    return sd_bus_message_append(reply, "s", machine_spice_to_string(spice == MACHINE_SPICE_DBUS_SOUND ? MACHINE_SPICE_DBUS : spice));
+}
+
+GET(get_spice_sound)
+{
+    const VM *vm = userdata;
+    return sd_bus_message_append(reply, "b", vm->instance && machine_spice_has_sound(vm->instance->spice));
 }
 
 GET(get_helpers)
@@ -566,6 +573,7 @@ static const sd_bus_vtable properties[] = {
     SD_BUS_PROPERTY("DisplayClients", "a(usuutus)", get_display_clients, 0, CHANGES),
     SD_BUS_PROPERTY("DisplayAddress", "s", get_display_address, 0, CHANGES),
     SD_BUS_PROPERTY("SPICEServer", "s", get_spice_server, 0, CHANGES),
+    SD_BUS_PROPERTY("SPICESound", "b", get_spice_sound, 0, CHANGES),
     SD_BUS_PROPERTY("OpenTrays", "as", get_trays, 0, CHANGES),
     SD_BUS_PROPERTY("Helpers", "a(sus)", get_helpers, 0, CHANGES),
     SD_BUS_PROPERTY("USBDevices", "a(sss)", get_usb_devices, 0, CHANGES),

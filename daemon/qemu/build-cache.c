@@ -8,7 +8,7 @@
 #include "json-file.h"
 #include "qmp-message.h"
 
-#define FORMAT 3
+#define FORMAT 4
 #define FILE_MAX (1024U * 1024U)
 
 /* "CACHE_DIR/qemu/qemu-system-x86_64-1f0c9d4a.json": readable, and one for each path of each tree. */

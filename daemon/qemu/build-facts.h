@@ -30,6 +30,7 @@ typedef enum BuildWords {
     BUILD_CHARDEVS,
     BUILD_COMMANDS,
     BUILD_OPTIONS,
+    BUILD_AUDIODEVS, /* none where nobody asks (see build-probe.c) */
     _BUILD_WORDS_MAX,
 } BuildWords;
 

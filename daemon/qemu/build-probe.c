@@ -2,6 +2,7 @@
 #include "build-probe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +30,7 @@ struct BuildProbe {
     TreeChild *tree_child; /* else this */
     Qmp *qmp;
     bool sandbox;
+    bool listing;     /* asked all that QMP answers, and now its audio drivers */
     unsigned n_open;  /* questions without an answer yet */
     Error *error;     /* what went wrong in the talk with it, before it was killed for that */
     QemuBuild *build; /* so far */
@@ -217,7 +219,42 @@ static void finish(BuildProbe *probe)
     probe->reply(probe, g_steal_pointer(&probe->build), NULL, probe->userdata);
 }
 
+/* ---- its audio drivers ---- */
+
+/* QMP knows nothing of them, and modules of theirs are packages of their own. They count where QEMU's SPICE is not there to hear the guest. */
+static bool audio_counts(const QemuBuild *build)
+{
+    return qemu_build_has_chardev(build, "chardev-dbus") && !qemu_build_has_option(build, "spice");
+}
+
+/* A line each, and other lines beside. */
+static void take_audiodevs(QemuBuild *build, const char *output, size_t length)
+{
+    g_autofree char *text = g_strndup(output, length);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
+
+    for (size_t i = 0; lines[i] && i < WORDS_IN_SET_MAX / 2; i++)
+        if (word_is_sound(g_strstrip(lines[i])))
+            g_ptr_array_add(words, g_strdup(lines[i]));
+    word_set_free(build->words[BUILD_AUDIODEVS]);
+    build->words[BUILD_AUDIODEVS] = word_set_new(words);
+}
+
 static int start_child(BuildProbe *probe);
+static int start_listing(BuildProbe *probe);
+
+/* One that cannot say has none. */
+static void list_audiodevs(BuildProbe *probe)
+{
+    g_clear_pointer(&probe->child, child_free);
+    g_clear_pointer(&probe->tree_child, tree_child_free);
+    probe->listing = true;
+    if (start_listing(probe) < 0)
+        finish(probe);
+}
+
+/* ---- its end ---- */
 
 static void restart_without_sandbox(BuildProbe *probe)
 {
@@ -238,6 +275,11 @@ static void on_end(const ChildEnd *end, void *userdata)
     BuildProbe *probe = userdata;
 
     g_clear_pointer(&probe->qmp, qmp_free);
+    if (probe->listing) {
+        take_audiodevs(probe->build, end->output, end->output_length);
+        finish(probe);
+        return;
+    }
     if (probe->n_open > 0 && !probe->error) {
         if (probe->sandbox && memmem(end->output, end->output_length, "-sandbox", strlen("-sandbox"))) {
             restart_without_sandbox(probe);
@@ -245,7 +287,10 @@ static void on_end(const ChildEnd *end, void *userdata)
         }
         set_error_from_end(probe, end);
     }
-    finish(probe);
+    if (!probe->error && audio_counts(probe->build))
+        list_audiodevs(probe);
+    else
+        finish(probe);
 }
 
 static void on_child_ended(Child *child, const ChildEnd *end, void *userdata)
@@ -273,6 +318,33 @@ static int ask(BuildProbe *probe, int fd)
     return 0;
 }
 
+/* `fd` is taken. */
+static int execute(BuildProbe *probe, const char *const *argv, int fd)
+{
+    fd_cleanup int theirs = fd;
+
+    if (probe->tree)
+        return tree_child_new(probe->event, probe->spawner, probe->user, probe->tree, argv, steal_fd(&theirs), PROBE_TIMEOUT_USEC, on_end, probe, &probe->tree_child);
+    return child_new(probe->event,
+            &(ChildOptions){
+                    .argv = argv,
+                    .uid = UNPRIVILEGED_ID,
+                    .gid = UNPRIVILEGED_ID,
+                    .fd = theirs,
+                    .memory_max = PROBE_MEMORY_MAX,
+                    .timeout_usec = PROBE_TIMEOUT_USEC,
+            },
+            on_child_ended, probe, &probe->child);
+}
+
+static int start_listing(BuildProbe *probe)
+{
+    const char *argv[] = {probe->identity.path, "-audiodev", "help", NULL};
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    return nothing < 0 ? -errno : execute(probe, argv, nothing);
+}
+
 static int start_child(BuildProbe *probe)
 {
     fd_cleanup int ours = -1, theirs = -1;
@@ -292,19 +364,8 @@ static int start_child(BuildProbe *probe)
             "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL};
 
     build_clear_facts(probe->build);
-    if (probe->tree)
-        r = tree_child_new(probe->event, probe->spawner, probe->user, probe->tree, argv, steal_fd(&theirs), PROBE_TIMEOUT_USEC, on_end, probe, &probe->tree_child);
-    else
-        r = child_new(probe->event,
-                &(ChildOptions){
-                        .argv = argv,
-                        .uid = UNPRIVILEGED_ID,
-                        .gid = UNPRIVILEGED_ID,
-                        .fd = theirs,
-                        .memory_max = PROBE_MEMORY_MAX,
-                        .timeout_usec = PROBE_TIMEOUT_USEC,
-                },
-                on_child_ended, probe, &probe->child);
+    take_audiodevs(probe->build, "", 0);
+    r = execute(probe, argv, steal_fd(&theirs));
     if (r < 0)
         return r;
     return ask(probe, steal_fd(&ours));

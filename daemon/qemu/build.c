@@ -21,6 +21,7 @@ const char *const build_words_names[_BUILD_WORDS_MAX] = {
         [BUILD_CHARDEVS] = "chardevs",
         [BUILD_COMMANDS] = "commands",
         [BUILD_OPTIONS] = "options",
+        [BUILD_AUDIODEVS] = "audiodevs",
 };
 
 void build_clear_facts(QemuBuild *build)
@@ -99,6 +100,11 @@ bool qemu_build_has_command(const QemuBuild *build, const char *command)
 bool qemu_build_has_option(const QemuBuild *build, const char *option)
 {
     return word_set_find(build->words[BUILD_OPTIONS], option) != NULL;
+}
+
+bool qemu_build_has_audiodev(const QemuBuild *build, const char *driver)
+{
+    return word_set_find(build->words[BUILD_AUDIODEVS], driver) != NULL;
 }
 
 const char *qemu_build_machine_name(const QemuBuild *build, const char *machine)

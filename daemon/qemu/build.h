@@ -37,6 +37,9 @@ bool qemu_build_has_command(const QemuBuild *build, const char *command); /* QMP
  * audiodev, blockdev, cpu, accel=: all there in every QEMU since 7.2). */
 bool qemu_build_has_option(const QemuBuild *build, const char *option);
 
+/* Where to: known only of those without "spice" that have "chardev-dbus". */
+bool qemu_build_has_audiodev(const QemuBuild *build, const char *driver); /* "dbus" */
+
 /* The name behind an alias ("q35" gives "pc-q35-7.2"), or the name itself; NULL when there is none. A
  * saved VM must come back on the same machine. */
 const char *qemu_build_machine_name(const QemuBuild *build, const char *machine);

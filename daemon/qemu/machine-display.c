@@ -10,6 +10,7 @@
 #include "machine-internal.h"
 
 #define TLS_OBJECT "tls0"
+#define AUDIODEV "sound0"
 
 #define GL_DEVICE "virtio-gpu-gl-device"
 
@@ -93,8 +94,8 @@ static void add_input(Command *command, const MachineParts *parts)
 
 /* ---- who shows it ---- */
 
-static const char *const spice_words[_MACHINE_SPICE_MAX] = {
-    [MACHINE_SPICE_NONE] = "", [MACHINE_SPICE_QEMU] = "qemu", [MACHINE_SPICE_DBUS] = "dbus", [MACHINE_SPICE_VNC] = "vnc"};
+static const char *const spice_words[_MACHINE_SPICE_MAX] = {[MACHINE_SPICE_NONE] = "", [MACHINE_SPICE_QEMU] = "qemu", [MACHINE_SPICE_DBUS] = "dbus",
+    [MACHINE_SPICE_VNC] = "vnc", [MACHINE_SPICE_DBUS_SOUND] = "dbus-sound"};
 
 const char *machine_spice_to_string(MachineSpice spice)
 {
@@ -109,6 +110,23 @@ MachineSpice machine_spice_from_string(const char *word)
     return spice;
 }
 
+bool machine_spice_is_dbus(MachineSpice spice)
+{
+    return spice == MACHINE_SPICE_DBUS || spice == MACHINE_SPICE_DBUS_SOUND;
+}
+
+bool machine_spice_has_sound(MachineSpice spice)
+{
+    return spice == MACHINE_SPICE_QEMU || spice == MACHINE_SPICE_DBUS_SOUND;
+}
+
+/* QEMU before 8.0 has a D-Bus audio driver, too, but crashes when somebody listens to it without a bus; nothing else that it says tells it from those
+ * that do not. */
+static bool dbus_has_sound(const QemuBuild *build)
+{
+    return qemu_build_has_audiodev(build, "dbus") && g_ascii_strtoull(qemu_build_version(build), NULL, 10) >= 8;
+}
+
 MachineSpice machine_spice(const Settings *settings, const QemuBuild *build)
 {
     if (!g_str_equal(settings_get_string(settings, "Display", "Type"), "spice"))
@@ -119,7 +137,7 @@ MachineSpice machine_spice(const Settings *settings, const QemuBuild *build)
     if (machine_display_has_gl(settings))
         return MACHINE_SPICE_NONE;
     if (qemu_build_has_chardev(build, "chardev-dbus"))
-        return MACHINE_SPICE_DBUS;
+        return dbus_has_sound(build) ? MACHINE_SPICE_DBUS_SOUND : MACHINE_SPICE_DBUS;
     return qemu_build_has_option(build, "vnc") ? MACHINE_SPICE_VNC : MACHINE_SPICE_NONE;
 }
 
@@ -179,23 +197,42 @@ static bool add_spice(Command *command, const MachineParts *parts, Error **ret_e
 
 /* ---- sound ---- */
 
-static bool add_sound(Command *command, const MachineParts *parts, Error **ret_error)
+bool machine_wants_sound(const Settings *settings)
 {
-    const char *type = settings_get_string(parts->settings, "Sound", "Type");
-    bool spice = display_is(parts, "spice"), wanted = type ? g_str_equal(type, "spice") : spice;
-    if (!wanted)
-        return true;
-    if (!spice)
-        return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(parts->settings, "Sound", "Type"), "Set Type=spice in [Display], or Type=none here",
-            "there is no SPICE display that it could be heard in");
+    const char *type = settings_get_string(settings, "Sound", "Type");
+    return g_str_equal(type ?: settings_get_string(settings, "Display", "Type"), "spice");
+}
+
+static const char *missing_sound_device(const QemuBuild *build)
+{
     static const char *const devices[] = {"ich9-intel-hda", "hda-duplex"};
     for (size_t i = 0; i < G_N_ELEMENTS(devices); i++)
-        if (!qemu_build_has_device(parts->build, devices[i]))
-            return !type || machine_needs_device(parts->build, devices[i], settings_origin(parts->settings, "Sound", "Type"), ret_error);
-    const char *from = machine_origin(parts, "Sound", "Type");
-    /* A QEMU that has no SPICE plays to nobody; the guest has its card all the same. */
-    command_addf(command, from, "-audiodev", "%s,id=sound0", machine_spice(parts->settings, parts->build) == MACHINE_SPICE_QEMU ? "spice" : "none");
-    command_add(command, from, "-device", "ich9-intel-hda,id=sound0", "-device", "hda-duplex,audiodev=sound0,bus=sound0.0", NULL);
+        if (!qemu_build_has_device(build, devices[i]))
+            return devices[i];
+    return NULL;
+}
+
+/* Whom a D-Bus display has to be told of. */
+static bool plays_by_dbus(const MachineParts *parts)
+{
+    return machine_wants_sound(parts->settings) && machine_spice(parts->settings, parts->build) == MACHINE_SPICE_DBUS_SOUND && !missing_sound_device(parts->build);
+}
+
+static bool add_sound(Command *command, const MachineParts *parts, Error **ret_error)
+{
+    /* What has no SPICE plays to nobody where it cannot do so by D-Bus; the guest has its card all the same. What vmd-spice hears is as SPICE has it. */
+    static const char *const drivers[_MACHINE_SPICE_MAX] = {[MACHINE_SPICE_NONE] = "none", [MACHINE_SPICE_QEMU] = "spice", [MACHINE_SPICE_DBUS] = "none", [MACHINE_SPICE_VNC] = "none",
+        [MACHINE_SPICE_DBUS_SOUND] = "dbus,out.frequency=48000,out.channels=2,out.format=s16,in.frequency=48000,in.channels=2,in.format=s16"};
+    if (!machine_wants_sound(parts->settings))
+        return true;
+    if (!display_is(parts, "spice"))
+        return error_set(ret_error, ERROR_INVALID_SETTINGS, settings_origin(parts->settings, "Sound", "Type"), "Set Type=spice in [Display], or Type=none here",
+            "there is no SPICE display that it could be heard in");
+    const char *missing = missing_sound_device(parts->build), *from = machine_origin(parts, "Sound", "Type");
+    if (missing)
+        return !settings_has(parts->settings, "Sound", "Type") || machine_needs_device(parts->build, missing, settings_origin(parts->settings, "Sound", "Type"), ret_error);
+    command_addf(command, from, "-audiodev", "%s,id=" AUDIODEV, drivers[machine_spice(parts->settings, parts->build)]);
+    command_add(command, from, "-device", "ich9-intel-hda,id=sound0", "-device", "hda-duplex,audiodev=" AUDIODEV ",bus=sound0.0", NULL);
     return true;
 }
 
@@ -210,7 +247,7 @@ static void add_backend(Command *command, const MachineParts *parts, bool dbus)
 {
     const char *from = machine_origin(parts, "Display", "Type");
     if (!machine_display_has_gl(parts->settings))
-        command_add(command, from, "-display", dbus ? "dbus,p2p=yes" : "none", NULL);
+        command_add(command, from, "-display", !dbus ? "none" : plays_by_dbus(parts) ? "dbus,p2p=yes,audiodev=" AUDIODEV : "dbus,p2p=yes", NULL);
     else
         command_addf(command, machine_origin(parts, "Display", "GL"), "-display", "%s,rendernode=%s",
             display_is(parts, "dbus") ? "dbus,p2p=yes,gl=on" : "egl-headless", parts->render_node);

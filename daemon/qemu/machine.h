@@ -54,8 +54,15 @@ extern const char *const machine_tls_names[MACHINE_TLS_MAX];
 
 /* Who speaks SPICE where Type= of [Display] wants it: QEMU, or vmd-spice (spice/spice-protocol.h), which sees it by its D-Bus display, or by VNC where
  * that is what there is. */
-typedef enum MachineSpice { MACHINE_SPICE_NONE, MACHINE_SPICE_QEMU, MACHINE_SPICE_DBUS, MACHINE_SPICE_VNC, _MACHINE_SPICE_MAX } MachineSpice;
-const char *machine_spice_to_string(MachineSpice spice); /* "", "qemu", "dbus", "vnc" */
+typedef enum MachineSpice {
+    MACHINE_SPICE_NONE,
+    MACHINE_SPICE_QEMU,
+    MACHINE_SPICE_DBUS,
+    MACHINE_SPICE_VNC,
+    MACHINE_SPICE_DBUS_SOUND, /* by its D-Bus display, and it hears and speaks, too */
+    _MACHINE_SPICE_MAX,
+} MachineSpice;
+const char *machine_spice_to_string(MachineSpice spice); /* "", "qemu", "dbus", "vnc", "dbus-sound" */
 MachineSpice machine_spice_from_string(const char *word);
 
 /* Sockets of vmd-spice's devices: one for the guest's agent, one for files, and those for USB. */
@@ -140,6 +147,12 @@ typedef enum FirmwareKind { FIRMWARE_BIOS, FIRMWARE_UEFI, FIRMWARE_UEFI_IF_THERE
 FirmwareKind machine_firmware(const Settings *settings, const QemuBuild *build);
 
 MachineSpice machine_spice(const Settings *settings, const QemuBuild *build);
+
+bool machine_spice_is_dbus(MachineSpice spice);
+/* Whether who speaks SPICE for it hears the guest. */
+bool machine_spice_has_sound(MachineSpice spice);
+/* Whether the guest is to have a sound card. */
+bool machine_wants_sound(const Settings *settings);
 
 /* Whether its display is offered on a network: Listen=. */
 bool machine_display_listens(const Settings *settings);

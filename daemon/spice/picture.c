@@ -60,7 +60,7 @@ void picture_invalidate(Picture *picture)
 
 /* ---- what comes in ---- */
 
-static size_t bytes_per_pixel(uint32_t format)
+uint32_t picture_format_bytes(uint32_t format)
 {
     static const pixman_format_code_t known[] = {PIXMAN_x8r8g8b8, PIXMAN_a8r8g8b8, PIXMAN_x8b8g8r8, PIXMAN_a8b8g8r8, PIXMAN_b8g8r8x8, PIXMAN_b8g8r8a8,
         PIXMAN_r8g8b8x8, PIXMAN_r8g8b8a8, PIXMAN_r8g8b8, PIXMAN_b8g8r8, PIXMAN_r5g6b5, PIXMAN_b5g6r5, PIXMAN_x1r5g5b5, PIXMAN_a1r5g5b5, PIXMAN_x1b5g5r5};
@@ -72,7 +72,7 @@ static size_t bytes_per_pixel(uint32_t format)
 
 bool picture_source_fits(const PictureSource *source, uint32_t width, uint32_t height)
 {
-    size_t bytes = bytes_per_pixel(source->format), row;
+    size_t bytes = picture_format_bytes(source->format), row;
     if (bytes == 0 || width == 0 || height == 0 || width > PICTURE_BYTES_MAX / 4 || height > PICTURE_BYTES_MAX / 4 / width)
         return false;
     row = width * bytes;
@@ -111,7 +111,7 @@ static bool update_rows(Picture *picture, const PictureRect *rect, const uint8_t
 static bool update_converted(Picture *picture, const PictureRect *rect, const PictureSource *source)
 {
     pixman_format_code_t format = (pixman_format_code_t) source->format;
-    size_t row = rect->width * bytes_per_pixel(source->format), aligned = (row + 3) & ~(size_t) 3;
+    size_t row = rect->width * picture_format_bytes(source->format), aligned = (row + 3) & ~(size_t) 3;
     g_autofree uint8_t *copy = g_malloc0(aligned * CONVERT_ROWS);
     g_autofree uint32_t *converted = g_new0(uint32_t, (size_t) rect->width * CONVERT_ROWS);
     bool any = false;

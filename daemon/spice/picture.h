@@ -41,6 +41,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Picture, picture_free)
 uint32_t picture_width(const Picture *picture);
 uint32_t picture_height(const Picture *picture);
 
+/* Bytes of a pixel; 0: it is not known. */
+uint32_t picture_format_bytes(uint32_t format);
+
 /* Whether a picture of this size can be made of `source`. */
 bool picture_source_fits(const PictureSource *source, uint32_t width, uint32_t height);
 

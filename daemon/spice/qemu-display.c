@@ -2,22 +2,19 @@
 #include "qemu-display.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include "cleanup.h"
+#include "qemu-listener.h"
+#include "shared-screen.h"
 
 #define CONSOLE_INTERFACE "org.qemu.Display1.Console"
 #define KEYBOARD_INTERFACE "org.qemu.Display1.Keyboard"
 #define MOUSE_INTERFACE "org.qemu.Display1.Mouse"
-#define LISTENER_INTERFACE "org.qemu.Display1.Listener"
-#define LISTENER_PATH "/org/qemu/Display1/Listener"
 #define LOCAL_PATH "/org/freedesktop/DBus/Local"
 #define LOCAL_INTERFACE "org.freedesktop.DBus.Local"
+#define MAP_INTERFACE "org.qemu.Display1.Listener.Unix.Map"
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 
-/* A QEMU whose pictures never fit is not asked for them without pause. */
-#define AGAIN_USEC UINT64_C(200000)
 /* What QEMU draws and what it says of its size come on two connections, each in its own time. */
 #define SETTLED_USEC 20000
 
@@ -27,13 +24,10 @@ typedef struct Console {
     QemuDisplay *display;
     unsigned number;
     char *path;
-    sd_bus *listener;      /* NULL: none, or not yet */
-    sd_bus_slot *object, *call;
+    QemuListener *listener;
+    SharedScreen *shared; /* NULL: QEMU sends what it draws */
     uint32_t width, height, said_width, said_height; /* of what it has drawn; by its properties */
     sd_event_source *settled; /* then both are to be the same */
-    sd_event_source *again;  /* until it is registered again */
-    uint64_t registered;     /* when it was last, on the loop's clock */
-    sd_event_source *resume; /* what came along with QEMU's hello is read */
 } Console;
 
 struct QemuDisplay {
@@ -51,47 +45,12 @@ static void lost(QemuDisplay *display)
     display->handlers.lost(display->userdata);
 }
 
-/* ---- connections without a bus ---- */
-
-/* QEMU is the server of all of them. */
-static int connect_peer(sd_event *event, int fd, int64_t priority, sd_bus_slot **slot, const char *path, const sd_bus_vtable *vtable, void *userdata, sd_bus **ret)
-{
-    sd_bus *bus = NULL;
-    int r = sd_bus_new(&bus);
-    if (r >= 0)
-        r = sd_bus_set_fd(bus, fd, fd);
-    if (r < 0) {
-        (void) close(fd);
-        sd_bus_unref(bus);
-        return r;
-    }
-    r = sd_bus_set_bus_client(bus, false);
-    if (r >= 0)
-        r = sd_bus_negotiate_fds(bus, true);
-    if (r >= 0)
-        r = sd_bus_set_connected_signal(bus, true);
-    if (r >= 0 && vtable)
-        r = sd_bus_add_object_vtable(bus, slot, path, LISTENER_INTERFACE, vtable, userdata);
-    if (r >= 0)
-        r = sd_bus_start(bus);
-    if (r >= 0)
-        r = sd_bus_attach_event(bus, event, priority);
-    if (r < 0) {
-        sd_bus_close_unref(bus);
-        return r;
-    }
-    *ret = bus;
-    return 0;
-}
-
 /* ---- what a console draws ---- */
 
-static void register_later(Console *console);
-
-static int refused(Console *console, int r)
+static int refused(const Console *console, int r)
 {
     if (r < 0)
-        register_later(console);
+        qemu_listener_renew(console->listener);
     return 0;
 }
 
@@ -100,21 +59,31 @@ static int read_source(sd_bus_message *m, PictureSource *ret)
     return sd_bus_message_read_array(m, 'y', &ret->data, &ret->size);
 }
 
+static void has_drawn(Console *console, uint32_t width, uint32_t height)
+{
+    console->width = width;
+    console->height = height;
+}
+
+static void forget_shared(Console *console)
+{
+    g_clear_pointer(&console->shared, shared_screen_free);
+}
+
 static int on_scanout(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     Console *console = userdata;
     const QemuDisplay *display = console->display;
     PictureSource source;
     uint32_t width, height;
+    forget_shared(console);
     int r = sd_bus_message_read(m, "uuuu", &width, &height, &source.stride, &source.format);
     if (r >= 0)
         r = read_source(m, &source);
     if (r >= 0)
         r = display->handlers.scanout(console->number, width, height, &source, display->userdata);
-    if (r >= 0) {
-        console->width = width;
-        console->height = height;
-    }
+    if (r >= 0)
+        has_drawn(console, width, height);
     return refused(console, r);
 }
 
@@ -166,6 +135,53 @@ static int on_cursor_define(sd_bus_message *m, void *userdata, sd_bus_error *unu
     return 0;
 }
 
+/* ---- what it draws in memory that it shares ---- */
+
+/* QEMU waits for the answer, and sends what it draws where that is an error. */
+static int on_scanout_map(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    Console *console = userdata;
+    const QemuDisplay *display = console->display;
+    g_autoptr(SharedScreen) shared = NULL;
+    PictureSource source;
+    forget_shared(console);
+    int r = shared_screen_read(m, &shared);
+    if (r < 0)
+        return r;
+    const PictureRect whole = shared_screen_whole(shared);
+    r = shared_screen_fetch(shared, &whole, &source);
+    if (r >= 0)
+        r = display->handlers.scanout(console->number, whole.width, whole.height, &source, display->userdata);
+    if (r < 0)
+        return r;
+    has_drawn(console, whole.width, whole.height);
+    console->shared = g_steal_pointer(&shared);
+    return sd_bus_reply_method_return(m, NULL);
+}
+
+static int on_update_map(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    const Console *console = userdata;
+    const QemuDisplay *display = console->display;
+    PictureSource source;
+    int32_t x, y, width, height;
+    int r = sd_bus_message_read(m, "iiii", &x, &y, &width, &height);
+    if (r >= 0 && (x < 0 || y < 0 || width < 0 || height < 0 || !console->shared))
+        r = -ERANGE;
+    if (r >= 0) {
+        const PictureRect rect = {(uint32_t) x, (uint32_t) y, (uint32_t) width, (uint32_t) height};
+        r = shared_screen_fetch(console->shared, &rect, &source);
+        if (r >= 0)
+            r = display->handlers.update(console->number, &rect, &source, display->userdata);
+    }
+    return refused(console, r);
+}
+
+static int get_interfaces(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *unused)
+{
+    return sd_bus_message_append(reply, "as", 1, MAP_INTERFACE);
+}
+
 /* Pictures in the memory of a graphics card: none are sent to who does not say that it takes them. */
 static int on_dmabuf(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
@@ -181,81 +197,24 @@ static const sd_bus_vtable listener_vtable[] = {
     SD_BUS_METHOD("Disable", NULL, NULL, on_disable, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
     SD_BUS_METHOD("MouseSet", "iii", NULL, on_mouse_set, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
     SD_BUS_METHOD("CursorDefine", "iiiiay", NULL, on_cursor_define, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+    SD_BUS_PROPERTY("Interfaces", "as", get_interfaces, 0, SD_BUS_VTABLE_PROPERTY_CONST), /* which there are beside this one */
     SD_BUS_VTABLE_END,
 };
 
-/* ---- listeners ---- */
+static const sd_bus_vtable map_vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD("ScanoutMap", "huuuuu", NULL, on_scanout_map, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("UpdateMap", "iiii", NULL, on_update_map, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+    SD_BUS_VTABLE_END,
+};
 
-static void close_listener(Console *console)
-{
-    console->call = sd_bus_slot_unref(console->call);
-    console->object = sd_bus_slot_unref(console->object);
-    console->resume = sd_event_source_disable_unref(console->resume);
-    if (console->listener)
-        (void) sd_bus_detach_event(console->listener);
-    console->listener = sd_bus_close_unref(console->listener);
-}
-
-static int on_registered(sd_bus_message *m, void *userdata, sd_bus_error *unused)
-{
-    Console *console = userdata;
-    console->call = sd_bus_slot_unref(console->call);
-    if (!sd_bus_message_is_method_error(m, NULL))
-        return 0;
-    g_warning("QEMU does not show its screen %u: %s", console->number, sd_bus_message_get_error(m)->message);
-    close_listener(console);
-    return 0;
-}
-
-static int on_resume(sd_event_source *source, void *userdata)
-{
-    Console *console = userdata;
-    console->resume = sd_event_source_disable_unref(console->resume);
-    (void) sd_bus_process(console->listener, NULL);
-    return 0;
-}
-
-/* sd-bus may have read QEMU's first call with the end of its hello, and would wait for more before it looked at it, as QEMU does for the answer. */
-static int on_connected(sd_bus_message *m, void *userdata, sd_bus_error *unused)
-{
-    Console *console = userdata;
-    return sd_event_add_defer(console->display->event, &console->resume, on_resume, console);
-}
-
-static int begin_listening(Console *console)
-{
-    const QemuDisplay *display = console->display;
-    int fds[2];
-    (void) sd_event_now(display->event, CLOCK_MONOTONIC, &console->registered);
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-        return -errno;
-    /* QEMU, which waits for the hello on the other end, is to find it there. */
-    int r = connect_peer(display->event, fds[0], SD_EVENT_PRIORITY_NORMAL + 1, &console->object, LISTENER_PATH, listener_vtable, console, &console->listener);
-    if (r >= 0)
-        r = sd_bus_match_signal(console->listener, NULL, NULL, LOCAL_PATH, LOCAL_INTERFACE, "Connected", on_connected, console);
-    if (r >= 0)
-        r = sd_bus_call_method_async(display->bus, &console->call, NULL, console->path, CONSOLE_INTERFACE, "RegisterListener", on_registered, console, "h", fds[1]);
-    (void) close(fds[1]);
-    if (r < 0)
-        close_listener(console);
-    return r;
-}
-
-static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    Console *console = userdata;
-    console->again = sd_event_source_disable_unref(console->again);
-    close_listener(console);
-    if (begin_listening(console) < 0)
-        g_warning("QEMU cannot be asked for its screen %u", console->number);
-    return 0;
-}
-
-static void register_later(Console *console)
-{
-    if (!console->again)
-        (void) sd_event_add_time(console->display->event, &console->again, CLOCK_MONOTONIC, console->registered + AGAIN_USEC, 1, on_again, console);
-}
+static const QemuListenerKind listener_kind = {
+    .what = "the pictures",
+    .interface = CONSOLE_INTERFACE,
+    .method = "RegisterListener",
+    .path = "/org/qemu/Display1/Listener",
+    .interfaces = {{"org.qemu.Display1.Listener", listener_vtable}, {MAP_INTERFACE, map_vtable}},
+};
 
 /* ---- properties ---- */
 
@@ -265,7 +224,7 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
     Console *console = userdata;
     console->settled = sd_event_source_disable_unref(console->settled);
     if (console->width > 0 && (console->width != console->said_width || console->height != console->said_height))
-        register_later(console);
+        qemu_listener_renew(console->listener);
     return 0;
 }
 
@@ -447,17 +406,21 @@ static void qemu_display_free(DisplaySource *source)
 {
     QemuDisplay *display = of_source(source);
     for (unsigned i = 0; i < display->n_consoles; i++) {
-        Console *console = &display->consoles[i];
-        sd_event_source_disable_unref(console->again);
-        sd_event_source_disable_unref(console->settled);
-        close_listener(console);
-        g_free(console->path);
+        sd_event_source_disable_unref(display->consoles[i].settled);
+        qemu_listener_free(display->consoles[i].listener);
+        forget_shared(&display->consoles[i]);
+        g_free(display->consoles[i].path);
     }
     if (display->bus)
         (void) sd_bus_detach_event(display->bus);
     sd_bus_close_unref(display->bus);
     g_free(display->consoles);
     g_free(display);
+}
+
+sd_bus *qemu_display_bus(const DisplaySource *source)
+{
+    return ((const QemuDisplay *) source)->bus;
 }
 
 DisplaySource *qemu_display_new(sd_event *event, int fd, unsigned heads, const DisplayHandlers *handlers, void *userdata)
@@ -478,7 +441,7 @@ DisplaySource *qemu_display_new(sd_event *event, int fd, unsigned heads, const D
     display->userdata = userdata;
     display->consoles = g_new0(Console, heads);
     display->n_consoles = heads;
-    if (connect_peer(event, fd, SD_EVENT_PRIORITY_NORMAL, NULL, NULL, NULL, NULL, &display->bus) < 0 ||
+    if (qemu_connect(event, fd, SD_EVENT_PRIORITY_NORMAL, &display->bus) < 0 ||
         sd_bus_match_signal(display->bus, NULL, NULL, LOCAL_PATH, LOCAL_INTERFACE, "Disconnected", on_disconnected, display) < 0)
         return NULL;
     for (unsigned i = 0; i < heads; i++) {
@@ -486,7 +449,7 @@ DisplaySource *qemu_display_new(sd_event *event, int fd, unsigned heads, const D
         console->display = display;
         console->number = i;
         console->path = g_strdup_printf("/org/qemu/Display1/Console_%u", i);
-        if (watch_properties(console) < 0 || begin_listening(console) < 0)
+        if (watch_properties(console) < 0 || !(console->listener = qemu_listener_new(event, display->bus, &listener_kind, console->path, console)))
             return NULL;
     }
     return g_steal_pointer(&source);

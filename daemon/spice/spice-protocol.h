@@ -11,6 +11,7 @@
  *   --source=dbus|vnc  which way QEMU's display is seen
  *   --heads=N         how many consoles of QEMU's there are; by VNC one
  *   --clipboard=yes|no, --files=yes|no   whether clients may share the clipboard, and send files
+ *   --sound=yes|no    whether QEMU's sound is to be had by its display
  *   --tls=yes         its certificate, and key, are in GUARD_TLS; clients that are given without their being known have to speak TLS
  *
  * It lives in the VM's scope, in a jail of its own (vm/helper/helpers.h), comes when somebody wants to look and may go at any moment: the guest does

@@ -26,6 +26,7 @@
 #include "input.h"
 #include "qemu-display.h"
 #include "qemu-port.h"
+#include "qemu-sound.h"
 #include "spice-protocol.h"
 #include "vnc-display.h"
 
@@ -38,13 +39,15 @@ typedef struct Bridge {
     int listen_fd, ports_fd;
     const char *name;
     unsigned n_heads;
-    bool clipboard, files, tls;
+    bool clipboard, files, sounds, tls;
     DisplaySourceNew display_new;
 
     sd_event *event;
     SpiceServer *server;
     Contact *contact;
     DisplaySource *display; /* NULL: vmd has not given it, or QEMU has left */
+    Sound *sound;          /* NULL: this QEMU has none */
+    QemuSound *qemu_sound; /* while there is a display, and a sound */
     Input *input;
     Head *heads[SPICE_HEADS_MAX];
     GPtrArray *ports; /* Port */
@@ -97,9 +100,15 @@ static void on_leds(uint32_t leds, void *userdata)
     input_set_leds(bridge.input, leds);
 }
 
+static void leave_qemu(void)
+{
+    g_clear_pointer(&bridge.qemu_sound, qemu_sound_free);
+    g_clear_pointer(&bridge.display, display_source_free);
+}
+
 static void on_lost(void *userdata)
 {
-    g_clear_pointer(&bridge.display, display_source_free);
+    leave_qemu();
     contact_say(bridge.contact, "display-lost");
 }
 
@@ -172,8 +181,10 @@ static bool say_display(char **words, int *fd)
         .leds = on_leds,
         .lost = on_lost,
     };
-    g_clear_pointer(&bridge.display, display_source_free);
+    leave_qemu();
     bridge.display = bridge.display_new(bridge.event, steal_fd(fd), bridge.n_heads, &handlers, NULL);
+    if (bridge.display && bridge.sound && bridge.display_new == qemu_display_new)
+        bridge.qemu_sound = qemu_sound_new(bridge.event, qemu_display_bus(bridge.display), bridge.sound);
     return bridge.display;
 }
 
@@ -295,6 +306,8 @@ static bool parse_option(int option, const char *value)
         return parse_boolean(value, &bridge.clipboard);
     case 'f':
         return parse_boolean(value, &bridge.files);
+    case 'a':
+        return parse_boolean(value, &bridge.sounds);
     case 't':
         return parse_boolean(value, &bridge.tls);
     }
@@ -311,6 +324,7 @@ static bool parse_options(int argc, char **argv)
         {"source", required_argument, NULL, 's'},
         {"clipboard", required_argument, NULL, 'c'},
         {"files", required_argument, NULL, 'f'},
+        {"sound", required_argument, NULL, 'a'},
         {"tls", required_argument, NULL, 't'},
         {0},
     };
@@ -338,6 +352,8 @@ static bool start_server(void)
     for (unsigned i = 0; i < bridge.n_heads; i++)
         if (!(bridge.heads[i] = head_new(bridge.event, server, i, on_wanted, NULL)))
             return false;
+    if (bridge.sounds && !(bridge.sound = sound_new(server)))
+        return false;
     const InputHandlers handlers = {.key = on_key, .button = on_button, .move_to = on_move_to, .move_by = on_move_by};
     bridge.input = input_new(server, &handlers, NULL);
     return bridge.input;
@@ -363,12 +379,13 @@ static bool add_ports(void)
 /* Of its own accord it never ends. */
 static void stop(void)
 {
-    display_source_free(bridge.display);
+    leave_qemu();
     g_clear_pointer(&bridge.contact, contact_free);
     g_clear_pointer(&bridge.ports, g_ptr_array_unref);
     for (unsigned i = 0; i < bridge.n_heads; i++)
         head_free(bridge.heads[i]);
     input_free(bridge.input);
+    sound_free(bridge.sound);
     if (bridge.server)
         spice_server_destroy(bridge.server);
     close_fd(&bridge.ports_fd);

@@ -253,7 +253,7 @@ use_graphical_guest() {
 }
 
 # use_qemu_tree NAME: $tree is a folder with another QEMU for [QEMU] Root= (../guest/qemu-tree): "without-spice", this machine's own, or
-# that of a Debian, "trixie". Nothing is to be written there.
+# that of a Debian, "trixie", or "trixie-without-spice". Nothing is to be written there.
 use_qemu_tree() {
     tree=/lab/trees/$1
     [[ -d $tree ]] || skip "no tree $1 with a QEMU could be made"

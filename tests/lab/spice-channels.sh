@@ -24,18 +24,23 @@ qemu_without() {
     done
 }
 
-# The guest draws, and gets keys and the pointer.
-sees_and_types() {
+# The guest draws.
+sees() {
     when "the guest paints its screen"
     in_guest "$vm" "printf '\033[0;42m\033[2J\033[H' > /dev/tty0" > /dev/null
     expect "it sees that"
     eventually 10 answers "1280x800 00aa00" picture 0
+}
+
+# And gets keys and the pointer.
+sees_and_types() {
+    sees
     when "it types"
     mark_console "$vm"
     ask type hello 123 > /dev/null
     guest_prints "$vm" "GUEST TYPED hello 123"
     when "it points"
-    in_guest "$vm" 'grep -l "spice vdagent" /sys/class/input/event*/device/name | cut -d / -f 5 > /run/tablet' > /dev/null
+    eventually 10 prints 'grep -l "spice vdagent" /sys/class/input/event*/device/name | cut -d / -f 5 > /run/tablet; [ -s /run/tablet ] && echo there' there
     in_guest "$vm" 'exec 7< "/dev/input/$(cat /run/tablet)"' > /dev/null # which gathers what comes before it is read
     in_back 'exec cat <&7 > /run/events'
     assert_equal "whose pointer it is" client "$(ask pointer 100 200)"
@@ -90,6 +95,21 @@ drops_files() {
     assert_matches "what it says" "free space" "$(ask send "$work/large")"
     expect "that nothing of it is left there"
     assert_equal "how many files" 3 "$(in_guest "$vm" 'ls /root/Downloads | wc -l')"
+}
+
+# Both ways. tone HZ in the guest: that long 0.5 s on two channels of 16 bits, 44100 a second, on its stdout.
+hears_and_speaks() {
+    local tone='tone() { awk -v hz="$1" "BEGIN { for (i = 0; i < 22050; i++) printf \"%s\", (int(i * hz * 2 / 44100) % 2) ? \"\\020\\020\\020\\020\" : \"\\360\\360\\360\\360\" }"; }'
+    when "the guest plays a tone of 1000 Hz"
+    in_guest "$vm" "$tone; tone 1000 > /run/tone; /usr/bin/aplay -q -D hw:0 -t raw -f S16_LE -c 2 -r 44100 /run/tone" > /dev/null
+    expect "that it hears that"
+    assert_matches "what it hears" "^(99[0-9]|100[0-9]|101[0-9]) 2$" "$(ask hear)"
+    when "it speaks at 500 Hz while the guest records"
+    ask speak 500 > /dev/null
+    expect "that most waves are as long as that"
+    in_guest "$vm" '/usr/bin/arecord -q -D hw:0 -t raw -f S16_LE -c 2 -r 44100 -d 2 /run/record' > /dev/null
+    assert_matches "how many samples" "^8[89]$" "$(in_guest "$vm" 'od -An -v -td2 -w4 /run/record | awk "{ if (p < 0 && \$1 >= 0) { print NR - last; last = NR } p = \$1 }" |
+        sort | uniq -c | sort -n | tail -n 1 | awk "{ print \$2 }"')"
 }
 
 # shares_a_folder: which the client was begun with

@@ -211,7 +211,7 @@ static void on_display(Qmp *qmp, const json_t *result, const Error *error, void 
 
 static bool sees_dbus(const Instance *instance)
 {
-    return instance->spice == MACHINE_SPICE_DBUS;
+    return machine_spice_is_dbus(instance->spice);
 }
 
 /* QEMU has one peer at a time for its D-Bus display; of VNC vmd-spice is a viewer like others. */
@@ -398,10 +398,11 @@ static int add_helper(Instance *instance, Helper **ret)
     helper_add_argument(helper, "--listen=%d", listening);
     helper_add_argument(helper, "--ports=%d", folder);
     helper_add_argument(helper, "--name=%s", instance->vm->name);
-    helper_add_argument(helper, "--source=%s", machine_spice_to_string(instance->spice));
+    helper_add_argument(helper, "--source=%s", sees_dbus(instance) ? "dbus" : "vnc");
     helper_add_argument(helper, "--heads=%" G_GUINT64_FORMAT, sees_dbus(instance) ? settings_get_number(settings, "Display", "Heads") : 1);
     helper_add_argument(helper, "--clipboard=%s", settings_get_bool(settings, "Display", "Clipboard") ? "yes" : "no");
     helper_add_argument(helper, "--files=%s", settings_get_bool(settings, "Display", "FileTransfer") ? "yes" : "no");
+    helper_add_argument(helper, "--sound=%s", machine_spice_has_sound(instance->spice) && machine_wants_sound(settings) ? "yes" : "no");
     helper_add_fd(helper, listening);
     helper_add_fd(helper, steal_fd(&folder));
     return 0;
