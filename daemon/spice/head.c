@@ -133,7 +133,8 @@ static int get_command(QXLInstance *qxl, QXLCommandExt *ret)
     PictureRect rect;
     pthread_mutex_lock(&head->lock);
     if (head->shown && picture_take(head->picture, &rect)) {
-        update = g_malloc0(sizeof(Update) + (size_t) rect.width * rect.height * sizeof(uint32_t));
+        update = g_malloc(sizeof(Update) + (size_t) rect.width * rect.height * sizeof(uint32_t));
+        memset(update, 0, sizeof(Update));
         picture_copy(head->picture, &rect, update->pixels);
         describe(head, update, &rect);
     }

@@ -29,7 +29,6 @@ struct Port {
     sd_event *event;
     SpiceServer *server;
     PortKind kind;
-    int dir;
     char *name;
     bool joined, open;
 
@@ -91,9 +90,10 @@ static int connect_socket(const Port *port)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     fd_cleanup int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* It is in the jail, and its folder is not: what is relative is so to that alone, which is this process's own. */
-    if (fd < 0 || strlen(port->name) >= sizeof address.sun_path || fchdir(port->dir) < 0)
+    if (fd < 0)
         return -errno;
+    if (strlen(port->name) >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
     strcpy(address.sun_path, port->name);
     if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
         return -errno;
@@ -227,7 +227,7 @@ const char *port_name(const Port *port)
     return port->name;
 }
 
-Port *port_new(sd_event *event, SpiceServer *server, PortKind kind, int dir, const char *name)
+Port *port_new(sd_event *event, SpiceServer *server, PortKind kind, const char *name)
 {
     static const SpiceCharDeviceInterface interface = {
         .base = {SPICE_INTERFACE_CHAR_DEVICE, "QEMU's device", SPICE_INTERFACE_CHAR_DEVICE_MAJOR, SPICE_INTERFACE_CHAR_DEVICE_MINOR},
@@ -244,7 +244,6 @@ Port *port_new(sd_event *event, SpiceServer *server, PortKind kind, int dir, con
     port->event = event;
     port->server = server;
     port->kind = kind;
-    port->dir = dir;
     port->name = g_strdup(name);
     port->fd = -1;
     if (kind == PORT_AGENT || join(port))

@@ -16,8 +16,8 @@ typedef struct Port Port;
 
 typedef enum PortKind { PORT_AGENT, PORT_FILES, PORT_USB } PortKind;
 
-/* Joins the server. `name` is the socket's in the folder `dir`, a descriptor. All are borrowed, but for the name. */
-Port *port_new(sd_event *event, SpiceServer *server, PortKind kind, int dir, const char *name);
+/* Joins the server. `name` is the socket's in the current folder. The others are borrowed. */
+Port *port_new(sd_event *event, SpiceServer *server, PortKind kind, const char *name);
 void port_free(Port *port);
 
 const char *port_name(const Port *port);

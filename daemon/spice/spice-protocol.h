@@ -6,7 +6,7 @@
  *     vmd-spice OPTIONS
  *
  *   --listen=FD       a unix socket (SOCK_SEQPACKET) that listens: vmd connects there, and each later vmd. Who came last is listened to
- *   --ports=FD        a folder with the sockets of QEMU's that stand for devices, SPICE_SOCKET_*: which are there is what the guest has
+ *   --ports=FOLDER    with the sockets of QEMU's that stand for devices, SPICE_SOCKET_*: which are there is what the guest has
  *   --name=NAME       what clients show in their title
  *   --source=dbus|vnc  which way QEMU's display is seen
  *   --heads=N         how many consoles of QEMU's there are; by VNC one

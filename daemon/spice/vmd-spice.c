@@ -36,8 +36,8 @@
 #define TLS_PORT 5900
 
 typedef struct Bridge {
-    int listen_fd, ports_fd;
-    const char *name;
+    int listen_fd;
+    const char *folder, *name;
     unsigned n_heads;
     bool clipboard, files, sounds, tls;
     DisplaySourceNew display_new;
@@ -54,7 +54,7 @@ typedef struct Bridge {
 } Bridge;
 
 /* spice-server's core interface knows of one loop; this is its. */
-static Bridge bridge = {.listen_fd = -1, .ports_fd = -1, .name = "", .n_heads = 1, .clipboard = true, .files = true, .display_new = qemu_display_new};
+static Bridge bridge = {.listen_fd = -1, .name = "", .n_heads = 1, .clipboard = true, .files = true, .display_new = qemu_display_new};
 
 /* ---- QEMU's display ---- */
 
@@ -294,7 +294,8 @@ static bool parse_option(int option, const char *value)
     case 'l':
         return parse_fd(value, &bridge.listen_fd);
     case 'p':
-        return parse_fd(value, &bridge.ports_fd);
+        bridge.folder = value;
+        return true;
     case 'n':
         bridge.name = value;
         return true;
@@ -332,7 +333,7 @@ static bool parse_options(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
         if (!parse_option(option, optarg ?: ""))
             return false;
-    return optind == argc && bridge.listen_fd >= 0 && bridge.ports_fd >= 0;
+    return optind == argc && bridge.listen_fd >= 0 && bridge.folder;
 }
 
 static bool start_server(void)
@@ -359,16 +360,18 @@ static bool start_server(void)
     return bridge.input;
 }
 
-/* Those whose sockets are there. */
+/* Those whose sockets are there. Their folder's name may be longer than a socket's address. */
 static bool add_ports(void)
 {
+    if (chdir(bridge.folder) < 0)
+        return false;
     bridge.ports = g_ptr_array_new_with_free_func((GDestroyNotify) port_free);
     for (unsigned i = 0; i < 2 + SPICE_USB_MAX; i++) {
         g_autofree char *usb = g_strdup_printf(SPICE_SOCKET_USB "%u", i - 2);
         const char *name = i == 0 ? SPICE_SOCKET_AGENT : i == 1 ? SPICE_SOCKET_FILES : usb;
-        if (faccessat(bridge.ports_fd, name, F_OK, 0) < 0)
+        if (access(name, F_OK) < 0)
             continue;
-        Port *port = port_new(bridge.event, bridge.server, i == 0 ? PORT_AGENT : i == 1 ? PORT_FILES : PORT_USB, bridge.ports_fd, name);
+        Port *port = port_new(bridge.event, bridge.server, i == 0 ? PORT_AGENT : i == 1 ? PORT_FILES : PORT_USB, name);
         if (!port)
             return false;
         g_ptr_array_add(bridge.ports, port);
@@ -388,7 +391,6 @@ static void stop(void)
     sound_free(bridge.sound);
     if (bridge.server)
         spice_server_destroy(bridge.server);
-    close_fd(&bridge.ports_fd);
     sd_event_unref(bridge.event);
 }
 

@@ -2,7 +2,6 @@
 #include "bridge.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,6 +24,8 @@
 /* It is asked so often whether it is there. At thirty pictures a second of some MB each QEMU's memory grows by as much as it does not take. */
 #define PING_USEC (500 * 1000)
 #define PINGS_MAX 4U
+/* What it may say from one to the next: viewers open some ten channels. */
+#define MESSAGES_MAX 2000U
 /* Viewers that were put out, or change their size, come back within this. */
 #define IDLE_PINGS 20U
 
@@ -38,6 +39,8 @@ struct Bridge {
     int fd;
     sd_event_source *io, *ping, *given;
     unsigned pings, idle; /* without an answer; without a viewer */
+    unsigned heard;       /* since the last ping */
+    bool lost;            /* it has asked for another display since then */
     bool born;
     GArray *waiting; /* Waiting: until it is born, and has been given it */
 };
@@ -193,6 +196,8 @@ static int on_ping(sd_event_source *source, uint64_t usec, void *userdata)
     else if (bridge->pings++ >= PINGS_MAX)
         end(bridge, "does not answer");
     else {
+        bridge->heard = 0;
+        bridge->lost = false;
         (void) say(bridge, -1, "ping %u", bridge->pings);
         (void) sd_event_source_set_time_relative(source, PING_USEC);
         (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -271,7 +276,9 @@ static bool hear_pong(Bridge *bridge, char **words)
 
 static bool hear_lost(Bridge *bridge, char **words)
 {
-    return bridge->instance->monitor_ready && give_display(bridge) >= 0;
+    bool again = bridge->lost;
+    bridge->lost = true;
+    return !again && bridge->instance->monitor_ready && give_display(bridge) >= 0;
 }
 
 /* As QEMU's events have it. */
@@ -316,7 +323,7 @@ static bool hear(Bridge *bridge, char *text, size_t size)
         {"initialized", 4, hear_initialized},
         {"disconnected", 4, hear_disconnected},
     };
-    if (size > SPICE_MESSAGE_MAX || !g_utf8_validate(text, (gssize) size, NULL))
+    if (size > SPICE_MESSAGE_MAX || ++bridge->heard > MESSAGES_MAX || !g_utf8_validate(text, (gssize) size, NULL))
         return false;
     text[size] = '\0';
     g_auto(GStrv) words = g_strsplit(text, " ", 8);
@@ -385,9 +392,6 @@ static int add_helper(Instance *instance, Helper **ret)
 {
     g_autofree char *ports = g_build_filename(instance->dir, PORTS, NULL), *socket = g_build_filename(instance->dir, SOCKET, NULL);
     g_autoptr(Settings) settings = vm_load_current_settings(instance->vm, NULL);
-    fd_cleanup int folder = open(ports, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return -errno;
     if (!settings)
         return -EIO;
     (void) unlink(socket); /* of one before */
@@ -396,7 +400,7 @@ static int add_helper(Instance *instance, Helper **ret)
         return listening;
     Helper *helper = *ret = helpers_add(instance, HELPER_SPICE, NULL, SPICE_BRIDGE_PATH);
     helper_add_argument(helper, "--listen=%d", listening);
-    helper_add_argument(helper, "--ports=%d", folder);
+    helper_add_argument(helper, "--ports=%s", ports);
     helper_add_argument(helper, "--name=%s", instance->vm->name);
     helper_add_argument(helper, "--source=%s", sees_dbus(instance) ? "dbus" : "vnc");
     helper_add_argument(helper, "--heads=%" G_GUINT64_FORMAT, sees_dbus(instance) ? settings_get_number(settings, "Display", "Heads") : 1);
@@ -404,7 +408,7 @@ static int add_helper(Instance *instance, Helper **ret)
     helper_add_argument(helper, "--files=%s", settings_get_bool(settings, "Display", "FileTransfer") ? "yes" : "no");
     helper_add_argument(helper, "--sound=%s", machine_spice_has_sound(instance->spice) && machine_wants_sound(settings) ? "yes" : "no");
     helper_add_fd(helper, listening);
-    helper_add_fd(helper, steal_fd(&folder));
+    helper_show(helper, ports);
     return 0;
 }
 
