@@ -24,6 +24,8 @@
 /* It is asked so often whether it is there. At thirty pictures a second of some MB each QEMU's memory grows by as much as it does not take. */
 #define PING_USEC (500 * 1000)
 #define PINGS_MAX 4U
+/* Until it has answered once, and so has asked QEMU for no picture; on a busy host its start takes a while. */
+#define FIRST_PINGS_MAX 20U
 /* What it may say from one to the next: viewers open some ten channels. */
 #define MESSAGES_MAX 2000U
 /* Viewers that were put out, or change their size, come back within this. */
@@ -39,9 +41,9 @@ struct Bridge {
     int fd;
     sd_event_source *io, *ping, *given;
     unsigned pings, idle; /* without an answer; without a viewer */
-    unsigned heard;       /* since the last ping */
+    unsigned said;        /* by it, since the last ping */
     bool lost;            /* it has asked for another display since then */
-    bool born;
+    bool born, heard;     /* heard: it has answered */
     GArray *waiting; /* Waiting: until it is born, and has been given it */
 };
 
@@ -193,10 +195,10 @@ static int on_ping(sd_event_source *source, uint64_t usec, void *userdata)
     bridge->idle = bridge_is_in_use(bridge->instance) ? 0 : bridge->idle + 1;
     if (bridge->idle > IDLE_PINGS)
         end(bridge, NULL);
-    else if (bridge->pings++ >= PINGS_MAX)
+    else if (bridge->pings++ >= (bridge->heard ? PINGS_MAX : FIRST_PINGS_MAX))
         end(bridge, "does not answer");
     else {
-        bridge->heard = 0;
+        bridge->said = 0;
         bridge->lost = false;
         (void) say(bridge, -1, "ping %u", bridge->pings);
         (void) sd_event_source_set_time_relative(source, PING_USEC);
@@ -271,6 +273,7 @@ void bridge_port_changed(Instance *instance, const json_t *data)
 static bool hear_pong(Bridge *bridge, char **words)
 {
     bridge->pings = 0;
+    bridge->heard = true;
     return true;
 }
 
@@ -323,7 +326,7 @@ static bool hear(Bridge *bridge, char *text, size_t size)
         {"initialized", 4, hear_initialized},
         {"disconnected", 4, hear_disconnected},
     };
-    if (size > SPICE_MESSAGE_MAX || ++bridge->heard > MESSAGES_MAX || !g_utf8_validate(text, (gssize) size, NULL))
+    if (size > SPICE_MESSAGE_MAX || ++bridge->said > MESSAGES_MAX || !g_utf8_validate(text, (gssize) size, NULL))
         return false;
     text[size] = '\0';
     g_auto(GStrv) words = g_strsplit(text, " ", 8);
@@ -477,7 +480,7 @@ void bridge_recover(Instance *instance)
     if (!helper)
         return;
     instance->bridge = bridge_new(instance);
-    instance->bridge->born = true;
+    instance->bridge->born = instance->bridge->heard = true;
     if (connect_bridge(instance->bridge) < 0)
         end(instance->bridge, "has ended");
 }
