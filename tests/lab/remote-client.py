@@ -3,7 +3,7 @@
 """remote-client.py ACTION HOST PORT [ARGUMENT...]: a viewer on another host.
 
 spice PASSWORD CA: spice-gtk's client: says how large the screen is and how many channels are open, or why it is not let in; then waits for the
-end of stdin, or of the connection; not with $ONCE. vnc PASSWORD CA: the same by VeNCrypt (X509Vnc), which Python's TLS and openssl's DES do.
+end of stdin, or of the connection; not with $LOOK_ONLY. vnc PASSWORD CA: the same by VeNCrypt (X509Vnc), which Python's TLS and openssl's DES do.
 plain, vnc-plain: tries it without TLS. silent N: makes so many connections, says nothing, and how many were closed when stdin ends."""
 
 import os
@@ -17,7 +17,7 @@ import sys
 action, host, port, *rest = sys.argv[1:]
 
 
-once = "ONCE" in os.environ
+once = "LOOK_ONLY" in os.environ
 
 
 def say(*words):
