@@ -198,6 +198,13 @@ void reply_later_free(LaterReply *later)
     g_free(later);
 }
 
+static void later_is_over(LaterReply *later)
+{
+    Manager *manager = later->manager;
+    reply_later_free(later);
+    manager_check_idle(manager);
+}
+
 void reply_done(const Error *error, void *later_reply)
 {
     LaterReply *later = later_reply;
@@ -205,9 +212,17 @@ void reply_done(const Error *error, void *later_reply)
         reply_error(later->message, error);
     else
         (void) sd_bus_reply_method_return(later->message, NULL);
-    Manager *manager = later->manager;
-    reply_later_free(later);
-    manager_check_idle(manager);
+    later_is_over(later);
+}
+
+void reply_fd(int fd, const Error *error, void *later_reply)
+{
+    LaterReply *later = later_reply;
+    if (error)
+        reply_error(later->message, error);
+    else
+        (void) sd_bus_reply_method_return(later->message, "h", fd);
+    later_is_over(later);
 }
 
 int reply_array_new(sd_bus_message *m, const char *contents, sd_bus_message **ret)

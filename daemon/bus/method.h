@@ -62,5 +62,8 @@ LaterReply *reply_later(Manager *manager, sd_bus_message *m);
 /* A VMDone for methods that return nothing: replies, and frees the LaterReply. */
 void reply_done(const Error *error, void *later_reply);
 
+/* The same for those that return a descriptor, which is borrowed. */
+void reply_fd(int fd, const Error *error, void *later_reply);
+
 /* Undoes reply_later() where nothing was begun. */
 void reply_later_free(LaterReply *later);

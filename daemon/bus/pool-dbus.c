@@ -335,15 +335,8 @@ static bool method_resize_volume(Manager *manager, sd_bus_message *m, uid_t call
 
 static void on_descriptor(int fd, const Error *error, void *userdata)
 {
-    LaterReply *later = userdata;
-    Manager *manager = later->manager;
-    if (error)
-        reply_error(later->message, error);
-    else
-        (void) sd_bus_reply_method_return(later->message, "h", fd);
+    reply_fd(fd, error, userdata);
     close_fd(&fd);
-    reply_later_free(later);
-    manager_check_idle(manager);
 }
 
 static bool method_open_volume(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)

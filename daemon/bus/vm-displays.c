@@ -8,16 +8,6 @@
 #include "manager.h"
 #include "screenshot.h"
 
-static void on_opened(int fd, const Error *error, void *userdata)
-{
-    LaterReply *later = userdata;
-    if (error)
-        reply_error(later->message, error);
-    else
-        (void) sd_bus_reply_method_return(later->message, "h", fd);
-    reply_later_free(later);
-}
-
 bool method_open_display(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     const char *type;
@@ -26,7 +16,7 @@ bool method_open_display(Manager *manager, sd_bus_message *m, uid_t caller, void
         return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
     const DisplayCaller who = {.sender = sd_bus_message_get_sender(m), .uid = caller};
     LaterReply *later = reply_later(manager, m);
-    if (vm_open_display(object, type, &who, on_opened, later, ret_error))
+    if (vm_open_display(object, type, &who, reply_fd, later, ret_error))
         return true;
     reply_later_free(later);
     return false;
@@ -82,7 +72,7 @@ bool method_create_display_password(Manager *manager, sd_bus_message *m, uid_t c
 static bool take_picture(Manager *manager, sd_bus_message *m, VM *vm, uint32_t head, Error **ret_error)
 {
     LaterReply *later = reply_later(manager, m);
-    if (vm_screenshot(vm, head, on_opened, later, ret_error))
+    if (vm_screenshot(vm, head, reply_fd, later, ret_error))
         return true;
     reply_later_free(later);
     return false;

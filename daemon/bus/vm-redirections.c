@@ -4,16 +4,6 @@
 #include "call-options.h"
 #include "redirections.h"
 
-static void on_opened(int fd, const Error *error, void *userdata)
-{
-    LaterReply *later = userdata;
-    if (error)
-        reply_error(later->message, error);
-    else
-        (void) sd_bus_reply_method_return(later->message, "h", fd);
-    reply_later_free(later);
-}
-
 bool method_open_usb_redirection(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
 {
     g_autofree char *name = NULL;
@@ -21,7 +11,7 @@ bool method_open_usb_redirection(Manager *manager, sd_bus_message *m, uid_t call
     if (!call_options_read(m, table, ret_error))
         return false;
     LaterReply *later = reply_later(manager, m);
-    if (vm_open_redirection(object, name ? name : "", caller, on_opened, later, ret_error))
+    if (vm_open_redirection(object, name ? name : "", caller, reply_fd, later, ret_error))
         return true;
     reply_later_free(later);
     return false;
