@@ -10,8 +10,6 @@
 #define CONSOLE_INTERFACE "org.qemu.Display1.Console"
 #define KEYBOARD_INTERFACE "org.qemu.Display1.Keyboard"
 #define MOUSE_INTERFACE "org.qemu.Display1.Mouse"
-#define LOCAL_PATH "/org/freedesktop/DBus/Local"
-#define LOCAL_INTERFACE "org.freedesktop.DBus.Local"
 #define MAP_INTERFACE "org.qemu.Display1.Listener.Unix.Map"
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 
@@ -39,11 +37,6 @@ struct QemuDisplay {
     Console *consoles;
     unsigned n_consoles;
 };
-
-static void lost(QemuDisplay *display)
-{
-    display->handlers.lost(display->userdata);
-}
 
 /* ---- what a console draws ---- */
 
@@ -398,7 +391,8 @@ static void resize(DisplaySource *source, unsigned number, uint32_t width, uint3
 
 static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
-    lost(userdata);
+    const QemuDisplay *display = userdata;
+    display->handlers.lost(display->userdata);
     return 0;
 }
 
@@ -442,7 +436,7 @@ DisplaySource *qemu_display_new(sd_event *event, int fd, unsigned heads, const D
     display->consoles = g_new0(Console, heads);
     display->n_consoles = heads;
     if (qemu_connect(event, fd, SD_EVENT_PRIORITY_NORMAL, &display->bus) < 0 ||
-        sd_bus_match_signal(display->bus, NULL, NULL, LOCAL_PATH, LOCAL_INTERFACE, "Disconnected", on_disconnected, display) < 0)
+        sd_bus_match_signal(display->bus, NULL, NULL, QEMU_LOCAL_PATH, QEMU_LOCAL_INTERFACE, "Disconnected", on_disconnected, display) < 0)
         return NULL;
     for (unsigned i = 0; i < heads; i++) {
         Console *console = &display->consoles[i];

@@ -8,9 +8,6 @@
 
 #include "cleanup.h"
 
-#define LOCAL_PATH "/org/freedesktop/DBus/Local"
-#define LOCAL_INTERFACE "org.freedesktop.DBus.Local"
-
 /* A QEMU whose pictures never fit is not asked for them without pause, and one that does not take it not for ever. */
 #define AGAIN_USEC UINT64_C(200000)
 #define REFUSALS_MAX 10U
@@ -121,7 +118,7 @@ static int say_hello(QemuListener *listener, int fd)
         r = sd_bus_start(listener->bus);
     if (r >= 0)
         r = sd_bus_attach_event(listener->bus, listener->event, SD_EVENT_PRIORITY_NORMAL + 1);
-    return r < 0 ? r : sd_bus_match_signal(listener->bus, NULL, NULL, LOCAL_PATH, LOCAL_INTERFACE, "Connected", on_connected, listener);
+    return r < 0 ? r : sd_bus_match_signal(listener->bus, NULL, NULL, QEMU_LOCAL_PATH, QEMU_LOCAL_INTERFACE, "Connected", on_connected, listener);
 }
 
 static int begin(QemuListener *listener)

@@ -26,7 +26,9 @@ typedef struct QemuListenerKind {
     QemuListenerInterface interfaces[3];
 } QemuListenerKind;
 
-/* A connection to a QEMU, over `fd`, which it takes. */
+/* A connection to a QEMU, over `fd`, which it takes. What sd-bus itself says of it, "Connected" and "Disconnected", comes as signals from there. */
+#define QEMU_LOCAL_PATH "/org/freedesktop/DBus/Local"
+#define QEMU_LOCAL_INTERFACE "org.freedesktop.DBus.Local"
 int qemu_connect(sd_event *event, int fd, int64_t priority, sd_bus **ret);
 
 /* `object`: QEMU's, on `bus`, which is borrowed, as `kind` is; `userdata` is what the vtables get. NULL: never. */

@@ -210,16 +210,6 @@ static Viewer *find_viewer(Displays *displays, const Connection *connection)
     return viewer;
 }
 
-/* QEMU has one peer at a time for its objects on D-Bus, and leaves the one before without a word. */
-static void end_before(Displays *displays, const Connection *connection)
-{
-    for (guint i = displays->connections->len; i > 0; i--) {
-        Connection *other = displays->connections->pdata[i - 1];
-        if (other != connection && other->viewer && other->protocol == connection->protocol)
-            connection_close(other);
-    }
-}
-
 static void on_added(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
 {
     Connection *connection = userdata;
@@ -229,8 +219,9 @@ static void on_added(Qmp *qmp, const json_t *result, const Error *error, void *u
         g_ptr_array_remove_fast(displays->connections, connection);
         return;
     }
+    /* QEMU has one peer at a time for its objects on D-Bus, and leaves the one before without a word. */
     if (is_dbus(connection->protocol))
-        end_before(displays, connection);
+        displays_put_out(displays, display_protocol(connection->protocol));
     connection->viewer = find_viewer(displays, connection);
     connection->viewer->n++;
     (void) sd_event_add_io(displays->instance->vm->manager->event, &connection->end, connection->qemu, EPOLLRDHUP, connection_on_end, connection);
