@@ -10,23 +10,15 @@
 #include <unistd.h>
 
 #include "connect.h"
+#include "relay.h"
 #include "report.h"
 
-#define BUFFER_SIZE (64 * 1024)
-
-typedef struct Flow {
-    size_t begin, end;
-    bool eof, closed; /* nothing more comes; nor goes */
-    char buffer[BUFFER_SIZE];
-} Flow;
-
-/* Two sockets, and what is on its way from each to the other. */
+/* A connection to the socket, and one to the display. */
 typedef struct Link {
     Proxy *proxy;
-    int fds[2];
-    sd_event_source *sources[2];
-    sd_bus_slot *call; /* OpenDisplay(), while there is no fds[1] */
-    Flow flows[2];     /* from fds[i] */
+    int fd;            /* of the first, until there is the second */
+    sd_bus_slot *call; /* OpenDisplay(), until then */
+    Relay *relay;      /* from then on */
 } Link;
 
 struct Proxy {
@@ -42,10 +34,8 @@ static void link_free(void *userdata)
 {
     Link *link = userdata;
     sd_bus_slot_unref(link->call);
-    for (size_t i = 0; i < 2; i++) {
-        sd_event_source_disable_unref(link->sources[i]);
-        close_fd(&link->fds[i]);
-    }
+    relay_free(link->relay);
+    close_fd(&link->fd);
     g_free(link);
 }
 
@@ -65,78 +55,18 @@ void proxy_free(Proxy *proxy)
     g_free(proxy);
 }
 
-/* ---- bytes ---- */
+/* ---- connections ---- */
 
-/* False: the connection is broken. */
-static bool take(Flow *flow, int from)
-{
-    while (!flow->eof && flow->end < BUFFER_SIZE) {
-        ssize_t n = read(from, flow->buffer + flow->end, BUFFER_SIZE - flow->end);
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR;
-        flow->eof = n == 0;
-        flow->end += (size_t) n;
-    }
-    return true;
-}
-
-static bool give(Flow *flow, int to)
-{
-    while (flow->begin < flow->end) {
-        ssize_t n = send(to, flow->buffer + flow->begin, flow->end - flow->begin, MSG_NOSIGNAL);
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR;
-        flow->begin += (size_t) n;
-    }
-    flow->begin = flow->end = 0;
-    if (flow->eof && !flow->closed) {
-        flow->closed = true;
-        (void) shutdown(to, SHUT_WR);
-    }
-    return true;
-}
-
-static bool move(Link *link)
-{
-    for (size_t i = 0; i < 2; i++)
-        if (!take(&link->flows[i], link->fds[i]) || !give(&link->flows[i], link->fds[1 - i]))
-            return false;
-    return !link->flows[0].closed || !link->flows[1].closed;
-}
-
-static void wait_for_more(Link *link)
-{
-    for (size_t i = 0; i < 2; i++) {
-        const Flow *in = &link->flows[i], *out = &link->flows[1 - i];
-        uint32_t events = (!in->eof && in->end < BUFFER_SIZE ? EPOLLIN : 0) | (out->begin < out->end ? EPOLLOUT : 0);
-        (void) sd_event_source_set_io_events(link->sources[i], events);
-        /* Else its end would be told for ever. */
-        (void) sd_event_source_set_enabled(link->sources[i], events ? SD_EVENT_ON : SD_EVENT_OFF);
-    }
-}
-
-static int on_ready(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void on_end(RelaySide side, void *userdata)
 {
     Link *link = userdata;
-    if (move(link))
-        wait_for_more(link);
-    else
-        g_ptr_array_remove_fast(link->proxy->links, link);
-    return 0;
+    g_ptr_array_remove_fast(link->proxy->links, link);
 }
-
-/* ---- connections ---- */
 
 /* Takes the descriptor. */
 static void connect_link(Link *link, int fd)
 {
-    link->fds[1] = fd;
-    int r = 0;
-    for (size_t i = 0; r >= 0 && i < 2; i++) {
-        r = fcntl(link->fds[i], F_SETFL, fcntl(link->fds[i], F_GETFL) | O_NONBLOCK) < 0 ? -errno : 0;
-        if (r >= 0)
-            r = sd_event_add_io(link->proxy->event, &link->sources[i], link->fds[i], EPOLLIN, on_ready, link);
-    }
+    int r = relay_new(link->proxy->event, (const RelayEnd[]){relay_socket(steal_fd(&link->fd)), relay_socket(fd)}, RELAY_BOTH, on_end, link, &link->relay);
     if (r >= 0)
         return;
     (void) report_errno(r, "A connection to the display of \"%s\"", link->proxy->vm);
@@ -181,8 +111,7 @@ static int on_connection(sd_event_source *source, int listen, uint32_t events, v
         return 0;
     Link *link = g_new0(Link, 1);
     link->proxy = proxy;
-    link->fds[0] = fd;
-    link->fds[1] = -1;
+    link->fd = fd;
     g_ptr_array_add(proxy->links, link);
     if (proxy->first >= 0) {
         connect_link(link, steal_fd(&proxy->first));
