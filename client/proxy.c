@@ -66,7 +66,7 @@ static void on_end(RelaySide side, void *userdata)
 /* Takes the descriptor. */
 static void connect_link(Link *link, int fd)
 {
-    int r = relay_new(link->proxy->event, (const RelayEnd[]){relay_socket(steal_fd(&link->fd)), relay_socket(fd)}, RELAY_BOTH, on_end, link, &link->relay);
+    int r = relay_new(link->proxy->event, (const RelayEnd[]){relay_socket(steal_fd(&link->fd)), relay_socket(fd)}, on_end, link, &link->relay);
     if (r >= 0)
         return;
     (void) report_errno(r, "A connection to the display of \"%s\"", link->proxy->vm);

@@ -12,7 +12,7 @@
 
 typedef struct Flow {
     size_t begin, end;
-    bool eof, closed; /* nothing more comes; nor goes */
+    bool eof; /* nothing more comes */
     char buffer[BUFFER_SIZE];
 } Flow;
 
@@ -20,7 +20,6 @@ struct Relay {
     RelayEnd ends[2];
     sd_event_source *readable[2], *writable[2];
     Flow flows[2]; /* from ends[i] to the other */
-    RelayUntil until;
     RelayEnded ended;
     void *userdata;
 };
@@ -38,19 +37,19 @@ void relay_free(Relay *relay)
     g_free(relay);
 }
 
-/* False: the connection is broken. */
-static bool take(Flow *flow, int from)
+/* What was said before a connection broke is said to the other end, too. */
+static void take(Flow *flow, int from)
 {
     while (!flow->eof && flow->end < BUFFER_SIZE) {
         ssize_t n = read(from, flow->buffer + flow->end, BUFFER_SIZE - flow->end);
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR;
-        flow->eof = n == 0;
-        flow->end += (size_t) n;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        flow->eof = n <= 0;
+        flow->end += n > 0 ? (size_t) n : 0;
     }
-    return true;
 }
 
+/* False: there is nobody to give it to. */
 static bool give(Flow *flow, int to)
 {
     while (flow->begin < flow->end) {
@@ -60,26 +59,21 @@ static bool give(Flow *flow, int to)
         flow->begin += (size_t) n;
     }
     flow->begin = flow->end = 0;
-    if (flow->eof && !flow->closed) {
-        flow->closed = true;
-        (void) shutdown(to, SHUT_WR);
-    }
     return true;
 }
 
-/* False: all is said, and *ret_side was the last, or the broken one. */
+/* False: one end has said its last, or is broken; *ret_side. */
 static bool move(Relay *relay, RelaySide *ret_side)
 {
     for (RelaySide i = RELAY_LEFT; i <= RELAY_RIGHT; i++) {
         RelaySide other = i == RELAY_LEFT ? RELAY_RIGHT : RELAY_LEFT;
-        *ret_side = i;
-        if (!take(&relay->flows[i], relay->ends[i].in))
-            return false;
+        Flow *flow = &relay->flows[i];
+        take(flow, relay->ends[i].in);
         *ret_side = other;
-        if (!give(&relay->flows[i], relay->ends[other].out))
+        if (!give(flow, relay->ends[other].out))
             return false;
         *ret_side = i;
-        if (relay->flows[i].closed && (relay->until == RELAY_EITHER || relay->flows[other].closed))
+        if (flow->eof && flow->end == 0)
             return false;
     }
     return true;
@@ -130,13 +124,12 @@ static int watch(Relay *relay, sd_event *event, size_t i)
     return r < 0 ? r : sd_event_source_set_enabled(relay->writable[i], SD_EVENT_OFF);
 }
 
-int relay_new(sd_event *event, const RelayEnd ends[2], RelayUntil until, RelayEnded ended, void *userdata, Relay **ret)
+int relay_new(sd_event *event, const RelayEnd ends[2], RelayEnded ended, void *userdata, Relay **ret)
 {
     Relay *relay = g_new0(Relay, 1);
     int r = 0;
     for (size_t i = 0; i < 2; i++)
         relay->ends[i] = ends[i];
-    relay->until = until;
     relay->ended = ended;
     relay->userdata = userdata;
     for (size_t i = 0; r >= 0 && i < 2; i++)

@@ -2,7 +2,7 @@
 #pragma once
 
 /* Relay: bytes both ways between two ends, each a socket or the two halves of a pipe. What one does not take stops the other one: at most 64 KiB
- * are kept of each direction.
+ * are kept of each direction. The first end that says its last, or is broken, ends it for both; what that end said is given to the other one before.
  *
  * Belongs to whoever made it, who frees it when it has ended, also from within. Its descriptors are its own. */
 
@@ -26,14 +26,9 @@ typedef enum RelaySide {
     RELAY_RIGHT,
 } RelaySide;
 
-typedef enum RelayUntil {
-    RELAY_BOTH,   /* both ends have said their last: one may have to say something yet when the other has not */
-    RELAY_EITHER, /* one has */
-} RelayUntil;
-
 /* `side` has said its last, or is broken. Once. */
 typedef void (*RelayEnded)(RelaySide side, void *userdata);
 
 /* Takes the descriptors in every case. A negative errno. */
-int relay_new(sd_event *event, const RelayEnd ends[2], RelayUntil until, RelayEnded ended, void *userdata, Relay **ret);
+int relay_new(sd_event *event, const RelayEnd ends[2], RelayEnded ended, void *userdata, Relay **ret);
 void relay_free(Relay *relay);

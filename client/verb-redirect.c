@@ -130,7 +130,7 @@ static void on_connected(int fd, void *userdata)
 {
     Lending *lending = userdata;
     const RelayEnd ends[] = {relay_socket(fd), relay_socket(steal_fd(&lending->socket))};
-    int r = relay_new(lending->event, ends, RELAY_EITHER, on_relay_end, lending, &lending->relay);
+    int r = relay_new(lending->event, ends, on_relay_end, lending, &lending->relay);
     if (r < 0)
         return end(lending, report_errno(r, "USB device %s: it cannot be carried to \"%s\"", lending->device->port, lending->vm));
     lending->lent = true;
@@ -177,7 +177,7 @@ static int open_redirection(Lending *lending)
 static int pass(Lending *lending)
 {
     const RelayEnd ends[] = {{STDIN_FILENO, STDOUT_FILENO}, relay_socket(steal_fd(&lending->socket))};
-    int r = relay_new(lending->event, ends, RELAY_EITHER, on_relay_end, lending, &lending->relay);
+    int r = relay_new(lending->event, ends, on_relay_end, lending, &lending->relay);
     return r < 0 ? report_errno(r, "stdin and stdout: they cannot be used") : EXIT_DONE;
 }
 

@@ -110,7 +110,14 @@ static int start_viewer(View *view, const Viewer *viewer)
     if (pid < 0)
         return report_errno(pid, "%s: it cannot be started", command[0]);
     view->viewer = pid;
-    int r = sd_event_add_child(view->event, NULL, pid, WEXITED, on_viewer_end, view);
+    sd_event_source *source = NULL;
+    int r = sd_event_add_child(view->event, &source, pid, WEXITED, on_viewer_end, view);
+    /* What it said last goes to the display first. */
+    if (r >= 0)
+        r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
+    if (r >= 0)
+        r = sd_event_source_set_floating(source, true);
+    sd_event_source_unref(source);
     return r < 0 ? report_errno(r, "vmctl: cannot wait for %s", command[0]) : EXIT_DONE;
 }
 
