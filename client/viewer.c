@@ -24,20 +24,31 @@ static const char *location(const Viewer *viewer, const char *type)
     return strcmp(type, "spice") == 0 ? viewer->spice : viewer->vnc;
 }
 
+/* All that are known here can show nothing without; what they say of it themselves is GTK's or X's. */
+static bool has_desktop(void)
+{
+    return g_getenv("DISPLAY") || g_getenv("WAYLAND_DISPLAY");
+}
+
 const Viewer *viewer_find(const char *program, const char *type)
 {
-    const Viewer *known = viewers;
-    for (size_t i = 0; i < G_N_ELEMENTS(viewers); i++) {
+    const Viewer *known = viewers, *installed = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(viewers) && !installed; i++) {
         const Viewer *viewer = &viewers[i];
         if (program && strcmp(program, viewer->program) != 0)
             continue;
         known = viewer;
         g_autofree char *found = location(viewer, type) ? g_find_program_in_path(viewer->program) : NULL;
         if (found)
-            return viewer;
+            installed = viewer;
     }
     if (program && !location(known, type))
         (void) report_usage("--viewer=%s: it does not speak %s", program, type);
+    else if (!has_desktop())
+        (void) report("view: there is no desktop here to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set). "
+                      "Use vmctl -H HOST view where there is one, or vmctl screenshot");
+    else if (installed)
+        return installed;
     else
         (void) report("%s: it is not installed. Install the package %s, or use --listen=PATH", program ?: "a viewer",
             program ? known->package : strcmp(type, "spice") == 0 ? "virt-viewer" : "tigervnc-viewer");
