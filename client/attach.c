@@ -35,6 +35,7 @@ typedef struct Watch {
     const char *name;
     char *state, *reason, *message;
     bool gone;
+    bool ended; /* once, and may run anew by now */
 } Watch;
 
 typedef struct Buffer {
@@ -110,10 +111,18 @@ static int watch_read(Watch *watch, sd_bus_message *m)
     return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+static bool has_ended(const Watch *watch)
+{
+    return watch->gone || !watch->state || strcmp(watch->state, "stopped") == 0 ||
+           strcmp(watch->state, "failed") == 0 || strcmp(watch->state, "saved") == 0;
+}
+
 static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
+    Watch *watch = userdata;
     if (sd_bus_message_skip(m, "s") >= 0)
-        (void) watch_read(userdata, m);
+        (void) watch_read(watch, m);
+    watch->ended = watch->ended || has_ended(watch);
     return 0;
 }
 
@@ -163,12 +172,6 @@ static int watch_start(Watch *watch, Client *client, const char *name)
     return r < 0 ? report_errno(r, "vmd: cannot read its answer") : EXIT_DONE;
 }
 
-static bool has_ended(const Watch *watch)
-{
-    return watch->gone || !watch->state || strcmp(watch->state, "stopped") == 0 ||
-           strcmp(watch->state, "failed") == 0 || strcmp(watch->state, "saved") == 0;
-}
-
 static int verdict(Client *client, const Watch *watch)
 {
     bool failed = watch->state && strcmp(watch->state, "failed") == 0;
@@ -197,7 +200,7 @@ static int process_bus(Client *client, uint64_t usec)
 static void await_verdict(Client *client, Watch *watch)
 {
     uint64_t end = (uint64_t) g_get_monotonic_time() + VERDICT_TIMEOUT;
-    while (!has_ended(watch)) {
+    while (!watch->ended && !has_ended(watch)) {
         uint64_t now = (uint64_t) g_get_monotonic_time();
         if (now >= end || process_bus(client, end - now) < 0)
             return;
@@ -421,6 +424,7 @@ int attach_console(Client *client, const char *name)
     /* What came while we waited for answers is in sd-bus's own queue, and no event of the descriptor. */
     while (process_bus(client, 0) > 0)
         ;
+    watch.ended = false;
     signals = open_signals();
     bool terminal = isatty(STDIN_FILENO);
     if (terminal) {
