@@ -177,14 +177,15 @@ static void show(Top *top, bool had_reading)
         ask_after(top, had_reading ? top->delay : MIN(SECOND_AFTER, top->delay));
 }
 
-/* On a terminal vmd may go and come back; elsewhere nobody would see it. */
+/* On a terminal vmd may go and come back; elsewhere nobody would see that it does not, so it is asked once more. */
 static int fail(Top *top, const sd_bus_error *error, int r)
 {
-    if (!top->live || !top->usage || r == -ENOTCONN || r == -ECONNRESET)
+    if (!top->usage || r == -ENOTCONN || r == -ECONNRESET || (!top->live && top->problem))
         return sd_event_exit(top->event, (live_leave(), report_bus(top->client, NULL, error, r)));
     g_free(top->problem);
     top->problem = g_strdup_printf("vmd does not answer: %s", error && error->message ? error->message : g_strerror(ABS(r)));
-    draw(top);
+    if (top->live)
+        draw(top);
     ask_after(top, top->delay);
     return 0;
 }
