@@ -226,6 +226,13 @@ static bool remove_ours(Links *links, int index, const char *kind, const char *a
     return r >= 0 || link_fail(links, r, kind, "it cannot be removed", ret_error);
 }
 
+void links_remove_unfinished(Links *links, const char *name, const char *kind, const struct ether_addr *mac)
+{
+    Link link;
+    if (links_get(links, name, &link) >= 0 && g_str_equal(link.kind, kind) && !*link.alias && memcmp(&link.mac, mac, sizeof *mac) == 0)
+        (void) remove_link(links, link.index);
+}
+
 bool links_remove_bridge(Links *links, int index, Error **ret_error)
 {
     return remove_ours(links, index, "bridge", LINK_ALIAS_BRIDGE, ret_error);

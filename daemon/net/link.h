@@ -45,6 +45,10 @@ int links_get_by_index(Links *links, int index, Link *ret);
 /* All links whose alias begins with `alias` (NULL: all); GArray of Link, g_array_unref. NULL and an Error. */
 GArray *links_list(Links *links, const char *alias, Error **ret_error);
 
+/* Removes what a process left that was killed in links_add_bridge() or links_add_macvtap() before the link had its alias, which
+ * takes a second request: one of this name, kind and MAC without any alias. Every other stays. */
+void links_remove_unfinished(Links *links, const char *name, const char *kind, const struct ether_addr *mac);
+
 /* Whether a name can be an interface's: 1 to 15 bytes, no "/", blank, ":" or control character, not "." or "..". */
 bool link_name_is_valid(const char *name);
 

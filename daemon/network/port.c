@@ -259,10 +259,15 @@ static bool make_tap(Port *port, const PortWish *wish, Tap *tap, Error **ret_err
     return port_plug(port, wish, ret_error);
 }
 
+char *port_macvtap_name(const struct ether_addr *mac)
+{
+    g_autofree char *text = mac_to_string(mac);
+    return g_strdup_printf("vmmt%08x", g_str_hash(text));
+}
+
 static bool make_macvtap(Port *port, const PortWish *wish, Tap *tap, Error **ret_error)
 {
-    g_autofree char *alias = g_strconcat(LINK_ALIAS_TAP, port->vm, NULL), *mac = mac_to_string(&port->mac);
-    g_autofree char *name = g_strdup_printf("vmmt%08x", g_str_hash(mac));
+    g_autofree char *alias = g_strconcat(LINK_ALIAS_TAP, port->vm, NULL), *name = port_macvtap_name(&port->mac);
     if (!links_add_macvtap(port->manager->links, port->bridge, name, &port->mac, alias, &port->index, ret_error))
         return false;
     port->link = g_strdup(name);

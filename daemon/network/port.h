@@ -81,6 +81,9 @@ void port_close(Port *port);
 void ports_close_of_vm(Manager *manager, const char *vm);
 void ports_free(Manager *manager); /* at vmd's end: all stays in the kernel */
 
+/* What the macvtap of a guest's MAC is called; a new string. */
+char *port_macvtap_name(const struct ether_addr *mac);
+
 Port *port_find_by_link(Manager *manager, const char *link);
 Port *port_find_of_vm(Manager *manager, const char *vm, const char *section);
 Port *port_find_by_mac(Manager *manager, const struct ether_addr *mac, const Network *network);

@@ -51,20 +51,28 @@ static void recover_network(Manager *manager, const char *name)
     manager_settle_network(manager, network);
 }
 
+static void remove_orphan(Manager *manager, const Link *link)
+{
+    if (g_str_has_prefix(link->alias, LINK_ALIAS_BRIDGE)) {
+        const Network *network = manager_find_network(manager, link->alias + strlen(LINK_ALIAS_BRIDGE));
+        if (!(network && network->run && network->run->index == link->index))
+            (void) links_remove_bridge(manager->links, link->index, NULL);
+    } else if (g_str_equal(link->kind, "macvtap") && !port_find_by_link(manager, link->name)) {
+        g_autofree char *name = port_macvtap_name(&link->mac);
+        if (g_str_has_prefix(link->alias, LINK_ALIAS_TAP))
+            (void) links_remove_macvtap(manager->links, link->index, NULL);
+        else if (g_str_equal(link->name, name))
+            links_remove_unfinished(manager->links, name, "macvtap", &link->mac);
+    }
+}
+
 /* Bridges and macvtaps of ours that no record has. */
 static void remove_orphans(Manager *manager)
 {
     g_autoptr(Error) error = NULL;
-    g_autoptr(GArray) links = links_list(manager->links, "vmd ", &error);
-    for (guint i = 0; links && i < links->len; i++) {
-        const Link *link = &g_array_index(links, Link, i);
-        const char *name = g_str_has_prefix(link->alias, LINK_ALIAS_BRIDGE) ? link->alias + strlen(LINK_ALIAS_BRIDGE) : NULL;
-        const Network *network = name ? manager_find_network(manager, name) : NULL;
-        if (name && !(network && network->run && network->run->index == link->index))
-            (void) links_remove_bridge(manager->links, link->index, NULL);
-        else if (!name && g_str_equal(link->kind, "macvtap") && !port_find_by_link(manager, link->name))
-            (void) links_remove_macvtap(manager->links, link->index, NULL);
-    }
+    g_autoptr(GArray) links = links_list(manager->links, NULL, &error);
+    for (guint i = 0; links && i < links->len; i++)
+        remove_orphan(manager, &g_array_index(links, Link, i));
 }
 
 static void recover_port(Manager *manager, const char *name)
@@ -121,10 +129,8 @@ void networks_recover(Manager *manager)
     firewalld_watch(manager);
     resolve_watch(manager);
     foreach_name(manager->dirs->networks, manager, recover_network);
-    bool any = g_hash_table_size(manager->networks) > 0;
     foreach_name(manager->dirs->ports, manager, recover_port);
-    if (any)
-        remove_orphans(manager);
+    remove_orphans(manager);
     ports_watch(manager);
     settle(manager);
     /* The rules are made anew from what is there, and those of before are gone. */

@@ -45,18 +45,30 @@ static void on_unneeded(const Error *error, void *userdata)
 {
 }
 
+/* By its name: the record may be older than the bridge. */
+static void remove_bridge(Network *network)
+{
+    Links *links = network->manager->links;
+    const char *name = network->run->bridge;
+    const struct ether_addr mac = network_bridge_mac(network);
+    g_autoptr(Error) error = NULL;
+    Link link;
+    if (links_get(links, name, &link) < 0)
+        return;
+    if (!g_str_has_prefix(link.alias, LINK_ALIAS_BRIDGE))
+        links_remove_unfinished(links, name, "bridge", &mac);
+    else if (!links_remove_bridge(links, link.index, &error)) {
+        g_autofree char *message = error_message(error);
+        g_warning("%s", message);
+    }
+}
+
 void network_take_away(Network *network)
 {
     NetworkRun *run = network->run;
     g_autofree char *dir = network_dir(network);
-    g_autoptr(Error) error = NULL;
-    Link link;
-    /* By its name too: the record may be older than the bridge. */
-    if (run->mode != NETWORK_BRIDGE && links_get(network->manager->links, run->bridge, &link) >= 0 &&
-        g_str_has_prefix(link.alias, LINK_ALIAS_BRIDGE) && !links_remove_bridge(network->manager->links, link.index, &error)) {
-        g_autofree char *message = error_message(error);
-        g_warning("%s", message);
-    }
+    if (run->mode != NETWORK_BRIDGE)
+        remove_bridge(network);
     firewalld_remove(network);
     /* The record goes last: what is left before that is found by it. */
     if (run->dhcp)

@@ -103,6 +103,23 @@ static void strangers_stay(void)
     g_assert_true(sh("ip link show brt1 >/dev/null && ip link del brt1"));
 }
 
+/* What a process that was killed in links_add_bridge() leaves, and what only looks like it. */
+static void unfinished_ones_go(void)
+{
+    const struct ether_addr ours = mac("52:54:00:aa:bb:cc"), other = mac("52:54:00:aa:bb:cd");
+    Link link;
+    g_assert_true(sh("ip link add brt1 address 52:54:00:aa:bb:cc type bridge"));
+    links_remove_unfinished(links, "brt1", "macvtap", &ours);
+    links_remove_unfinished(links, "brt1", "bridge", &other);
+    g_assert_true(sh("ip link set brt1 alias mine"));
+    links_remove_unfinished(links, "brt1", "bridge", &ours);
+    g_assert_cmpint(links_get(links, "brt1", &link), ==, 0);
+    g_assert_true(sh("ip link set brt1 alias ''"));
+    links_remove_unfinished(links, "brt1", "bridge", &ours);
+    g_assert_cmpint(links_get(links, "brt1", &link), ==, -ENODEV);
+    links_remove_unfinished(links, "brt1", "bridge", &ours); /* gone: nothing to do */
+}
+
 static Tap open_tap(unsigned queues)
 {
     Tap tap;
@@ -336,6 +353,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/net-link/bridge", bridge);
     g_test_add_func("/net-link/bridge-fails", bridge_fails);
     g_test_add_func("/net-link/strangers", strangers_stay);
+    g_test_add_func("/net-link/unfinished", unfinished_ones_go);
     g_test_add_func("/net-link/ports", ports);
     g_test_add_func("/net-link/counters", counters);
     g_test_add_func("/net-link/collisions", collisions);
