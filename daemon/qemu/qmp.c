@@ -72,7 +72,7 @@ struct Qmp {
     GQueue output;       /* Chunk */
     size_t output_size;
     int64_t first_id, next_id;
-    unsigned n_strays; /* answers to an earlier connection that were passed over */
+    unsigned n_strays; /* what was said to an earlier connection and was passed over */
     char *version;
 };
 
@@ -229,12 +229,31 @@ static Error *error_from_qemu(const char *command, const json_t *error)
     return e;
 }
 
+static bool is_answer(const json_t *message)
+{
+    return json_object_get(message, "return") || json_object_get(message, "error");
+}
+
+/* Not for ever. */
+static bool pass_over(Qmp *qmp)
+{
+    return qmp->n_strays++ < STRAYS_MAX;
+}
+
 static bool is_stray(Qmp *qmp, const json_t *id)
 {
     if (!json_is_integer(id) ||
             (json_integer_value(id) >= qmp->first_id && json_integer_value(id) < qmp->next_id))
         return false;
-    return qmp->n_strays++ < STRAYS_MAX;
+    return pass_over(qmp);
+}
+
+/* What QEMU says in the moment between its accepting of a connection and its greeting was meant for the one before. */
+static bool is_for_another(Qmp *qmp, const json_t *message)
+{
+    if (json_is_string(json_object_get(message, "event")))
+        return pass_over(qmp);
+    return is_answer(message) && is_stray(qmp, json_object_get(message, "id"));
 }
 
 static bool on_answer(Qmp *qmp, const json_t *message, Error **ret_error)
@@ -244,8 +263,6 @@ static bool on_answer(Qmp *qmp, const json_t *message, Error **ret_error)
     Call *call = g_queue_peek_head(&qmp->calls);
     g_autoptr(Error) e = NULL;
 
-    if (qmp->state == QMP_GREETING)
-        return violation(ret_error, "an answer came before the greeting");
     if (error)
         e = error_from_qemu(call ? call->command : NULL, error);
 
@@ -287,11 +304,11 @@ static bool on_line(Qmp *qmp, const char *line, size_t length, Error **ret_error
     if (part)
         return on_greeting(qmp, part, ret_error);
     if (qmp->state == QMP_GREETING)
-        return violation(ret_error, "the first line is no greeting");
+        return is_for_another(qmp, message) || violation(ret_error, "the first line is no greeting");
     part = json_object_get(message, "event");
     if (part)
         return on_event(qmp, json_string_value(part), json_object_get(message, "data"), ret_error);
-    if (json_object_get(message, "return") || json_object_get(message, "error"))
+    if (is_answer(message))
         return on_answer(qmp, message, ret_error);
     return violation(ret_error, "a line is neither answer nor event");
 }

@@ -10,9 +10,9 @@
  *
  * What arrives is hostile: a line is at most QMP_LINE_MAX bytes, its cost is bounded (qmp-message.h), an
  * answer that nobody asked for or a line that is no QMP ends the connection. (But a few answers to an earlier
- * connection are passed over: a QEMU that was busy with a command when its caller went away gives them to
- * the next one.) Nothing here blocks: what the socket
- * does not take is queued, to at most QMP_QUEUE_MAX bytes.
+ * connection, and before the greeting events for it, are passed over: a QEMU that was busy with a command when
+ * its caller went away gives them to the next one.) Nothing here blocks: what the socket does not take is
+ * queued, to at most QMP_QUEUE_MAX bytes.
  *
  * Belongs to whoever made it. qmp_free() may be called from any of its callbacks; pending calls are then
  * dropped without an answer. Knows nothing of VMs. */

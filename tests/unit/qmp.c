@@ -27,6 +27,7 @@
     "\"capabilities\": [\"oob\"]}}\r\n"
 #define NEGOTIATED GREETING "{\"return\": {}, \"id\": @0}\r\n"
 
+#define EVENT "{\"event\": \"STOP\"}\n"
 #define STRAY "{\"return\": {}, \"id\": 1}\n"
 
 typedef struct Fixture {
@@ -414,7 +415,6 @@ static const struct {
         {"{\"QMP\": 3}\n", "the greeting has no version"},
         {"{\"QMP\": {\"version\": {\"qemu\": {\"major\": -1, \"minor\": 0, \"micro\": 0}}}}\n",
                 "the greeting has no version"},
-        {"{\"event\": \"STOP\"}\n", "the first line is no greeting"},
         {"{\"return\": {}, \"id\": @0}\n", "the first line is no greeting"},
         {GREETING GREETING, "QEMU greeted twice"},
         {GREETING "{\"error\": {\"desc\": \"no\"}, \"id\": @0}\n", "no"},
@@ -439,7 +439,10 @@ static const struct {
         {NEGOTIATED STRAY STRAY STRAY STRAY STRAY STRAY STRAY STRAY, NULL},
         {NEGOTIATED STRAY STRAY STRAY STRAY STRAY STRAY STRAY STRAY STRAY,
                 "an answer came that was not asked for"},
-        {STRAY, "the first line is no greeting"},
+        {STRAY STRAY STRAY STRAY STRAY STRAY STRAY STRAY STRAY, "the first line is no greeting"},
+        {EVENT EVENT EVENT EVENT EVENT EVENT EVENT EVENT EVENT, "the first line is no greeting"},
+        {"{\"event\": 5}\n", "the first line is no greeting"},
+        {"{\"return\": {}}\n", "the first line is no greeting"},
         {NEGOTIATED "{\"event\": \"\377\"}\n", "a line is no JSON object"},
         {NEGOTIATED "{\"event\": 1e999}\n", "a line is no JSON object"},
 };
@@ -467,6 +470,17 @@ static void test_hostile(Fixture *f, gconstpointer data)
             *f = (Fixture){};
         }
     }
+}
+
+/* A vmd that comes while QEMU still speaks to the one before, which was killed. */
+static void test_late_words(Fixture *f, gconstpointer data)
+{
+    call(f, "query-status", 'a');
+    say(f, "{\"event\": \"DEVICE_DELETED\", \"data\": {}}\r\n" STRAY NEGOTIATED "{\"return\": {}, \"id\": @1}\r\n");
+    RUN_UNTIL(f->event, f->n_ready == 1);
+    g_assert_null(f->last_event);
+    RUN_UNTIL(f->event, f->order->len == 1);
+    g_assert_cmpuint(f->n_closed, ==, 0);
 }
 
 /* All of it, byte by byte. */
@@ -757,6 +771,7 @@ int main(int argc, char **argv)
             {"after-another", test_after_another},
             {"hostile", test_hostile},
             {"crumbs", test_crumbs},
+            {"late-words", test_late_words},
             {"endless-line", test_endless_line},
             {"event-flood", test_event_flood},
             {"silence", test_silence},
