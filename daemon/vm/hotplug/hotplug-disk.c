@@ -71,7 +71,7 @@ static void on_sources(void *data, void *userdata)
     g_autoptr(Error) error = NULL;
     own->opening = NULL;
     own->claimed = sources_take(data, &own->parts, &error) && claim_disk(hotplug->vm, hotplug->name, disk_of(hotplug)->image, &error);
-    /* On disk before QEMU has it, so that a vmd that comes after this one knows. */
+    /* Written down before QEMU has it, so that a vmd that comes after this one knows. */
     if (own->claimed)
         (void) instance_write_record(hotplug->vm->instance, &error);
     hotplug_opened(hotplug, error);

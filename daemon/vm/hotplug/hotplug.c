@@ -8,7 +8,7 @@
  *     .make_device  in the first free slot   done_with        the file, and what is known of what runs
  *     done_with     the same
  *
- * What fails after .open is undone by .remove and .close. From .add or device_del on the record says what is under way, until the files are
+ * What fails after .open is undone by .remove and .close. From .open or device_del on the record says what is under way, until the files are
  * written: where vmd is killed in between, the next one takes away all that there is (hotplug_recover). */
 
 #include "hotplug.h"
@@ -43,7 +43,7 @@ static void hotplug_free(Hotplug *hotplug)
     g_free(hotplug);
 }
 
-/* QEMU is about to get or lose a part of the device. */
+/* The VM, and then QEMU, is about to get or lose a part of the device. */
 static bool note_begin(Hotplug *hotplug, bool attaches, Error **ret_error)
 {
     Instance *instance = hotplug->vm->instance;
@@ -197,6 +197,7 @@ static Hotplug *hotplug_new(VM *vm, const HotplugKind *kind, const char *section
 /* Nothing was begun, and nobody is to be told. */
 static bool give_up(Hotplug *hotplug)
 {
+    note_end(hotplug->vm->instance);
     hotplug->vm->instance->hotplug = NULL;
     hotplug_free(hotplug);
     return false;
@@ -298,14 +299,24 @@ void hotplug_added(Hotplug *hotplug, const Error *error)
 
 void hotplug_opened(Hotplug *hotplug, const Error *failed)
 {
-    g_autoptr(Error) error = error_copy(failed);
-    if (error || !note_begin(hotplug, true, &error)) {
+    if (failed) {
+        g_autoptr(Error) error = error_copy(failed);
         hotplug->kind->close(hotplug);
         return finish(hotplug, error);
     }
     int r = hotplug->kind->add(hotplug);
     if (r < 0)
         cannot_ask(hotplug, r);
+}
+
+/* `hotplug` NULL: the error is set. */
+static bool begin(Hotplug *hotplug, VMDone done, void *userdata, Error **ret_error)
+{
+    if (!hotplug)
+        return false;
+    hotplug->done = done;
+    hotplug->userdata = userdata;
+    return (hotplug->kind->check(hotplug, ret_error) && note_begin(hotplug, true, ret_error) && hotplug->kind->open(hotplug, ret_error)) || give_up(hotplug);
 }
 
 bool vm_attach(VM *vm, const char *section, const SettingsChanges *changes, VMDone done, void *userdata, Error **ret_error)
@@ -323,12 +334,7 @@ bool vm_attach(VM *vm, const char *section, const SettingsChanges *changes, VMDo
         return change_file(vm, items, n, done, userdata, ret_error);
     if (file_has_section(running, section))
         return error_set(ret_error, ERROR_EXISTS, section, "Give it another name, or restart the VM", "the VM still runs with one of this name");
-    Hotplug *hotplug = hotplug_new(vm, NULL, section, items, n, true, ret_error);
-    if (!hotplug)
-        return false;
-    hotplug->done = done;
-    hotplug->userdata = userdata;
-    return (hotplug->kind->check(hotplug, ret_error) && hotplug->kind->open(hotplug, ret_error)) || give_up(hotplug);
+    return begin(hotplug_new(vm, NULL, section, items, n, true, ret_error), done, userdata, ret_error);
 }
 
 /* ---- detach ---- */
@@ -385,7 +391,6 @@ static bool begin_detach(Hotplug *hotplug, Error **ret_error)
     if (r >= 0)
         return true;
     error_set_errno(ret_error, r, hotplug->section, "QEMU cannot be asked");
-    note_end(vm->instance);
     return give_up(hotplug);
 }
 
@@ -430,17 +435,6 @@ void hotplug_recover(VM *vm)
     hotplug->userdata = vm;
     if (!begin_detach(hotplug, &error))
         on_recovered(error, vm);
-}
-
-/* ---- what no section comes or goes for ---- */
-
-static bool begin(Hotplug *hotplug, VMDone done, void *userdata, Error **ret_error)
-{
-    if (!hotplug)
-        return false;
-    hotplug->done = done;
-    hotplug->userdata = userdata;
-    return (hotplug->kind->check(hotplug, ret_error) && hotplug->kind->open(hotplug, ret_error)) || give_up(hotplug);
 }
 
 /* ---- media ---- */
