@@ -21,6 +21,19 @@ static inline void close_fd(int *fd)
 }
 #define fd_cleanup __attribute__((cleanup(close_fd)))
 
+static inline void fd_clear(void *fd)
+{
+    close_fd(fd);
+}
+
+/* Of int, which it owns. */
+static inline GArray *fd_array_new(void)
+{
+    GArray *fds = g_array_new(FALSE, FALSE, sizeof(int));
+    g_array_set_clear_func(fds, fd_clear);
+    return fds;
+}
+
 static inline int steal_fd(int *fd)
 {
     int r = *fd;

@@ -23,17 +23,11 @@ char *upload_name(const char *name, uid_t owner)
     return g_strdup_printf(".%s.%u" UPLOAD_SUFFIX, name, owner);
 }
 
-static void close_one(void *fd)
-{
-    close_fd(fd);
-}
-
 VolumeFiles *volume_files_new(void)
 {
     VolumeFiles *files = g_atomic_rc_box_new0(VolumeFiles);
     files->dir_fd = files->fd = files->read_fd = files->import_fd = files->packed_fd = files->keyring_fd = files->keyring = -1;
-    files->backing_fds = g_array_new(FALSE, FALSE, sizeof(int));
-    g_array_set_clear_func(files->backing_fds, close_one);
+    files->backing_fds = fd_array_new();
     files->mode = VOLUME_MODE;
     return files;
 }

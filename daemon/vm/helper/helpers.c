@@ -79,13 +79,6 @@ struct Helpers {
     GPtrArray *all; /* Helper */
 };
 
-static void close_fds(GArray *fds)
-{
-    for (guint i = 0; i < fds->len; i++)
-        (void) close(g_array_index(fds, int, i));
-    g_array_free(fds, TRUE);
-}
-
 static void helper_free(void *userdata)
 {
     Helper *helper = userdata;
@@ -96,7 +89,7 @@ static void helper_free(void *userdata)
     sd_event_source_disable_unref(helper->end);
     close_fd(&helper->pidfd);
     close_fd(&helper->go_fd);
-    close_fds(helper->fds);
+    g_array_unref(helper->fds);
     g_ptr_array_unref(helper->argv);
     g_free((char *) helper->tree.path);
     g_clear_pointer(&helper->tree.groups, g_array_unref);
@@ -130,7 +123,7 @@ static Helper *add(Instance *instance, HelperKind kind, const char *name, const 
     helper->name = g_strdup(name);
     helper->program = g_path_get_basename(program);
     helper->argv = g_ptr_array_new_with_free_func(g_free);
-    helper->fds = g_array_new(FALSE, FALSE, sizeof(int));
+    helper->fds = fd_array_new();
     helper->pidfd = helper->go_fd = -1;
     g_ptr_array_add(instance->helpers->all, helper);
     return helper;
@@ -305,7 +298,7 @@ bool helpers_check_whole(const Helpers *helpers, const char *thing, Error **ret_
 
 static void birth_free(Birth *birth)
 {
-    close_fds(birth->fds);
+    g_array_unref(birth->fds);
     close_fd(&birth->output);
     close_fd(&birth->cgroup);
     g_free(birth);
@@ -432,7 +425,7 @@ static void start_one(Helper *helper, Births *births, bool in_place)
     helper->birth = birth;
     births->n++;
     birth->fds = g_steal_pointer(&helper->fds);
-    helper->fds = g_array_new(FALSE, FALSE, sizeof(int));
+    helper->fds = fd_array_new();
     birth->cgroup = in_place ? scope_cgroup_open(manager->scopes, unit) : -1;
     birth->output = sd_journal_stream_fd(helper->program, LOG_INFO, true);
 

@@ -121,16 +121,10 @@ static bool open_one(const Credential *credential, GArray *fds, size_t *total, E
     return true;
 }
 
-static void close_one(void *fd)
-{
-    close_fd(fd);
-}
-
 GArray *credentials_open(const GPtrArray *credentials, Error **ret_error)
 {
     size_t total = 0;
-    g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
-    g_array_set_clear_func(fds, close_one);
+    g_autoptr(GArray) fds = fd_array_new();
     for (guint i = 0; i < credentials->len; i++)
         if (!open_one(credentials->pdata[i], fds, &total, ret_error))
             return NULL;
