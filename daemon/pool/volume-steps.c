@@ -2,6 +2,7 @@
 
 /* What there is to do to volumes, and of that what workers do. */
 
+#include "bitmaps.h"
 #include "volume-work.h"
 
 /* The node "part", of which nothing is read. */
@@ -91,35 +92,25 @@ static void add_import_steps(VolumeWork *work)
     script_add_question(worker_script(work->worker), "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_import_opened, work);
 }
 
-static void add_resize(VolumeWork *work)
-{
-    script_add_call(worker_script(work->worker), "block_resize", json_pack("{ss sI}", "node-name", "volume-node0", "size", (json_int_t) work->size));
-    script_add_call(worker_script(work->worker), "blockdev-del", json_pack("{ss}", "node-name", "volume-node0"));
-}
-
-/* What was cut off is zero when it is there again, and bitmaps that were cut off with it do not know: so they go, and with them the checkpoints of
+/* What is cut off is zero when it is there again, and bitmaps that are cut off with it do not know: so they go, and with them the checkpoints of
  * backups. */
-static bool on_shrink(const json_t *result, void *userdata, Error **ret_error)
+static bool on_resize_nodes(const json_t *result, void *userdata, Error **ret_error)
 {
     VolumeWork *work = userdata;
-    size_t i;
-    json_t *bitmap;
-    json_array_foreach(json_object_get(blockdev_find_node(result, "volume-node0"), "dirty-bitmaps"), i, bitmap) {
-        json_t *name = json_object_get(bitmap, "name");
-        if (name)
-            script_add_call(worker_script(work->worker), "block-dirty-bitmap-remove", json_pack("{ss sO}", "node", "volume-node0", "name", name));
-    }
-    add_resize(work);
+    Script *script = worker_script(work->worker);
+    BitmapSet set = work->size < work->files->image->size ? BITMAPS_ALL : BITMAPS_SPOILT;
+    json_t *removals = json_array();
+    bitmaps_remove(removals, blockdev_find_node(result, "volume-node0"), set);
+    script_add_actions(script, removals);
+    script_add_call(script, "block_resize", json_pack("{ss sI}", "node-name", "volume-node0", "size", (json_int_t) work->size));
+    script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", "volume-node0"));
     return true;
 }
 
 static void add_resize_steps(VolumeWork *work)
 {
     worker_add_image(work->worker, work->files->image, "volume");
-    if (work->size < work->files->image->size)
-        script_add_question(worker_script(work->worker), "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_shrink, work);
-    else
-        add_resize(work);
+    script_add_question(worker_script(work->worker), "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_resize_nodes, work);
 }
 
 /* After it was overwritten: an image of the same size with nothing in it. */

@@ -132,17 +132,22 @@ bool machine_disk_is_device(const char *qdev, const char *name)
     return g_strv_contains((const char *const *) parts, id);
 }
 
-const char *machine_disk_find_node(const json_t *blocks, const char *name)
+const json_t *machine_disk_find_inserted(const json_t *blocks, const char *name)
 {
     size_t i;
     json_t *block;
     json_array_foreach((json_t *) blocks, i, block) {
         const char *qdev = json_string_value(json_object_get(block, "qdev"));
-        const char *node = json_string_value(json_object_get(json_object_get(block, "inserted"), "node-name"));
-        if (qdev && node && machine_disk_is_device(qdev, name))
-            return node;
+        const json_t *inserted = json_object_get(block, "inserted");
+        if (qdev && json_is_string(json_object_get(inserted, "node-name")) && machine_disk_is_device(qdev, name))
+            return inserted;
     }
     return NULL;
+}
+
+const char *machine_disk_find_node(const json_t *blocks, const char *name)
+{
+    return json_string_value(json_object_get(machine_disk_find_inserted(blocks, name), "node-name"));
 }
 
 /* A node's name begins with a letter and has 31 bytes, some of which are for "-s123-node0". */

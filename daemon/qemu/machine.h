@@ -173,7 +173,9 @@ bool machine_type_is_x86(const char *type);
 bool machine_disk_is_cdrom(const Settings *settings, const char *section);
 /* Whether it is a disk with a file that the VM writes to. */
 bool machine_disk_is_written(const Settings *settings, const char *section);
-/* The node that the disk's device is on, in what query-block has answered; borrowed, or NULL. It changes with each snapshot. */
+/* What the disk's device is on, in what query-block has answered: "inserted", which has a "node-name", and that name; borrowed, or NULL. It
+ * changes with each snapshot. */
+const json_t *machine_disk_find_inserted(const json_t *blocks, const char *name);
 const char *machine_disk_find_node(const json_t *blocks, const char *name);
 void machine_disk_free(MachineDisk *disk);
 

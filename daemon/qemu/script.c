@@ -87,6 +87,13 @@ void script_add_question(Script *script, const char *command, json_t *arguments,
     step->userdata = userdata;
 }
 
+void script_add_actions(Script *script, json_t *actions)
+{
+    if (json_array_size(actions) > 0)
+        script_add_call(script, "transaction", json_pack("{sO}", "actions", actions));
+    json_decref(actions);
+}
+
 void script_add_job(Script *script, const char *command, json_t *arguments)
 {
     json_object_set_new(arguments, "job-id", json_string(script->job_id));

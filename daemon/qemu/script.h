@@ -27,6 +27,7 @@ typedef bool (*ScriptAnswer)(const json_t *result, void *userdata, Error **ret_e
 /* Steps. `arguments` is taken. A job is done when it has ended; its "job-id" is set here. */
 void script_add_call(Script *script, const char *command, json_t *arguments);
 void script_add_question(Script *script, const char *command, json_t *arguments, ScriptAnswer answer, void *userdata);
+void script_add_actions(Script *script, json_t *actions); /* of a transaction; taken; none: no step */
 void script_add_job(Script *script, const char *command, json_t *arguments);
 
 /* The same with a descriptor, which is duplicated. */

@@ -125,25 +125,18 @@ static void on_nodes(Qmp *qmp, const json_t *result, const Error *failed, void *
     SnapshotWork *work = userdata;
     GPtrArray *layers = work->snapshot->layers;
     Error *error = NULL;
-    size_t i;
-    json_t *block;
     if (failed)
         return work_fail(work, error_copy(failed));
     work->nodes = g_new0(char *, layers->len + 1);
     work->bitmaps = json_array();
-    for (guint j = 0; j < layers->len; j++)
-        json_array_append_new(work->bitmaps, json_null());
-    json_array_foreach((json_t *) result, i, block) {
-        const json_t *inserted = json_object_get(block, "inserted");
-        const char *qdev = json_string_value(json_object_get(block, "qdev")), *node = json_string_value(json_object_get(inserted, "node-name"));
-        for (guint j = 0; qdev && node && j < layers->len; j++)
-            if (!work->nodes[j] && machine_disk_is_device(qdev, ((const Layer *) layers->pdata[j])->section + strlen("Disk "))) {
-                work->nodes[j] = g_strdup(node);
-                json_array_set_new(work->bitmaps, j, bitmaps_of(inserted));
-            }
-        if (work->snapshot->nvram && qdev && node && !work->nvram_node && machine_disk_is_device(qdev, NVRAM_DISK))
-            work->nvram_node = g_strdup(node);
+    for (guint i = 0; i < layers->len; i++) {
+        const Layer *layer = layers->pdata[i];
+        const json_t *inserted = machine_disk_find_inserted(result, layer->section + strlen("Disk "));
+        work->nodes[i] = g_strdup(json_string_value(json_object_get(inserted, "node-name")));
+        json_array_append_new(work->bitmaps, inserted ? bitmaps_of(inserted) : json_null());
     }
+    if (work->snapshot->nvram)
+        work->nvram_node = g_strdup(machine_disk_find_node(result, NVRAM_DISK));
     if (work->snapshot->nvram && !work->nvram_node) {
         error_set(&error, ERROR_QEMU_FAILED, work->vm->name, NULL, "its QEMU does not tell of its NVRAM");
         return work_fail(work, error);

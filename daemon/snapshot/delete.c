@@ -80,17 +80,16 @@ static void add_commit(SnapshotWork *work, const json_t *nodes, unsigned i)
     Script *script = worker_script(work->worker);
     /* What the VM writes to. */
     bool active = work->tree->current == work->snapshot->id;
-    json_t *bitmaps = active && bitmaps_fit(upper, lower) ? bitmaps_of(upper) : json_array(), *actions = json_array();
-    if (active)
-        bitmaps_remove(script, lower);
+    json_t *bitmaps = active && bitmaps_fit(upper, lower) ? bitmaps_of(upper) : json_array();
+    json_t *removals = json_array(), *actions = json_array();
+    bitmaps_remove(removals, lower, BITMAPS_CHECKPOINTS);
+    script_add_actions(script, removals);
     script_add_job(script, "block-commit", json_pack("{ss ss ss}", "device", top, "top-node", top, "base-node", base));
     bitmaps_copy(actions, bitmaps, top, base);
-    if (json_array_size(actions) > 0)
-        script_add_call(script, "transaction", json_pack("{sO}", "actions", actions));
+    script_add_actions(script, actions);
     /* Closed, so that all of it is in the files. */
     script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", top));
     script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", base));
-    json_decref(actions);
     json_decref(bitmaps);
 }
 

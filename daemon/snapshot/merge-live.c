@@ -46,7 +46,7 @@ typedef struct LiveMerge {
     bool pivoted;    /* it is done, and the name is still to be put right */
     bool completing; /* and there is no way back */
     unsigned again;
-    json_t *lower_node; /* what QEMU says of it, where the guest is to write to it */
+    json_t *lower_node; /* what QEMU says of it */
     json_t *bitmaps;    /* that it gets then (bitmaps.h) */
     Error *late;        /* QEMU can be asked no more: why it fails, unless the VM has ended */
 } LiveMerge;
@@ -355,11 +355,12 @@ static void add_commit(SnapshotWork *work)
 {
     const LiveMerge *merge = work->merge;
     json_t *arguments = json_pack("{ss ss ss}", "device", merge->root, "top-node", merge->record.top, "base-node", merge->record.base);
+    json_t *removals = json_array();
     g_autofree char *name = g_path_get_basename(merge->lower->path);
     if (merge->base_read_only)
         add_reopen(work, false);
-    if (merge->lower_node)
-        bitmaps_remove(work->live, merge->lower_node);
+    bitmaps_remove(removals, merge->lower_node, BITMAPS_CHECKPOINTS);
+    script_add_actions(work->live, removals);
     /* What is above names the file whose name the lower one gets. */
     if (!is_active(work))
         json_object_set_new(arguments, "backing-file", json_string(name));
@@ -401,10 +402,9 @@ static bool on_nodes(const json_t *result, void *userdata, Error **ret_error)
     merge->direct = json_is_true(json_object_get(cache, "direct"));
     merge->no_flush = json_is_true(json_object_get(cache, "no-flush"));
     merge->base_read_only = json_is_true(json_object_get(base, "ro"));
-    if (is_active(work)) {
-        merge->bitmaps = bitmaps_fit(top, base) ? bitmaps_of(top) : NULL;
-        merge->lower_node = json_incref((json_t *) base);
-    }
+    merge->lower_node = json_incref((json_t *) base);
+    if (is_active(work) && bitmaps_fit(top, base))
+        merge->bitmaps = bitmaps_of(top);
     if (json_is_true(json_object_get(file, "ro")))
         script_add_question(work->live, "query-fdsets", NULL, on_sets, work);
     else

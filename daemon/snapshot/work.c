@@ -202,13 +202,12 @@ static void add_bitmaps(Script *script, const json_t *disk, unsigned i)
     g_autofree char *file = g_strdup_printf("overlay%u", i), *over = g_strdup_printf("over%u", i);
     json_t *bitmaps = bitmaps_of(disk), *actions = json_array();
     bitmaps_copy(actions, bitmaps, json_string_value(json_object_get(disk, "node-name")), over);
-    if (json_array_size(bitmaps) > 0) {
-        script_add_call(script, "blockdev-add", json_pack("{ss ss ss sn}", "driver", "qcow2", "node-name", over, "file", file, "backing"));
-        script_add_call(script, "transaction", json_pack("{sO}", "actions", actions));
-        script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", over));
-    }
-    json_decref(actions);
     json_decref(bitmaps);
+    if (json_array_size(actions) == 0)
+        return json_decref(actions);
+    script_add_call(script, "blockdev-add", json_pack("{ss ss ss sn}", "driver", "qcow2", "node-name", over, "file", file, "backing"));
+    script_add_actions(script, actions);
+    script_add_call(script, "blockdev-del", json_pack("{ss}", "node-name", over));
 }
 
 static bool on_overlay_nodes(const json_t *result, void *userdata, Error **ret_error)

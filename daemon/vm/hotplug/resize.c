@@ -5,6 +5,7 @@
 #include "resize.h"
 
 #include "backup.h"
+#include "bitmaps.h"
 #include "instance.h"
 #include "machine.h"
 #include "steps.h"
@@ -32,17 +33,29 @@ static void on_resized(Qmp *qmp, const json_t *result, const Error *error, void 
     finish(userdata, error);
 }
 
+/* A disk whose QEMU was killed may have what no image grows with. QEMU does one after the other: where it does not remove it, the growing fails. */
+static void remove_spoilt_bitmaps(Qmp *qmp, const json_t *inserted)
+{
+    json_t *actions = json_array();
+    bitmaps_remove(actions, inserted, BITMAPS_SPOILT);
+    if (json_array_size(actions) > 0)
+        (void) qmp_call(qmp, "transaction", json_pack("{sO}", "actions", actions), -1, QMP_USEC, NULL, NULL);
+    json_decref(actions);
+}
+
 /* What is on top changes with each snapshot. */
 static void on_blocks(Qmp *qmp, const json_t *result, const Error *failed, void *userdata)
 {
     Resize *resize = userdata;
     g_autoptr(Error) error = error_copy(failed);
-    const char *node = machine_disk_find_node(result, resize->name);
-    if (!error && !node)
+    const json_t *inserted = machine_disk_find_inserted(result, resize->name);
+    if (!error && !inserted)
         error_set(&error, ERROR_NO_SUCH_DEVICE, resize->name, "Stop the VM first", "its QEMU has no such disk");
     if (error)
         return finish(resize, error);
-    int r = qmp_call(qmp, "block_resize", json_pack("{ss sI}", "node-name", node, "size", (json_int_t) resize->size), -1, QMP_USEC, on_resized, resize);
+    remove_spoilt_bitmaps(qmp, inserted);
+    int r = qmp_call(qmp, "block_resize", json_pack("{sO sI}", "node-name", json_object_get(inserted, "node-name"), "size", (json_int_t) resize->size), -1,
+        QMP_USEC, on_resized, resize);
     if (r < 0) {
         error_set_errno(&error, r, resize->name, "QEMU cannot be asked");
         finish(resize, error);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bitmaps.h"
 
-#include <string.h>
+#include <glib.h>
 
 #define PREFIX "vmd-"
 #define BITMAPS_MAX 64U /* what a node has more of is not its checkpoints alone */
+#define REMOVED_MAX 1024U
 
 static bool is_ours(const json_t *bitmap)
 {
@@ -12,12 +13,17 @@ static bool is_ours(const json_t *bitmap)
     return name && g_str_has_prefix(name, PREFIX) && json_is_true(json_object_get(bitmap, "persistent"));
 }
 
+static bool is_spoilt(const json_t *bitmap)
+{
+    return json_is_true(json_object_get(bitmap, "inconsistent"));
+}
+
 json_t *bitmaps_of(const json_t *node)
 {
     json_t *good = json_array(), *bitmap;
     size_t i;
     json_array_foreach(json_object_get(node, "dirty-bitmaps"), i, bitmap)
-        if (is_ours(bitmap) && json_is_true(json_object_get(bitmap, "recording")) && !json_is_true(json_object_get(bitmap, "inconsistent")) &&
+        if (is_ours(bitmap) && json_is_true(json_object_get(bitmap, "recording")) && !is_spoilt(bitmap) &&
             json_array_size(good) < BITMAPS_MAX)
             json_array_append(good, bitmap);
     return good;
@@ -49,12 +55,15 @@ void bitmaps_copy(json_t *actions, const json_t *bitmaps, const char *from, cons
     }
 }
 
-void bitmaps_remove(Script *script, const json_t *node)
+void bitmaps_remove(json_t *actions, const json_t *node, BitmapSet set)
 {
-    size_t i;
+    size_t i, n = 0;
     json_t *bitmap;
-    json_array_foreach(json_object_get(node, "dirty-bitmaps"), i, bitmap)
-        if (is_ours(bitmap) && i < BITMAPS_MAX)
-            script_add_call(script, "block-dirty-bitmap-remove", json_pack("{sO sO}", "node", json_object_get(node, "node-name"), "name",
-                json_object_get(bitmap, "name")));
+    json_array_foreach(json_object_get(node, "dirty-bitmaps"), i, bitmap) {
+        bool among = set == BITMAPS_ALL || is_spoilt(bitmap) || (set == BITMAPS_CHECKPOINTS && is_ours(bitmap));
+        /* Those that a device uses for itself have no name. */
+        if (among && json_is_string(json_object_get(bitmap, "name")) && n++ < REMOVED_MAX)
+            json_array_append_new(actions, json_pack("{ss s{sO sO}}", "type", "block-dirty-bitmap-remove", "data", "node", json_object_get(node, "node-name"),
+                "name", json_object_get(bitmap, "name")));
+    }
 }
