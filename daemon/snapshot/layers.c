@@ -204,6 +204,12 @@ void layer_replace(Layers *layers, LayerFile *file, Error **ret_error)
         replace(file, file->made, ret_error);
 }
 
+void layer_sync(Layers *layers, LayerFile *file, Error **ret_error)
+{
+    if (file->image && fdatasync(file->image->fd) < 0)
+        (void) error_set_errno(ret_error, errno, file->open, "what was merged cannot be written to disk");
+}
+
 void layer_settle(Layers *layers, LayerFile *file, Error **ret_error)
 {
     if (open_dir(file, ret_error))

@@ -51,6 +51,7 @@ void layer_make(Layers *layers, LayerFile *file, Error **ret_error);     /* an e
 void layer_exchange(Layers *layers, LayerFile *file, Error **ret_error); /* `made` gets the frozen name, and exchanges it with path's */
 void layer_undo(Layers *layers, LayerFile *file, Error **ret_error);     /* the same back, and the overlay goes */
 void layer_replace(Layers *layers, LayerFile *file, Error **ret_error);  /* `made` takes the place of path */
+void layer_sync(Layers *layers, LayerFile *file, Error **ret_error);     /* what was written to it is on the disk */
 void layer_settle(Layers *layers, LayerFile *file, Error **ret_error);   /* frozen takes the place of path */
 void layer_remove(Layers *layers, LayerFile *file, Error **ret_error);   /* frozen goes */
 

@@ -7,6 +7,7 @@
  *     commit    what the upper one holds is written into it
  *     pause     where the upper one is what the guest writes to: from here on the two hold the same
  *     complete  the upper one is left out
+ *     write     where the lower one is read only from now on, all that QEMU has in memory of it is on the disk
  *     settle    the lower one takes its name                                  in a thread
  *     go on     the guest does
  *     clean     QEMU closes the upper one
@@ -40,7 +41,7 @@ typedef struct LiveMerge {
     char *root;      /* what the device is on */
     char *below;     /* what the lower one is over; NULL: nothing */
     char *base_file; /* the lower one's file */
-    bool direct, no_flush, base_read_only, file_read_only;
+    bool direct, no_flush, base_read_only;
     bool threads;    /* the lower one does not use io_uring, which QEMU does not tell (blockdev.c) */
     unsigned set;    /* of the lower one's descriptors */
     bool pivoted;    /* it is done, and the name is still to be put right */
@@ -234,6 +235,37 @@ static bool awaits_end(SnapshotWork *work, const Error *error)
     return sd_event_add_time_relative(work->vm->manager->event, &work->soon, CLOCK_MONOTONIC, END_USEC, 0, on_no_end, work) >= 0;
 }
 
+static void settle(SnapshotWork *work)
+{
+    work_act(work, layer_settle, on_settled);
+}
+
+static void fail_or_await_end(SnapshotWork *work, const Error *error)
+{
+    if (!awaits_end(work, error))
+        work_fail(work, error_copy(error));
+}
+
+static void on_written(const Error *error, void *userdata)
+{
+    SnapshotWork *work = userdata;
+    g_clear_pointer(&work->live, script_free);
+    if (error)
+        return fail_or_await_end(work, error);
+    settle(work);
+}
+
+static bool on_merged_nodes(const json_t *result, void *userdata, Error **ret_error);
+
+/* No flush of the guest's reaches what is only read, and where in the lower one it has put what it wrote QEMU has in memory: it writes that
+ * when it is told to write to it no more. */
+static void write_lower(SnapshotWork *work)
+{
+    work->live = script_new(work->vm->manager->event, JOB_ID);
+    script_add_question(work->live, "query-named-block-nodes", json_pack("{sb}", "flat", 1), on_merged_nodes, work);
+    script_run(work->live, work->vm->instance->qmp, on_written, NULL, work);
+}
+
 static void on_committed(const Error *error, void *userdata)
 {
     SnapshotWork *work = userdata;
@@ -241,13 +273,14 @@ static void on_committed(const Error *error, void *userdata)
     work->soon = sd_event_source_disable_unref(work->soon);
     if (error && !work->merge->threads && strstr(error->cause, "option 'aio'"))
         return with_threads(work);
-    if (error && awaits_end(work, error))
-        return;
     if (error)
-        return work_fail(work, error_copy(error));
+        return fail_or_await_end(work, error);
     work->merge->pivoted = true;
     work->layers->only = work->merge->lower;
-    work_act(work, layer_settle, on_settled);
+    if (is_active(work))
+        settle(work);
+    else /* so that QEMU, which does nothing else meanwhile, has little left to write */
+        work_act(work, layer_sync, write_lower);
 }
 
 /* ---- pause and complete ---- */
@@ -322,12 +355,12 @@ static bool on_event(SnapshotWork *work, const char *name, const json_t *data)
 
 /* ---- reopen and commit ---- */
 
-static json_t *node_options(const SnapshotWork *work, bool file)
+static json_t *node_options(const SnapshotWork *work, bool file, bool read_only)
 {
     const LiveMerge *merge = work->merge;
     g_autofree char *running = instance_settings_path(work->vm->instance);
     g_autoptr(Settings) settings = settings_load(&vm_schema, running, NULL);
-    const Image image = {.format = g_str_equal(merge->layer->format, "qcow2") ? IMAGE_QCOW2 : IMAGE_RAW, .direct = merge->direct};
+    const Image image = {.format = g_str_equal(merge->layer->format, "qcow2") ? IMAGE_QCOW2 : IMAGE_RAW, .direct = merge->direct, .read_only = read_only};
     const BlockdevOptions options = {
         .io_uring = work->vm->manager->io_uring && !merge->threads,
         .discard = !settings || settings_get_bool(settings, merge->layer->section, "Discard"),
@@ -346,9 +379,29 @@ static json_t *node_options(const SnapshotWork *work, bool file)
     return one;
 }
 
-static void add_reopen(SnapshotWork *work, bool file)
+static void add_reopen(SnapshotWork *work, bool file, bool read_only)
 {
-    script_add_call(work->live, "blockdev-reopen", json_pack("{s[o]}", "options", node_options(work, file)));
+    script_add_call(work->live, "blockdev-reopen", json_pack("{s[o]}", "options", node_options(work, file, read_only)));
+}
+
+static void read_cache(LiveMerge *merge, const json_t *base)
+{
+    const json_t *cache = json_object_get(base, "cache");
+    merge->direct = json_is_true(json_object_get(cache, "direct"));
+    merge->no_flush = json_is_true(json_object_get(cache, "no-flush"));
+}
+
+static bool on_merged_nodes(const json_t *result, void *userdata, Error **ret_error)
+{
+    SnapshotWork *work = userdata;
+    LiveMerge *merge = work->merge;
+    const json_t *base = blockdev_find_node(result, merge->record.base);
+    if (!base)
+        return error_set(ret_error, ERROR_QEMU_FAILED, merge->layer->section, NULL, "its block nodes are not what they were");
+    read_cache(merge, base);
+    if (!json_is_true(json_object_get(base, "ro")))
+        add_reopen(work, false, true);
+    return true;
 }
 
 static void add_commit(SnapshotWork *work)
@@ -358,7 +411,7 @@ static void add_commit(SnapshotWork *work)
     json_t *removals = json_array();
     g_autofree char *name = g_path_get_basename(merge->lower->path);
     if (merge->base_read_only)
-        add_reopen(work, false);
+        add_reopen(work, false, false);
     bitmaps_remove(removals, merge->lower_node, BITMAPS_CHECKPOINTS);
     script_add_actions(work->live, removals);
     /* What is above names the file whose name the lower one gets. */
@@ -377,7 +430,7 @@ static bool on_sets(const json_t *result, void *userdata, Error **ret_error)
     json_t *set, *one;
     work->merge->direct = image_set_direct(merge->lower->image, merge->direct);
     script_add_fds(work->live, merge->set, fds, G_N_ELEMENTS(fds));
-    add_reopen(work, true);
+    add_reopen(work, true, false);
     json_array_foreach((json_t *) result, i, set) {
         if (json_integer_value(json_object_get(set, "fdset-id")) != merge->set)
             continue;
@@ -398,9 +451,7 @@ static bool on_nodes(const json_t *result, void *userdata, Error **ret_error)
     merge->set = set_of(file);
     if (!file || !base || !top || merge->set == 0)
         return error_set(ret_error, ERROR_QEMU_FAILED, merge->layer->section, NULL, "its block nodes are not what they were");
-    const json_t *cache = json_object_get(base, "cache");
-    merge->direct = json_is_true(json_object_get(cache, "direct"));
-    merge->no_flush = json_is_true(json_object_get(cache, "no-flush"));
+    read_cache(merge, base);
     merge->base_read_only = json_is_true(json_object_get(base, "ro"));
     merge->lower_node = json_incref((json_t *) base);
     if (is_active(work) && bitmaps_fit(top, base))
@@ -439,6 +490,15 @@ static bool has_node(GPtrArray *chain, const char *name)
     return name && g_ptr_array_find_with_equal_func(chain, name, g_str_equal, NULL);
 }
 
+/* The lower one's file, and what it is over. */
+static void find_below(LiveMerge *merge, const GPtrArray *chain)
+{
+    merge->base_file = file_of(merge->record.base);
+    for (guint i = 0; i + 1 < chain->len; i++)
+        if (g_str_equal(chain->pdata[i], merge->record.base))
+            merge->below = g_strdup(chain->pdata[i + 1]);
+}
+
 /* How many layers of this disk there are from what the VM's disks come from down to this snapshot. */
 static guint depth_of(const SnapshotWork *work)
 {
@@ -462,8 +522,10 @@ static bool on_graph(const json_t *result, void *userdata, Error **ret_error)
     g_autoptr(GPtrArray) chain = find_chain(result, layer->section + strlen("Disk "));
     /* Done already, for a vmd that was killed. */
     merge->pivoted = record->snapshot > 0 && has_node(chain, record->base) && !has_node(chain, record->top);
-    if (merge->pivoted)
+    if (merge->pivoted) {
+        find_below(merge, chain);
         return true;
+    }
     work_go_on(work);
     guint depth = depth_of(work);
     if (depth == 0 || depth >= chain->len)
@@ -478,8 +540,7 @@ static bool on_graph(const json_t *result, void *userdata, Error **ret_error)
         .top_inode = merge->upper->image->inode,
     };
     merge->root = g_strdup(chain->pdata[0]);
-    merge->below = depth + 1 < chain->len ? g_strdup(chain->pdata[depth + 1]) : NULL;
-    merge->base_file = file_of(record->base);
+    find_below(merge, chain);
     if (!merge_record_write(work->vm, record, ret_error))
         return false;
     claim_lower(work, true);
