@@ -52,6 +52,8 @@ static int append_value(sd_bus_message *m, const ServiceProperty *property)
         return sd_bus_message_append(m, "v", "u", (uint32_t) property->number);
     case 'h':
         return sd_bus_message_append(m, "v", "h", (int) property->number);
+    case 'X':
+        return sd_bus_message_append(m, "v", "(aiai)", 0, 1, (int) property->number);
     case 'F':
         return append_filter(m, property);
     case 'B':

@@ -9,7 +9,8 @@
 typedef struct ServiceProperty {
     const char *name;
     /* As sd-bus has it: 's', 'b', 't', 'i', 'u', 'h'; 'a': strings; 'F': a filter, (bas), with `number` whether the words are what is
-     * let through; 'B': bind mounts, each onto itself, and with "-" in front where it may be missing; 'T': empty, read-only file systems. */
+     * let through; 'B': bind mounts, each onto itself, and with "-" in front where it may be missing; 'T': empty, read-only file systems;
+     * 'X': a signal that is no failure. */
     char type;
     const char *text;
     uint64_t number;
