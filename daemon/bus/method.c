@@ -93,6 +93,29 @@ static void on_second_access(sd_bus_message *m, const AccessGrant *grant, const 
     finish_call(userdata, m, grant, denied);
 }
 
+LaterReply *reply_later(Manager *manager, sd_bus_message *m)
+{
+    LaterReply *later = g_new(LaterReply, 1);
+    later->manager = manager;
+    later->message = sd_bus_message_ref(m);
+    manager->busy++;
+    return later;
+}
+
+void reply_later_free(LaterReply *later)
+{
+    later->manager->busy--;
+    sd_bus_message_unref(later->message);
+    g_free(later);
+}
+
+static void later_is_over(LaterReply *later)
+{
+    Manager *manager = later->manager;
+    reply_later_free(later);
+    manager_check_idle(manager);
+}
+
 static const Error *too_many(Error **ret_error)
 {
     error_set(ret_error, ERROR_LIMIT_REACHED, NULL, NULL, "You have too many calls that wait for an answer");
@@ -124,32 +147,57 @@ static void on_access(sd_bus_message *m, const AccessGrant *grant, const Error *
     change_actions_clear(&actions);
 }
 
-static int method_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+static void begin_call(Manager *manager, sd_bus_message *m, const Method *method)
 {
-    /* The userdata is the object, which is looked up again later; the slot has the manager that it was added with. */
-    Manager *manager = sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
-    const char *path = sd_bus_message_get_path(m), *member = sd_bus_message_get_member(m);
-    const Interface *interface = interface_of_path(path);
-    const Method *method = find_method(interface, member);
-    if (!method || !method->action)
-        return sd_bus_error_setf(ret_error, SD_BUS_ERROR_ACCESS_DENIED, "%s has no rule, so nobody may call it", member);
-
+    const Interface *interface = interface_of_path(sd_bus_message_get_path(m));
     ChangeActions actions = {0};
     g_autoptr(Error) error = NULL;
-    if (method->choose_action && !method->choose_action(m, &actions, &error)) {
-        reply_error(m, error);
-        return 1;
-    }
+    if (method->choose_action && !method->choose_action(m, &actions, &error))
+        return reply_error(m, error);
     change_actions_clear(&actions);
     (void) sd_bus_message_rewind(m, true);
     AccessDetails details = get_details(manager, m, interface);
     int r = access_check(manager->access, m, details.granted ? ACTION_VIEW : actions.action ? actions.action : method->action, &details, on_access, manager);
     details_clear(&details);
-    if (r == -ENOBUFS)
-        return sd_bus_error_set(ret_error, error_code_to_dbus(ERROR_LIMIT_REACHED), "You have too many calls that wait for an answer");
-    if (r < 0)
-        return r;
-    manager->busy++;
+    if (r >= 0)
+        manager->busy++;
+    else if (r == -ENOBUFS)
+        reply_error(m, too_many(&error));
+    else
+        (void) sd_bus_reply_method_errno(m, r, NULL);
+}
+
+static void begin_or_await(Manager *manager, sd_bus_message *m);
+
+static void on_awaited(const Error *error, void *userdata)
+{
+    LaterReply *later = userdata;
+    (void) sd_bus_message_rewind(later->message, true);
+    begin_or_await(later->manager, later->message);
+    later_is_over(later);
+}
+
+static void begin_or_await(Manager *manager, sd_bus_message *m)
+{
+    const Method *method = find_method(interface_of_path(sd_bus_message_get_path(m)), sd_bus_message_get_member(m));
+    LaterReply *later = method->await ? reply_later(manager, m) : NULL;
+    if (later && method->await(manager, m, on_awaited, later))
+        return;
+    if (later)
+        reply_later_free(later);
+    (void) sd_bus_message_rewind(m, true);
+    begin_call(manager, m, method);
+}
+
+static int method_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    /* The userdata is the object, which is looked up again later; the slot has the manager that it was added with. */
+    Manager *manager = sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+    const char *member = sd_bus_message_get_member(m);
+    const Method *method = find_method(interface_of_path(sd_bus_message_get_path(m)), member);
+    if (!method || !method->action)
+        return sd_bus_error_setf(ret_error, SD_BUS_ERROR_ACCESS_DENIED, "%s has no rule, so nobody may call it", member);
+    begin_or_await(manager, m);
     return 1;
 }
 
@@ -180,29 +228,6 @@ const sd_bus_vtable *interface_vtable(const Interface *interface)
     memcpy(vtable + 1 + n_methods, interface->properties + 1, n_rest * sizeof(sd_bus_vtable)); /* with the end row */
     g_hash_table_insert(made, (gpointer) interface, vtable);
     return vtable;
-}
-
-LaterReply *reply_later(Manager *manager, sd_bus_message *m)
-{
-    LaterReply *later = g_new(LaterReply, 1);
-    later->manager = manager;
-    later->message = sd_bus_message_ref(m);
-    manager->busy++;
-    return later;
-}
-
-void reply_later_free(LaterReply *later)
-{
-    later->manager->busy--;
-    sd_bus_message_unref(later->message);
-    g_free(later);
-}
-
-static void later_is_over(LaterReply *later)
-{
-    Manager *manager = later->manager;
-    reply_later_free(later);
-    manager_check_idle(manager);
 }
 
 void reply_done(const Error *error, void *later_reply)

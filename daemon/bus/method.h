@@ -16,6 +16,9 @@
 /* `caller`: the uid that was asked about. */
 typedef bool (*MethodHandler)(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error);
 
+/* What a call waits for is over, well or not. */
+typedef void (*MethodGoOn)(const Error *error, void *userdata);
+
 typedef struct Method {
     const char *member;
     const char *in, *out; /* signatures */
@@ -25,6 +28,9 @@ typedef struct Method {
      * need: in place of `action`, and beside it. Reads the message, which is rewound for it. NULL: neither. */
     bool (*choose_action)(sd_bus_message *m, ChangeActions *ret, Error **ret_error);
     MethodHandler handler;
+    /* What must be over before it is known whose the object is, such as a pool's start. Reads the message, which is rewound for it. True:
+     * `go_on` comes, once, and what holds then is what counts. NULL: nothing. */
+    bool (*await)(Manager *manager, sd_bus_message *m, MethodGoOn go_on, void *userdata);
 } Method;
 
 typedef struct Interface {

@@ -16,6 +16,7 @@
 #define POOL_PREFIX "/org/vmd1/pool"
 
 #define DELETE_NAMED 1U
+#define WAITING_MAX 256U /* calls for one pool; others are told that it is starting */
 
 static Pool *pool_of_path(Manager *manager, const char *path)
 {
@@ -254,24 +255,40 @@ static bool read_from(Manager *manager, const char *from, VolumeWish *wish, char
     return wish->from != NULL;
 }
 
-static bool method_create_volume(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+typedef struct CreateOptions {
+    VolumeWish wish;
+    char *volume; /* what wish.volume is */
+} CreateOptions;
+
+static void create_options_clear(CreateOptions *options)
 {
-    VolumeWish wish = {.owner = caller};
-    g_autofree char *format = NULL, *preallocation = NULL, *from = NULL, *volume = NULL;
+    g_free(options->volume);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CreateOptions, create_options_clear)
+
+static bool read_create(Manager *manager, sd_bus_message *m, CreateOptions *ret, Error **ret_error)
+{
+    VolumeWish *wish = &ret->wish;
+    g_autofree char *format = NULL, *preallocation = NULL, *from = NULL;
     const CallOption options[] = {
-        {"size", 't', &wish.size}, {"format", 's', &format}, {"preallocation", 's', &preallocation}, {"from", 's', &from},
-        {"overlay", 'b', &wish.overlay}, {"compress", 'b', &wish.compress}, {NULL},
+        {"size", 't', &wish->size}, {"format", 's', &format}, {"preallocation", 's', &preallocation}, {"from", 's', &from},
+        {"overlay", 'b', &wish->overlay}, {"compress", 'b', &wish->compress}, {NULL},
     };
-    const char *job;
-    int r = sd_bus_message_read(m, "s", &wish.name);
+    int r = sd_bus_message_read(m, "s", &wish->name);
     if (r < 0)
         return error_set_errno(ret_error, r, NULL, "the arguments cannot be read");
-    if (!call_options_read(m, options, ret_error) || !read_format(format, &wish, ret_error) ||
-        !read_from(manager, from, &wish, &volume, ret_error))
+    if (!call_options_read(m, options, ret_error) || !read_format(format, wish, ret_error) ||
+        !read_from(manager, from, wish, &ret->volume, ret_error))
         return false;
-    if (preallocation && !preallocation_from_string(preallocation, &wish.preallocation))
-        return error_set(ret_error, ERROR_INVALID_SETTINGS, "preallocation", "There are off, metadata and full", "there is no \"%.32s\"", preallocation);
-    if (!volume_make(object, &wish, &job, ret_error))
+    return !preallocation || preallocation_from_string(preallocation, &wish->preallocation) ||
+        error_set(ret_error, ERROR_INVALID_SETTINGS, "preallocation", "There are off, metadata and full", "there is no \"%.32s\"", preallocation);
+}
+
+static bool method_create_volume(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    g_auto(CreateOptions) options = {.wish.owner = caller};
+    const char *job;
+    if (!read_create(manager, m, &options, ret_error) || !volume_make(object, &options.wish, &job, ret_error))
         return false;
     reply_job(m, job);
     return true;
@@ -438,6 +455,31 @@ static bool method_wipe_volume(Manager *manager, sd_bus_message *m, uid_t caller
     return true;
 }
 
+/* ---- pools that are starting ---- */
+
+/* What the first call after vmd was started finds: its folder is still being looked at. */
+static bool awaits_start(Pool *pool, MethodGoOn go_on, void *userdata)
+{
+    if (!pool || pool->state != POOL_STARTING || pool->starters->len >= WAITING_MAX)
+        return false;
+    pool_add_waiter(pool->starters, go_on, userdata);
+    return true;
+}
+
+static bool await_pool(Manager *manager, sd_bus_message *m, MethodGoOn go_on, void *userdata)
+{
+    return awaits_start(pool_of_path(manager, sd_bus_message_get_path(m)), go_on, userdata);
+}
+
+/* That of what it is made from, too. */
+static bool await_pools(Manager *manager, sd_bus_message *m, MethodGoOn go_on, void *userdata)
+{
+    g_auto(CreateOptions) options = {0};
+    g_autoptr(Error) error = NULL;
+    return await_pool(manager, m, go_on, userdata) ||
+        (read_create(manager, m, &options, &error) && awaits_start(options.wish.from, go_on, userdata));
+}
+
 /* ---- properties ---- */
 
 #define GET(name)                                                                                                      \
@@ -483,24 +525,24 @@ static const Method methods[] = {
     {"Start", "", "", "", ACTION_MANAGE_POOLS, NULL, method_start},
     {"Stop", "", "", "", ACTION_MANAGE_POOLS, NULL, method_stop},
     {"Delete", "", "", "", ACTION_MANAGE_POOLS, NULL, method_delete},
-    {"Refresh", "", "", "", ACTION_VIEW, NULL, method_refresh},
+    {"Refresh", "", "", "", ACTION_VIEW, NULL, method_refresh, await_pool},
     {"GetSettings", "", "a{sa{sv}}", SD_BUS_PARAM(settings), ACTION_VIEW, NULL, method_get_settings},
     {"SetSettings", "a{sa{sv}}", "", SD_BUS_PARAM(settings), ACTION_MANAGE_POOLS, check_settings, method_set_settings},
     {"GetFiles", "", "a(ss)", SD_BUS_PARAM(files), ACTION_VIEW, NULL, method_get_files},
     {"SetFile", "ss", "", SD_BUS_PARAM(expected) SD_BUS_PARAM(text), ACTION_MANAGE_POOLS, check_file, method_set_file},
-    {"ListVolumes", "", "a(ssttss)", SD_BUS_PARAM(volumes), ACTION_VIEW, NULL, method_list_volumes},
-    {"GetVolume", "s", "a{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(volume), ACTION_VIEW, check_volume, method_get_volume},
-    {"CreateVolume", NEW_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_create_volume},
-    {"ImportVolume", IMPORT_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_import_volume},
-    {"PullImage", PULL_IMAGE, ACTION_MANAGE_POOLS, check_volume, method_pull_image},
-    {"OpenVolume", "s", "h", SD_BUS_PARAM(name) SD_BUS_PARAM(file), ACTION_MANAGE_POOLS, check_volume, method_open_volume},
-    {"UploadVolume", "s", "h", SD_BUS_PARAM(name) SD_BUS_PARAM(part), ACTION_MANAGE_POOLS, check_volume, method_upload_volume},
-    {"FinishUpload", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(job), ACTION_MANAGE_POOLS, check_volume, method_finish_upload},
-    {"DiscardUpload", "s", "", SD_BUS_PARAM(name), ACTION_MANAGE_POOLS, check_volume, method_discard_upload},
-    {"ResizeVolume", RESIZE_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_resize_volume},
-    {"RenameVolume", "ss", "", SD_BUS_PARAM(name) SD_BUS_PARAM(new_name), ACTION_MANAGE_POOLS, check_volumes, method_rename_volume},
-    {"DeleteVolume", "st", "", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), ACTION_MANAGE_POOLS, check_volume, method_delete_volume},
-    {"WipeVolume", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(job), ACTION_MANAGE_POOLS, check_volume, method_wipe_volume},
+    {"ListVolumes", "", "a(ssttss)", SD_BUS_PARAM(volumes), ACTION_VIEW, NULL, method_list_volumes, await_pool},
+    {"GetVolume", "s", "a{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(volume), ACTION_VIEW, check_volume, method_get_volume, await_pool},
+    {"CreateVolume", NEW_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_create_volume, await_pools},
+    {"ImportVolume", IMPORT_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_import_volume, await_pool},
+    {"PullImage", PULL_IMAGE, ACTION_MANAGE_POOLS, check_volume, method_pull_image, await_pool},
+    {"OpenVolume", "s", "h", SD_BUS_PARAM(name) SD_BUS_PARAM(file), ACTION_MANAGE_POOLS, check_volume, method_open_volume, await_pool},
+    {"UploadVolume", "s", "h", SD_BUS_PARAM(name) SD_BUS_PARAM(part), ACTION_MANAGE_POOLS, check_volume, method_upload_volume, await_pool},
+    {"FinishUpload", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(job), ACTION_MANAGE_POOLS, check_volume, method_finish_upload, await_pool},
+    {"DiscardUpload", "s", "", SD_BUS_PARAM(name), ACTION_MANAGE_POOLS, check_volume, method_discard_upload, await_pool},
+    {"ResizeVolume", RESIZE_VOLUME, ACTION_MANAGE_POOLS, check_volume, method_resize_volume, await_pool},
+    {"RenameVolume", "ss", "", SD_BUS_PARAM(name) SD_BUS_PARAM(new_name), ACTION_MANAGE_POOLS, check_volumes, method_rename_volume, await_pool},
+    {"DeleteVolume", "st", "", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), ACTION_MANAGE_POOLS, check_volume, method_delete_volume, await_pool},
+    {"WipeVolume", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(job), ACTION_MANAGE_POOLS, check_volume, method_wipe_volume, await_pool},
     {NULL},
 };
 
