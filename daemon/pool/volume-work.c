@@ -283,6 +283,13 @@ static void on_resized(const Error *error, void *userdata)
     finish(userdata, error);
 }
 
+static void begin_on_image(VolumeWork *work);
+
+static void on_monitor(const Error *error, void *userdata)
+{
+    begin_on_image(userdata);
+}
+
 /* By the VM that runs with it, where one does. */
 static bool resize_live(VolumeWork *work, Error **ret_error)
 {
@@ -291,6 +298,8 @@ static bool resize_live(VolumeWork *work, Error **ret_error)
     VM *vm = work->kind->live ? claim_find_disk(work->manager, image, &disk) : NULL;
     if (!vm)
         return false;
+    if (vm_await_monitor(vm, on_monitor, work))
+        return true;
     if (work->size < image->size)
         (void) error_set(ret_error, ERROR_IN_USE, work->files->name, "Stop the VM first", "VM \"%s\" uses it, and so it can only grow", vm->name);
     else
@@ -298,14 +307,9 @@ static bool resize_live(VolumeWork *work, Error **ret_error)
     return true;
 }
 
-static void on_opened(void *data, void *userdata)
+static void begin_on_image(VolumeWork *work)
 {
-    VolumeWork *work = userdata;
     Error *error = NULL;
-    if (!task_ended(work, data))
-        return;
-    if (!work->kind->make)
-        work->format = work->files->image->format;
     if (resize_live(work, &error)) {
         if (error)
             fail(work, error);
@@ -316,6 +320,16 @@ static void on_opened(void *data, void *userdata)
     if (work->kind->fetch)
         return work->list ? begin_sums(work) : begin_fetch(work);
     begin_labour(work);
+}
+
+static void on_opened(void *data, void *userdata)
+{
+    VolumeWork *work = userdata;
+    if (!task_ended(work, data))
+        return;
+    if (!work->kind->make)
+        work->format = work->files->image->format;
+    begin_on_image(work);
 }
 
 static void on_source(void *data, void *userdata)

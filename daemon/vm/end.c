@@ -102,6 +102,7 @@ void vm_instance_ended(VM *vm)
         hotplug_ended(g_steal_pointer(&instance->hotplug));
     if (vm->backup)
         backup_instance_ended(vm->backup);
+    recover_instance_ending(instance);
     GArray *waiters = instance_take_waiters(instance);
     bool had_guest = instance->guest, had_trays = instance->trays, had_booted = instance->booted, had_cid = instance->cid > 0, had_address = instance->listener, had_lent = instance->redirections;
     if (work)

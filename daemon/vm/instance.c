@@ -32,6 +32,7 @@
 #include "display-listen.h"
 #include "display.h"
 #include "statistics.h"
+#include "steps.h"
 #include "trays.h"
 
 /* QEMU that was killed is gone in milliseconds; what is left after this is killed with the whole cgroup. */
@@ -88,6 +89,7 @@ void instance_free(Instance *instance, bool remove)
     usb_free_plugs(instance);
     redirections_free(g_steal_pointer(&instance->redirections));
     helpers_free(instance->helpers);
+    recovery_free(g_steal_pointer(&instance->recovery));
     qmp_free(instance->qmp);
     g_free(instance->dir);
     g_free(instance->helpers_record);

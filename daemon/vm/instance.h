@@ -49,6 +49,7 @@ typedef struct Bridge Bridge;     /* bridge.c */
 typedef struct Keyboard Keyboard; /* keyboard.c */
 typedef struct Statistics Statistics; /* statistics.c */
 typedef struct Scale Scale;       /* scale.c */
+typedef struct Recovery Recovery; /* recover.c */
 typedef struct Waiter {
     VMDone done;
     void *userdata;
@@ -74,6 +75,7 @@ struct Instance {
 
     Qmp *qmp;
     bool monitor_ready;
+    Recovery *recovery; /* until a QEMU that ran while vmd was away has said how it is, or has had the time for it */
     Guest *guest;      /* NULL until its agent has been there */
     GuestHold *hold;   /* NULL unless somebody has frozen its file systems */
     GPtrArray *guest_acts; /* guest-act.c; NULL until something was done in the guest */

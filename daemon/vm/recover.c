@@ -28,6 +28,68 @@
 #define MONITORS_USEC (100 * 1000)
 #define QUERY_USEC (30 * G_USEC_PER_SEC)
 
+/* ---- who waits for its monitor ---- */
+
+#define ANSWER_USEC (10 * G_USEC_PER_SEC)
+#define CALLS_MAX 256U
+
+struct Recovery {
+    GArray *calls; /* Waiter */
+    sd_event_source *deadline;
+};
+
+void recovery_free(Recovery *recovery)
+{
+    if (!recovery)
+        return;
+    sd_event_source_disable_unref(recovery->deadline);
+    g_clear_pointer(&recovery->calls, g_array_unref);
+    g_free(recovery);
+}
+
+void recover_tell_calls(Instance *instance)
+{
+    g_autofree Recovery *recovery = g_steal_pointer(&instance->recovery);
+    if (!recovery)
+        return;
+    sd_event_source_disable_unref(recovery->deadline);
+    instance_tell_waiters(recovery->calls);
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    recover_tell_calls(userdata);
+    return 0;
+}
+
+static void begin_recovery(Instance *instance)
+{
+    Recovery *recovery = instance->recovery = g_new0(Recovery, 1);
+    recovery->calls = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    if (sd_event_add_time_relative(instance->vm->manager->event, &recovery->deadline, CLOCK_MONOTONIC, ANSWER_USEC, 0, on_deadline, instance) < 0)
+        recovery_free(g_steal_pointer(&instance->recovery));
+}
+
+bool vm_await_monitor(VM *vm, VMDone done, void *userdata)
+{
+    Recovery *recovery = vm->instance ? vm->instance->recovery : NULL;
+    const Waiter call = {.done = done, .userdata = userdata};
+    if (!recovery || recovery->calls->len >= CALLS_MAX)
+        return false;
+    g_array_append_val(recovery->calls, call);
+    return true;
+}
+
+void recover_instance_ending(Instance *instance)
+{
+    Recovery *recovery = g_steal_pointer(&instance->recovery);
+    if (recovery)
+        g_array_append_vals(instance->waiters, recovery->calls->data, recovery->calls->len);
+    recovery_free(recovery);
+}
+
+/* ---- */
+
 static bool attach(VM *vm, Instance *instance)
 {
     g_autofree char *unit = vm_scope(vm);
@@ -70,6 +132,8 @@ static void recover_one(Manager *manager, const char *name)
         vm->state = VM_RUNNING;
     if (instance_connect_monitor(instance) < 0)
         g_warning("%s: QEMU's monitor cannot be reached", name);
+    else
+        begin_recovery(instance);
     bridge_recover(instance);
     if (vm->defined)
         vm_read_settings(vm);
@@ -112,7 +176,7 @@ static bool awaits_answers(const Manager *manager)
     g_hash_table_iter_init(&iter, manager->vms);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const VM *vm = value;
-        if (vm->instance && vm->instance->qmp && !vm->instance->monitor_ready)
+        if (vm->instance && vm->instance->recovery)
             return true;
     }
     return pools_are_starting(manager);
@@ -165,6 +229,11 @@ static void on_status(Qmp *qmp, const json_t *result, const Error *error, void *
             vm_set_state(vm, run_states[i].state, run_states[i].reason, NULL);
 }
 
+static void on_all_answered(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
+{
+    recover_tell_calls(userdata);
+}
+
 void recover_monitor_ready(VM *vm)
 {
     (void) qmp_call(vm->instance->qmp, "query-status", NULL, -1, QUERY_USEC, on_status, vm);
@@ -178,4 +247,7 @@ void recover_monitor_ready(VM *vm)
     /* What was written into its file while vmd was away. */
     if (vm->needs_restart)
         vm_read_settings(vm);
+    /* QEMU does one after the other: then it has answered all of these. */
+    if (qmp_call(vm->instance->qmp, "query-status", NULL, -1, QUERY_USEC, on_all_answered, vm->instance) < 0)
+        recover_tell_calls(vm->instance);
 }

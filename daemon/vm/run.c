@@ -184,6 +184,7 @@ static void on_closed(Qmp *qmp, const Error *error, void *userdata)
     g_autofree char *why = error_message(error);
     g_autofree char *message = g_strdup_printf("QEMU's monitor cannot be used any more: %s", why);
     vm_set_state(instance->vm, instance->vm->state, REASON_UNKNOWN, message);
+    recover_tell_calls(instance);
 }
 
 const QmpHandlers instance_qmp_handlers = {

@@ -42,6 +42,9 @@ bool save_was_interrupted(const VM *vm);
 
 /* recover.c */
 void recover_monitor_ready(VM *vm);
+void recover_tell_calls(Instance *instance); /* those of vm_await_monitor() */
+void recover_instance_ending(Instance *instance); /* they wait for its end then */
+void recovery_free(Recovery *recovery);
 
 /* end.c: what becomes of a VM that no process is left of: a transient one is forgotten, with its file; of another
  * the file is read again. The VM may be gone afterwards. */

@@ -133,6 +133,9 @@ bool vm_terminate(VM *vm, VMDone done, void *userdata, Error **ret_error);
 bool vm_reboot(VM *vm, Error **ret_error);
 bool vm_save(VM *vm, const char **ret_job_path, Error **ret_error);      /* save.c */
 void vm_delete_saved(VM *vm);
+/* Of a VM that ran while vmd was away, and whose QEMU has not answered yet: true, and `done` comes when it has, has not in ten seconds, or has
+ * ended; without an Error. Else false (recover.c). */
+bool vm_await_monitor(VM *vm, VMDone done, void *userdata);
 bool vm_reset(VM *vm, VMDone done, void *userdata, Error **ret_error);   /* run.c */
 bool vm_pause(VM *vm, VMDone done, void *userdata, Error **ret_error);
 bool vm_resume(VM *vm, VMDone done, void *userdata, Error **ret_error);
