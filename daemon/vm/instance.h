@@ -76,6 +76,7 @@ struct Instance {
     Qmp *qmp;
     bool monitor_ready;
     Recovery *recovery; /* until a QEMU that ran while vmd was away has said how it is, or has had the time for it */
+    bool ending;       /* QEMU has closed its monitor */
     Guest *guest;      /* NULL until its agent has been there */
     GuestHold *hold;   /* NULL unless somebody has frozen its file systems */
     GPtrArray *guest_acts; /* guest-act.c; NULL until something was done in the guest */

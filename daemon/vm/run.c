@@ -178,8 +178,9 @@ static void on_closed(Qmp *qmp, const Error *error, void *userdata)
     if (instance->start)
         return start_monitor_closed(instance->start, error);
     instance->monitor_ready = false;
+    instance->ending = !error;
     if (!error)
-        return; /* it ends; the guard will say how */
+        return; /* the guard will say how */
     /* QEMU that lies on its monitor is not trusted to go on being managed, but its guest is not killed for it. */
     g_autofree char *why = error_message(error);
     g_autofree char *message = g_strdup_printf("QEMU's monitor cannot be used any more: %s", why);
@@ -237,7 +238,7 @@ bool vm_check_idle(VM *vm, Error **ret_error)
 
 bool vm_check_stoppable(VM *vm, Error **ret_error)
 {
-    if (!vm_check_monitor(vm, ret_error))
+    if (!(vm->instance && vm->instance->ending) && !vm_check_monitor(vm, ret_error))
         return false;
     if (!(vm->snapshot_work && snapshot_may_end(vm->snapshot_work)) && !vm_check_unsnapping(vm, ret_error))
         return false;

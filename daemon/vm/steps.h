@@ -53,7 +53,7 @@ void vm_settle(VM *vm);
 /* run.c: NotRunning or Busy unless QEMU can be asked; and unless nothing else is done to the VM. */
 bool vm_check_monitor(VM *vm, Error **ret_error);
 bool vm_check_idle(VM *vm, Error **ret_error);
-/* The same, but for what does not mind that the VM ends: a deleted snapshot's data is merged at any other time as well. */
+/* The same, but for what does not mind that the VM ends, or is just ending: a deleted snapshot's data is merged at any other time as well. */
 bool vm_check_stoppable(VM *vm, Error **ret_error);
 /* Unsupported where its memory would fit no machine that its settings make, since devices came or went; Busy while one does. */
 bool vm_check_memory(const VM *vm, Error **ret_error);
