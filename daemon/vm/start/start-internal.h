@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "interfaces.h"
+#include "machined.h"
 #include "nvram.h"
 #include "open.h"
 #include "passthrough.h"
@@ -28,6 +29,7 @@ struct Start {
     char **devices; /* nodes that its QEMU opens; NULL: none */
     NvramOpening *nvram; /* NULL: no UEFI */
     bool nvram_open;
+    MachinedWait *listed; /* NULL: machined does not know of a run before this */
     bool listening; /* for remote viewers, or nobody is to */
     Error *error;      /* why it fails; set once */
     VMDone done;

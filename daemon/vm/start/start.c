@@ -3,6 +3,7 @@
 /* A start, step by step:
  *
  *     vm_start    check the settings, make the run-time folder     no waiting
+ *     machined    knows of the last run's end                      mostly it does
  *     questions   what can this QEMU do, does KVM run a guest      waits only the first time
  *     on_answers  images and kernel, as the owner: descriptors     in a thread
  *                 interfaces: ports on networks, their taps        all at once
@@ -63,6 +64,7 @@ void start_free(Start *start)
     passthrough_free(start->passthrough);
     g_strfreev(start->devices);
     nvram_free(start->nvram);
+    machined_wait_free(start->listed);
     scope_job_forget(start->scope_job);
     sd_event_source_disable_unref(start->timer);
     sd_event_source_disable_unref(start->cancel);
@@ -195,7 +197,8 @@ static void open_rest(Start *start)
 {
     Instance *instance = start->instance;
     Error *error = NULL;
-    if (start->sources || (start->interfaces && !start->interfaces_open) || (start->passthrough && !start->passthrough_open) || (start->nvram && !start->nvram_open) || !start->listening || start->error)
+    if (start->sources || (start->interfaces && !start->interfaces_open) || (start->passthrough && !start->passthrough_open) || (start->nvram && !start->nvram_open) ||
+        !start->listening || start->listed || start->error)
         return;
     if (start->interfaces)
         interfaces_take(start->interfaces, &start->opened.parts);
@@ -264,6 +267,13 @@ static void on_nvram(const Error *failed, void *userdata)
     if (parts->nvram && !claim_disk(start->vm, NVRAM_DISK, parts->nvram->image, &error))
         return start_fail(start, error);
     start->nvram_open = true;
+    open_rest(start);
+}
+
+static void on_unlisted(const Error *error, void *userdata)
+{
+    Start *start = userdata;
+    start->listed = NULL;
     open_rest(start);
 }
 
@@ -365,6 +375,7 @@ bool vm_start(VM *vm, VMDone done, void *userdata, Error **ret_error)
     if (!start->restoring)
         vm_read_settings(vm);
     vm_set_state(vm, VM_STARTING, REASON_REQUESTED, NULL);
+    start->listed = machined_await(vm, on_unlisted, start);
     start->questions = questions_new(vm->manager, start->settings, on_answers, start);
     spawner_prepare(vm->manager->spawner);
     questions_ask(start->questions);
