@@ -8,6 +8,8 @@
 
 #define HUGE_PAGE_DEFAULT (UINT64_C(2) << 20)
 #define PREALLOC_THREADS_MAX 16U
+/* A transparent huge page's on most kernels; where they are larger there are none. */
+#define ALIGN "2M"
 
 uint64_t machine_huge_page(const Settings *settings)
 {
@@ -85,21 +87,57 @@ GArray *machine_nodes(const Settings *settings, Error **ret_error)
     return nodes->len == 0 || check_sums(settings, nodes, ret_error) ? g_steal_pointer(&nodes) : NULL;
 }
 
-/* ---- QEMU's arguments ---- */
+/* ---- what it is made of ---- */
 
-/* memfd, shared: what virtiofs and vhost-user need, at no cost to those that do not. */
-static const char *backend_type(const MachineParts *parts)
+typedef enum MemoryBackend { BACKEND_RAM, BACKEND_MEMFD, BACKEND_FILE } MemoryBackend;
+
+/* Shared, as virtiofs and vhost-user need it: a folder can be shared with any VM that runs. QEMU maps its own memfds where the kernel can give them no
+ * transparent huge pages, and a file's at a place that we choose (ALIGN). */
+static MemoryBackend choose_backend(const Settings *settings, const QemuBuild *build)
 {
-    return qemu_build_has_object(parts->build, "memory-backend-memfd") ? "memory-backend-memfd" : "memory-backend-ram";
+    if (!qemu_build_has_object(build, "memory-backend-memfd"))
+        return BACKEND_RAM;
+    return machine_huge_page(settings) > 0 || !qemu_build_has_object(build, "memory-backend-file") ? BACKEND_MEMFD : BACKEND_FILE;
 }
 
-/* Of huge pages all are taken at once, where there are too few of them QEMU says so: to lack one later would be the guest's death. */
-static GString *make_backend(const MachineParts *parts, const char *id, uint64_t size)
+static uint64_t count_more(const Settings *settings)
 {
-    const char *type = backend_type(parts);
+    uint64_t memory = settings_get_number(settings, "VM", "Memory"), memory_max = settings_get_maximum(settings, "VM", "Memory");
+    return memory_max > memory ? (memory_max - memory) / MACHINE_MEMORY_BLOCK * MACHINE_MEMORY_BLOCK : 0;
+}
+
+GArray *machine_memory_sizes(const Settings *settings, const QemuBuild *build, Error **ret_error)
+{
+    g_autoptr(GArray) nodes = machine_nodes(settings, ret_error), sizes = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    uint64_t memory = settings_get_number(settings, "VM", "Memory"), more = count_more(settings);
+    if (!nodes)
+        return NULL;
+    if (choose_backend(settings, build) != BACKEND_FILE)
+        return g_steal_pointer(&sizes);
+    for (guint i = 0; i < nodes->len; i++)
+        g_array_append_val(sizes, g_array_index(nodes, MachineNode, i).memory);
+    if (nodes->len == 0)
+        g_array_append_val(sizes, memory);
+    if (more > 0)
+        g_array_append_val(sizes, more);
+    return g_steal_pointer(&sizes);
+}
+
+/* ---- QEMU's arguments ---- */
+
+/* The `n`th. Of huge pages all are taken at once, where there are too few of them QEMU says so: to lack one later would be the guest's death. */
+static GString *make_backend(Command *command, const MachineParts *parts, unsigned n, const char *id, uint64_t size)
+{
+    static const char *const types[] = {"ram", "memfd", "file"};
+    MemoryBackend backend = choose_backend(parts->settings, parts->build);
     uint64_t page = machine_huge_page(parts->settings);
     GString *text = g_string_new(NULL);
-    g_string_append_printf(text, "%s,id=%s,size=%" G_GUINT64_FORMAT "%s", type, id, size, g_str_has_suffix(type, "memfd") ? ",share=on" : "");
+    g_string_append_printf(text, "memory-backend-%s,id=%s,size=%" G_GUINT64_FORMAT "%s", types[backend], id, size, backend == BACKEND_RAM ? "" : ",share=on");
+    if (backend == BACKEND_FILE) {
+        int fd = g_array_index(parts->memory_fds, int, n);
+        g_string_append_printf(text, ",mem-path=/proc/self/fd/%d,align=" ALIGN, fd);
+        command_add_fd(command, fd);
+    }
     if (page > 0)
         g_string_append_printf(text, ",hugetlb=on,hugetlbsize=%" G_GUINT64_FORMAT, page);
     return text;
@@ -125,7 +163,7 @@ static void add_node(Command *command, const MachineParts *parts, const MachineN
 {
     const char *from = settings_section_origin(parts->settings, node->section);
     g_autofree char *id = g_strdup_printf("ram%u", n);
-    g_autoptr(GString) backend = make_backend(parts, id, node->memory), numa = g_string_new(NULL);
+    g_autoptr(GString) backend = make_backend(command, parts, n, id, node->memory), numa = g_string_new(NULL);
     append_prealloc(parts, backend);
     if (node->bound) {
         append_list(backend, "host-nodes", &node->host_nodes);
@@ -138,7 +176,7 @@ static void add_node(Command *command, const MachineParts *parts, const MachineN
 }
 
 /* What Memory= can become: a device that gives the guest as much of it as it is told to, which the guest takes in blocks, and gives back. */
-static bool add_more_memory(Command *command, const MachineParts *parts, uint64_t more, Error **ret_error)
+static bool add_more_memory(Command *command, const MachineParts *parts, unsigned n, uint64_t more, Error **ret_error)
 {
     const char *from = machine_origin(parts, "VM", "Memory");
     uint64_t page = machine_huge_page(parts->settings);
@@ -147,7 +185,7 @@ static bool add_more_memory(Command *command, const MachineParts *parts, uint64_
     if (page > MACHINE_MEMORY_BLOCK)
         return error_set(ret_error, ERROR_UNSUPPORTED, machine_origin(parts, "VM", "HugePages"), "Use HugePages=2M, or leave out what is behind the \"/\" of Memory=",
             "memory comes and goes in blocks of 2M, which are smaller than such a page");
-    g_autoptr(GString) backend = make_backend(parts, MACHINE_MORE_MEMORY "-ram", more);
+    g_autoptr(GString) backend = make_backend(command, parts, n, MACHINE_MORE_MEMORY "-ram", more);
     command_addf(command, from, "-object", "%s,reserve=off", backend->str);
     command_addf(command, from, "-device", "virtio-mem-pci,id=" MACHINE_MORE_MEMORY ",memdev=" MACHINE_MORE_MEMORY "-ram,requested-size=0,block-size=%" G_GUINT64_FORMAT "%s",
         MACHINE_MEMORY_BLOCK, page > 0 ? ",prealloc=on" : "");
@@ -183,16 +221,16 @@ bool machine_add_memory(Command *command, const MachineParts *parts, Error **ret
     const Settings *s = parts->settings;
     const char *from = machine_origin(parts, "VM", "Memory");
     uint64_t memory = settings_get_number(s, "VM", "Memory"), memory_max = settings_get_maximum(s, "VM", "Memory");
-    uint64_t more = memory_max > memory ? (memory_max - memory) / MACHINE_MEMORY_BLOCK * MACHINE_MEMORY_BLOCK : 0;
+    uint64_t more = count_more(s);
     g_autoptr(GArray) nodes = machine_nodes(s, ret_error);
     if (!nodes)
         return false;
-    if (machine_huge_page(s) > 0 && !g_str_has_suffix(backend_type(parts), "memfd"))
+    if (machine_huge_page(s) > 0 && choose_backend(s, parts->build) == BACKEND_RAM)
         return error_set(ret_error, ERROR_UNSUPPORTED, machine_origin(parts, "VM", "HugePages"), "Use a QEMU that was built with memfd, or remove HugePages=",
             "%s has no memory-backend-memfd", qemu_build_path(parts->build));
     add_cpus(command, parts, nodes);
     if (nodes->len == 0) {
-        g_autoptr(GString) backend = make_backend(parts, "ram", memory);
+        g_autoptr(GString) backend = make_backend(command, parts, 0, "ram", memory);
         append_prealloc(parts, backend);
         command_add(command, from, "-object", backend->str, NULL);
     }
@@ -202,5 +240,5 @@ bool machine_add_memory(Command *command, const MachineParts *parts, Error **ret
         command_addf(command, from, "-m", "size=%" G_GUINT64_FORMAT "k", memory / 1024);
     for (guint i = 0; i < nodes->len; i++)
         add_node(command, parts, &g_array_index(nodes, MachineNode, i), i);
-    return more == 0 || add_more_memory(command, parts, more, ret_error);
+    return more == 0 || add_more_memory(command, parts, MAX(nodes->len, 1), more, ret_error);
 }

@@ -20,5 +20,9 @@ typedef struct MachineNode {
  * just what CPUs= and Memory= say. */
 GArray *machine_nodes(const Settings *settings, Error **ret_error);
 
+/* The sizes of what QEMU takes the memory from, a descriptor each (MachineParts.memory_fds), in their order: the whole or each node's, and what Memory= can
+ * become; an empty array where QEMU makes them itself; g_array_unref. NULL and an Error as above. */
+GArray *machine_memory_sizes(const Settings *settings, const QemuBuild *build, Error **ret_error);
+
 /* HugePages=: how large they are, 0 for those that all memory has. With "yes" what the host's kernel prefers; with that a kernel without any has 0, too. */
 uint64_t machine_huge_page(const Settings *settings);

@@ -119,6 +119,7 @@ typedef struct MachineParts {
     bool io_uring; /* usable by QEMU's uid here */
     int monitor_fd, guard_fd, console_fd, agent_fd;
     int kernel_fd, initrd_fd;
+    GArray *memory_fds; /* int: of machine_memory_sizes(), memfds; may be NULL where that is empty */
     int tpm_fd;       /* swtpm's control channel, where [TPM] has a Type= */
     int spice_fds[MACHINE_SPICE_FDS]; /* where machine_spice() is not QEMU's own */
     int vsock_fd;     /* with VSock=, and what the kernel has set on it */

@@ -295,6 +295,8 @@ def descriptors():
                 listens = s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
                 name = os.path.basename(s.getsockname()) if listens else s.getsockname() + s.getpeername() or 'pair'
             kind = f'{s.family.name}:{name}'
+        elif link.startswith('/memfd:'):
+            kind = link.split(' ')[0]
         elif stat.S_ISREG(status.st_mode):
             kind = f'file:{status.st_ino}:{"written" if writable(fd) else "read"}'
         else:

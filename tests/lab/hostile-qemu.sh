@@ -143,7 +143,7 @@ all_is_refused() {
 
 has_what_was_given() {
     inode() { stat -c %i "$1"; }
-    printf '%s\n' /dev/null pipe pipe "file:$(inode "$(guest_kernel)"):read" "file:$(inode "$guest/initrd"):read" \
+    printf '%s\n' /dev/null /memfd:ram pipe pipe "file:$(inode "$(guest_kernel)"):read" "file:$(inode "$guest/initrd"):read" \
         "file:$(inode /srv/images/own):"{read,written} "file:$(inode /srv/images/shared):read" \
         AF_UNIX:{monitor,agent,pair,pair} | sort > "$work/given"
     rows+=(fds)

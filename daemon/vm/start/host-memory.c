@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host-memory.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "cleanup.h"
 #include "machine-memory.h"
 #include "value.h"
 
@@ -110,4 +115,27 @@ bool host_memory_check(const Settings *settings, Error **ret_error)
         if (!check_node(settings, &g_array_index(nodes, MachineNode, i), page, ret_error))
             return false;
     return true;
+}
+
+/* Whom QEMU shares it with, such as virtiofsd, can take none of it away: QEMU would be killed where it is no more. */
+static int make_memory(uint64_t size)
+{
+    fd_cleanup int fd = memfd_create("ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 || ftruncate(fd, (off_t) size) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+        return -errno;
+    return steal_fd(&fd);
+}
+
+GArray *host_memory_open(const Settings *settings, const QemuBuild *build, Error **ret_error)
+{
+    g_autoptr(GArray) sizes = machine_memory_sizes(settings, build, ret_error), fds = fd_array_new();
+    for (guint i = 0; sizes && i < sizes->len; i++) {
+        int fd = make_memory(g_array_index(sizes, uint64_t, i));
+        if (fd < 0) {
+            error_set_errno(ret_error, fd, settings_origin(settings, "VM", "Memory") ?: "Memory=", "it cannot be made");
+            return NULL;
+        }
+        g_array_append_val(fds, fd);
+    }
+    return sizes ? g_steal_pointer(&fds) : NULL;
 }

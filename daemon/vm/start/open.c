@@ -43,6 +43,7 @@ void opened_close(Opened *opened)
         close_fd(fds[i]);
     for (size_t i = 0; i < G_N_ELEMENTS(opened->parts.spice_fds); i++)
         close_fd(&opened->parts.spice_fds[i]);
+    g_clear_pointer(&opened->parts.memory_fds, g_array_unref);
     sources_close(&opened->parts);
     nvram_close(&opened->parts);
     g_clear_pointer(&opened->parts.interfaces, g_ptr_array_unref);

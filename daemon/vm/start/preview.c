@@ -2,6 +2,7 @@
 #include "preview.h"
 
 #include "interfaces.h"
+#include "machine-memory.h"
 #include "manager.h"
 #include "nvram.h"
 #include "passthrough.h"
@@ -53,9 +54,15 @@ static Command *make_command(Preview *preview, MachineParts *parts, Error **ret_
     parts->vsock_cid = MAX(3, (uint32_t) settings_get_number(preview->settings, "VM", "VSockCID"));
     for (size_t i = 0; i < G_N_ELEMENTS(parts->spice_fds); i++)
         parts->spice_fds[i] = 9 + (int) i;
+    int next = 9 + MACHINE_SPICE_FDS;
     for (guint i = 0; i < parts->shares->len; i++)
-        ((MachineShare *) parts->shares->pdata[i])->socket_fd = 9 + MACHINE_SPICE_FDS + (int) i;
-    Command *command = machine_command(parts, ret_error);
+        ((MachineShare *) parts->shares->pdata[i])->socket_fd = next++;
+    g_autoptr(GArray) sizes = machine_memory_sizes(preview->settings, parts->build, ret_error), fds = g_array_new(FALSE, FALSE, sizeof(int));
+    for (guint i = 0; sizes && i < sizes->len; i++, next++)
+        g_array_append_val(fds, next);
+    parts->memory_fds = fds;
+    Command *command = sizes ? machine_command(parts, ret_error) : NULL;
+    parts->memory_fds = NULL;
     for (guint i = 0; i < parts->shares->len; i++)
         ((MachineShare *) parts->shares->pdata[i])->socket_fd = -1;
     return command;

@@ -181,7 +181,8 @@ static bool build_command(Start *start, Error **ret_error)
     parts->build = start->build;
     parts->kvm = start->instance->kvm;
     parts->io_uring = vm->manager->io_uring;
-    start->command = machine_command(parts, ret_error);
+    parts->memory_fds = host_memory_open(start->settings, start->build, ret_error);
+    start->command = parts->memory_fds ? machine_command(parts, ret_error) : NULL;
     if (!start->command)
         return false;
 
