@@ -32,7 +32,6 @@ typedef struct Connection {
     char *sender;
     uid_t uid;
     char *host, *port;  /* of a remote one, as QEMU calls them; NULL: it is not */
-    bool added;         /* QEMU has it */
     sd_event_source *limit;
     DisplayOpened done; /* NULL: has been called */
     void *userdata;
@@ -56,7 +55,7 @@ Connection *connection_add(Instance *instance, int qemu, int peer, unsigned n, s
 /* Gives it to QEMU; `added` comes with the answer, with the Connection. A negative errno. */
 int connection_give(Connection *connection, QmpReply added);
 void connection_close(Connection *connection);
-/* Frees one that was never a viewer's. */
+/* Frees one that was never a viewer's. QEMU may have yet to answer about it. */
 void connection_drop(Connection *connection);
 /* systemd keeps it for the next vmd. */
 void connection_keep(Connection *connection);
@@ -75,3 +74,5 @@ bool remote_name(Connection *connection);
 char *remote_address(const Connection *connection); /* for people; a new string */
 /* The remote client that an event of QEMU's is about, by its data. */
 Connection *remote_find(Displays *displays, const json_t *data);
+/* A remote client's, whether a viewer has it or not. */
+void remote_end(Connection *connection);

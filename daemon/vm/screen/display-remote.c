@@ -57,10 +57,15 @@ Connection *remote_find(Displays *displays, const json_t *data)
     const char *port = json_string_value(json_object_get(client, "port")) ?: json_string_value(json_object_get(client, "service"));
     for (guint i = 0; host && port && displays && i < displays->connections->len; i++) {
         Connection *connection = displays->connections->pdata[i];
-        if (connection->added && connection->host && same_host(connection->host, host) && g_str_equal(connection->port, port))
+        if (connection->host && same_host(connection->host, host) && g_str_equal(connection->port, port))
             return connection;
     }
     return NULL;
+}
+
+void remote_end(Connection *connection)
+{
+    return connection->viewer ? connection_close(connection) : connection_drop(connection);
 }
 
 /* ---- who has not said the password ---- */
@@ -80,14 +85,14 @@ static unsigned count_strangers(const Displays *displays, const char *host)
     return n;
 }
 
-/* Of the address that has most, the one that is there the longest. Not one that QEMU has yet to answer about. */
+/* Of the address that has most, the one that is there the longest. */
 static bool drop_stranger(Displays *displays)
 {
     Connection *worst = NULL;
     unsigned most = 0;
     for (guint i = 0; i < displays->connections->len; i++) {
         Connection *connection = displays->connections->pdata[i];
-        unsigned n = is_stranger(connection) && connection->added ? count_strangers(displays, connection->host) : 0;
+        unsigned n = is_stranger(connection) ? count_strangers(displays, connection->host) : 0;
         if (n > most) {
             most = n;
             worst = connection;
@@ -110,14 +115,20 @@ static int on_stranger_end(sd_event_source *source, int fd, uint32_t events, voi
     return 0;
 }
 
+/* QEMU may have said that it is a viewer's by then. */
 static void on_added(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
 {
-    Connection *connection = userdata;
+    if (error)
+        remote_end(userdata);
+}
+
+static int begin(Connection *connection)
+{
     sd_event *event = connection->displays->instance->vm->manager->event;
-    if (error || sd_event_add_io(event, &connection->end, connection->qemu, EPOLLRDHUP, on_stranger_end, connection) < 0 ||
-        sd_event_add_time_relative(event, &connection->limit, CLOCK_MONOTONIC, STRANGER_USEC, G_USEC_PER_SEC, on_limit, connection) < 0)
-        return connection_drop(connection);
-    connection->added = true;
+    int r = sd_event_add_io(event, &connection->end, connection->qemu, EPOLLRDHUP, on_stranger_end, connection);
+    if (r >= 0)
+        r = sd_event_add_time_relative(event, &connection->limit, CLOCK_MONOTONIC, STRANGER_USEC, G_USEC_PER_SEC, on_limit, connection);
+    return r < 0 ? r : connection_give(connection, on_added);
 }
 
 static bool is_full(const Displays *displays)
@@ -138,7 +149,7 @@ void displays_take_remote(Instance *instance, int fd)
     }
     Connection *connection = connection_add(instance, fd, -1, 0, display_listener_protocol(instance->listener), &nobody);
     (void) snprintf(connection->name, sizeof connection->name, "d%u", ++instance->displays->n_made);
-    if (!remote_name(connection) || connection_give(connection, on_added) < 0)
+    if (!remote_name(connection) || begin(connection) < 0)
         connection_drop(connection);
 }
 

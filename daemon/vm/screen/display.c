@@ -126,6 +126,8 @@ static void connection_free(void *userdata)
         connection_answer(connection, error);
     }
     bridge_forget(connection);
+    if (connection->displays->instance->qmp)
+        qmp_forget(connection->displays->instance->qmp, connection);
     sd_event_source_disable_unref(connection->end);
     sd_event_source_disable_unref(connection->limit);
     keep_no_longer(connection);
@@ -408,7 +410,6 @@ static void recover_remote(Connection *connection)
     Viewer *viewer = connection->viewer;
     if (!remote_name(connection))
         return;
-    connection->added = true;
     viewer->session = (uint32_t) viewer->pid;
     viewer->pid = 0;
     if (!viewer->address)
@@ -521,7 +522,7 @@ void displays_closed(Instance *instance, const json_t *data)
     Displays *displays = instance->displays;
     Connection *remote = remote_find(displays, data);
     if (remote)
-        return remote->viewer ? connection_close(remote) : connection_drop(remote);
+        return remote_end(remote);
     for (guint i = 0; name && displays && i < displays->connections->len; i++) {
         Connection *connection = displays->connections->pdata[i];
         if (connection->viewer && g_str_equal(connection->name, name + 1))
