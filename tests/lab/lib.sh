@@ -284,6 +284,12 @@ watched() {
     [[ -n ${console_pid[$1]:-} ]] && kill -0 "${console_pid[$1]}" 2> /dev/null
 }
 
+# screen_size VM: of its first head, "1280x800".
+screen_size() { vmctl screenshot "$1" | python3 -c 'import struct, sys; print("%dx%d" % struct.unpack(">II", sys.stdin.buffer.read()[16:24]))'; }
+
+n_viewers() { busctl --json=short get-property org.vmd1 "$(path_of "$1")" org.vmd1.VM DisplayClients | jq '.data | length'; } # n_viewers VM
+n_viewers_are() { [[ $(n_viewers "$1") == "$2" ]]; }
+
 printed() { # printed NAME: since the mark
     tail -c +$((${console_mark[$1]:-0} + 1)) "$work/$1.out" 2> /dev/null | tr -d '\r'
 }

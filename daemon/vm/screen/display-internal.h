@@ -19,20 +19,23 @@ typedef struct Viewer {
     uint32_t session;  /* of a remote one, as QEMU counts them */
     uint64_t since;
     unsigned n;        /* connections */
+    sd_event_source *leaving; /* until it is put out */
+    uint64_t leaves_by;       /* at the latest; both on the loop's clock */
 } Viewer;
 
 typedef struct Connection {
     Displays *displays;
     Viewer *viewer;     /* NULL while it is opened, or has not said the password */
+    uint64_t made;      /* when, on the loop's clock; 0: by a vmd before this one */
     char name[16];      /* what QEMU's end is bound to, in a folder that does not matter */
-    int qemu, peer;     /* peer: until the caller has it; remote: none, and `qemu` is the client's socket */
+    int qemu, peer;     /* peer: until the caller has had it for a moment; remote: none, and `qemu` is the client's socket */
     char *kept;         /* as what systemd has `qemu`, too */
     sd_event_source *end;
     size_t protocol;
     char *sender;
     uid_t uid;
     char *host, *port;  /* of a remote one, as QEMU calls them; NULL: it is not */
-    sd_event_source *limit;
+    sd_event_source *limit, *held;
     DisplayOpened done; /* NULL: has been called */
     void *userdata;
 } Connection;

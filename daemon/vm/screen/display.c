@@ -27,6 +27,11 @@
 #define ANSWER_USEC DISPLAY_ANSWER_USEC
 /* A viewer opens its channels one after the other: who listens is told of all at once. */
 #define TELL_USEC (50 * 1000)
+/* A client says its first message on a channel as soon as it is let in. */
+#define SETTLE_USEC (2 * G_USEC_PER_SEC)
+#define LEAVE_USEC_MAX (10 * G_USEC_PER_SEC)
+#define HOLD_USEC G_USEC_PER_SEC
+#define HELD_MAX 32U
 
 /* What QEMU calls them, in add_client and in what it tells. */
 static const struct {
@@ -52,6 +57,7 @@ static void viewer_free(void *userdata)
 {
     Viewer *viewer = userdata;
     sd_bus_slot_unref(viewer->ask);
+    sd_event_source_disable_unref(viewer->leaving);
     g_free(viewer->sender);
     g_free(viewer->address);
     g_free(viewer);
@@ -108,13 +114,71 @@ static void keep_no_longer(Connection *connection)
 
 /* ---- connections ---- */
 
+static uint64_t youngest(const Viewer *viewer)
+{
+    uint64_t made = 0;
+    for (guint i = 0; i < viewer->displays->connections->len; i++) {
+        const Connection *connection = viewer->displays->connections->pdata[i];
+        if (connection->viewer == viewer)
+            made = MAX(made, connection->made);
+    }
+    return made;
+}
+
+static void let_go(Connection *connection)
+{
+    connection->held = sd_event_source_disable_unref(connection->held);
+    close_fd(&connection->peer);
+}
+
+/* Who opens and closes many a second does not meet the limit for that. */
+static void hold_few(const Displays *displays)
+{
+    unsigned n = 0;
+    Connection *oldest = NULL;
+    for (guint i = 0; i < displays->connections->len; i++) {
+        Connection *connection = displays->connections->pdata[i];
+        if (!connection->held)
+            continue;
+        n++;
+        if (!oldest || connection->made < oldest->made)
+            oldest = connection;
+    }
+    if (n > HELD_MAX)
+        let_go(oldest);
+}
+
+static int on_held(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Connection *connection = userdata;
+    uint64_t until = youngest(connection->viewer) + HOLD_USEC;
+    if (usec >= until || sd_event_source_set_time(source, until) < 0 || sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) < 0)
+        let_go(connection);
+    return 0;
+}
+
+/* The caller's end stays open until its viewer has had all of them for a moment. spice-server 0.15 uses a display's channel when it has freed it, where
+ * that ends before the client's first message is read (dcc_start()): QEMU would end of it, or vmd-spice. A viewer that has come and gone is seen to go
+ * when that has been read, and with all its channels, since its main one takes the others along. */
+static void hold(Connection *connection)
+{
+    sd_event *event = connection->displays->instance->vm->manager->event;
+    bool spice = g_str_equal(display_protocol(connection->protocol), "spice");
+    if (!spice || sd_event_add_time(event, &connection->held, CLOCK_MONOTONIC, connection->made + HOLD_USEC, 1, on_held, connection) < 0)
+        return let_go(connection);
+    hold_few(connection->displays);
+}
+
 static void connection_answer(Connection *connection, const Error *error)
 {
     DisplayOpened done = connection->done;
     connection->done = NULL;
     if (done)
         done(error ? -1 : connection->peer, error, connection->userdata);
-    close_fd(&connection->peer);
+    if (error)
+        let_go(connection);
+    else
+        hold(connection);
 }
 
 static void connection_free(void *userdata)
@@ -130,12 +194,12 @@ static void connection_free(void *userdata)
         qmp_forget(connection->displays->instance->qmp, connection);
     sd_event_source_disable_unref(connection->end);
     sd_event_source_disable_unref(connection->limit);
+    let_go(connection);
     keep_no_longer(connection);
     /* Both QEMU and the viewer see the end of it, whoever has it open. */
     if (connection->qemu >= 0)
         (void) shutdown(connection->qemu, SHUT_RDWR);
     close_fd(&connection->qemu);
-    close_fd(&connection->peer);
     g_free(connection->sender);
     g_free(connection->host);
     g_free(connection->port);
@@ -269,6 +333,7 @@ Connection *connection_add(Instance *instance, int qemu, int peer, unsigned n, s
     }
     Connection *connection = g_new0(Connection, 1);
     connection->displays = displays;
+    (void) sd_event_now(instance->vm->manager->event, CLOCK_MONOTONIC, &connection->made);
     connection->qemu = qemu;
     connection->peer = peer;
     connection->protocol = protocol;
@@ -441,6 +506,7 @@ static bool recover_connection(Manager *manager, int fd, const char *name)
     viewer->since = since;
     viewer->n++;
     connection->viewer = viewer;
+    connection->made = 0;
     connection->kept = g_strdup(name);
     recover_remote(connection);
     displays->n_made = MAX(displays->n_made, n);
@@ -467,20 +533,46 @@ void displays_recover(Manager *manager)
 
 /* ---- what is there ---- */
 
+static void put_out(Viewer *viewer);
+
+static int on_leave(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    put_out(userdata);
+    return 0;
+}
+
+/* A viewer that has only come is let settle first, since spice-server may use what it has freed (see hold()). */
+static void put_out(Viewer *viewer)
+{
+    Displays *displays = viewer->displays;
+    sd_event *event = displays->instance->vm->manager->event;
+    uint64_t now = 0, settled = youngest(viewer) + SETTLE_USEC;
+    (void) sd_event_now(event, CLOCK_MONOTONIC, &now);
+    viewer->leaving = sd_event_source_disable_unref(viewer->leaving);
+    viewer->leaves_by = viewer->leaves_by ?: now + LEAVE_USEC_MAX;
+    bool settles = g_str_equal(protocols[viewer->protocol].type, "spice") && now < MIN(settled, viewer->leaves_by);
+    if (settles && sd_event_add_time(event, &viewer->leaving, CLOCK_MONOTONIC, MIN(settled, viewer->leaves_by), 1, on_leave, viewer) >= 0)
+        return;
+    for (guint i = displays->connections->len; i > 0; i--) {
+        Connection *connection = displays->connections->pdata[i - 1];
+        if (connection->viewer == viewer)
+            connection_close(connection); /* the last one takes `viewer` along */
+    }
+}
+
 bool vm_disconnect_display(VM *vm, uint32_t id, Error **ret_error)
 {
     Displays *displays = vm->instance ? vm->instance->displays : NULL;
-    bool found = false;
     if (!vm->instance)
         return error_set(ret_error, ERROR_NOT_RUNNING, vm->name, NULL, "it does not run");
-    for (guint i = displays ? displays->connections->len : 0; i > 0; i--) {
-        Connection *connection = displays->connections->pdata[i - 1];
-        if (!connection->viewer || connection->viewer->id != id)
+    for (guint i = 0; displays && i < displays->viewers->len; i++) {
+        Viewer *viewer = displays->viewers->pdata[i];
+        if (viewer->id != id)
             continue;
-        found = true;
-        connection_close(connection);
+        put_out(viewer);
+        return true;
     }
-    return found || error_set(ret_error, ERROR_NO_SUCH_DEVICE, vm->name, NULL, "it has no viewer %" G_GUINT32_FORMAT, id);
+    return error_set(ret_error, ERROR_NO_SUCH_DEVICE, vm->name, NULL, "it has no viewer %" G_GUINT32_FORMAT, id);
 }
 
 bool vm_is_viewed_by(const VM *vm, const char *sender)
