@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -15,6 +14,7 @@
 #include "usb-stream.h"
 
 #define AGAIN_USEC (20 * 1000)
+#define REMINDERS 4U
 
 static const struct {
     const char *subtype, *portname;
@@ -32,6 +32,8 @@ struct Port {
     char *name;
     bool joined, open;
 
+    PortAsk ask;
+    unsigned asked; /* 0: no connection is asked for; else counted up by reminders */
     int fd; /* -1: not connected */
     sd_event_source *io;
     uint32_t io_events;
@@ -41,6 +43,7 @@ struct Port {
 
 static void disconnect_port(Port *port)
 {
+    port->asked = 0;
     port->io = sd_event_source_disable_unref(port->io);
     port->again = sd_event_source_disable_unref(port->again);
     close_fd(&port->fd);
@@ -86,34 +89,20 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
     return 0;
 }
 
-static int connect_socket(const Port *port)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    fd_cleanup int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    if (strlen(port->name) >= sizeof address.sun_path)
-        return -ENAMETOOLONG;
-    strcpy(address.sun_path, port->name);
-    if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
-        return -errno;
-    return steal_fd(&fd);
-}
-
 static void connect_port(Port *port)
 {
-    if (port->fd >= 0)
+    if (port->fd >= 0 || port->asked > 0)
         return;
-    port->fd = connect_socket(port);
-    if (port->fd < 0) {
-        g_warning("QEMU's \"%s\" cannot be connected to: %s", port->name, g_strerror(-port->fd));
-        port->fd = -1;
+    port->asked = 1;
+    port->ask(port->name);
+}
+
+void port_remind(Port *port)
+{
+    if (port->asked == 0 || port->asked++ < REMINDERS)
         return;
-    }
-    port->from_client = port->from_qemu = (UsbStream) {0};
-    port->io_events = EPOLLIN;
-    if (sd_event_add_io(port->event, &port->io, port->fd, port->io_events, on_io, port) < 0)
-        disconnect_port(port);
+    port->asked = 1;
+    port->ask(port->name);
 }
 
 /* ---- spice-server's side ---- */
@@ -134,7 +123,7 @@ static int port_write(SpiceCharDeviceInstance *spice, const uint8_t *data, int s
 {
     Port *port = of_spice(spice);
     if (port->fd < 0 || size <= 0)
-        return size; /* nobody hears it */
+        return port->asked > 0 ? 0 : size; /* nobody hears it yet, or at all */
     if (!is_meant(port, data, (size_t) size)) {
         g_warning("A client's USB device does not keep to the protocol: the guest loses it");
         disconnect_port(port);
@@ -214,12 +203,28 @@ void port_set_open(Port *port, bool open)
         connect_port(port);
     if (port->kind == PORT_FILES)
         spice_server_port_event(&port->spice, open ? SPICE_PORT_EVENT_OPENED : SPICE_PORT_EVENT_CLOSED);
-    else if (open)
-        (void) join(port);
-    else
+    else if (!open)
         leave(port);
     if (!open)
         disconnect_port(port);
+}
+
+void port_connected(Port *port, int fd)
+{
+    fd_cleanup int connection = fd;
+    if (port->asked == 0)
+        return; /* nobody wants it any more */
+    port->asked = 0;
+    if (fd < 0 || sd_event_add_io(port->event, &port->io, fd, EPOLLIN, on_io, port) < 0) {
+        g_warning("QEMU's \"%s\" cannot be connected to", port->name);
+        return;
+    }
+    port->fd = steal_fd(&connection);
+    port->io_events = EPOLLIN;
+    port->from_client = port->from_qemu = (UsbStream) {0};
+    if (port->kind == PORT_AGENT && !port->joined)
+        (void) join(port);
+    spice_server_char_device_wakeup(&port->spice);
 }
 
 const char *port_name(const Port *port)
@@ -227,7 +232,7 @@ const char *port_name(const Port *port)
     return port->name;
 }
 
-Port *port_new(sd_event *event, SpiceServer *server, PortKind kind, const char *name)
+Port *port_new(sd_event *event, SpiceServer *server, PortKind kind, const char *name, PortAsk ask)
 {
     static const SpiceCharDeviceInterface interface = {
         .base = {SPICE_INTERFACE_CHAR_DEVICE, "QEMU's device", SPICE_INTERFACE_CHAR_DEVICE_MAJOR, SPICE_INTERFACE_CHAR_DEVICE_MINOR},
@@ -245,6 +250,7 @@ Port *port_new(sd_event *event, SpiceServer *server, PortKind kind, const char *
     port->server = server;
     port->kind = kind;
     port->name = g_strdup(name);
+    port->ask = ask;
     port->fd = -1;
     if (kind == PORT_AGENT || join(port))
         return port;

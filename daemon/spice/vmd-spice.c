@@ -37,7 +37,8 @@
 
 typedef struct Bridge {
     int listen_fd;
-    const char *folder, *name;
+    const char *name;
+    char **port_names;
     unsigned n_heads;
     bool clipboard, files, sounds, tls;
     DisplaySourceNew display_new;
@@ -209,18 +210,42 @@ static bool say_password(char **words, int *fd)
     return *end == '\0' && seconds > 0 && seconds < INT32_MAX && spice_server_set_ticket(bridge.server, words[2], (int) seconds, 0, 0) == 0;
 }
 
+static Port *find_port(const char *name)
+{
+    for (guint i = 0; i < bridge.ports->len; i++)
+        if (g_str_equal(port_name(bridge.ports->pdata[i]), name))
+            return bridge.ports->pdata[i];
+    return NULL;
+}
+
 static bool say_port(char **words, int *fd)
 {
-    for (guint i = 0; i < bridge.ports->len; i++) {
-        Port *port = bridge.ports->pdata[i];
-        if (g_str_equal(port_name(port), words[1]))
-            port_set_open(port, g_str_equal(words[2], "1"));
-    }
+    Port *port = find_port(words[1]);
+    if (port)
+        port_set_open(port, g_str_equal(words[2], "1"));
     return true;
+}
+
+static bool say_socket(char **words, int *fd)
+{
+    Port *port = find_port(words[1]);
+    if (port)
+        port_connected(port, steal_fd(fd));
+    return port;
+}
+
+static bool say_no_socket(char **words, int *fd)
+{
+    Port *port = find_port(words[1]);
+    if (port)
+        port_connected(port, -1);
+    return port;
 }
 
 static bool say_ping(char **words, int *fd)
 {
+    for (guint i = 0; i < bridge.ports->len; i++)
+        port_remind(bridge.ports->pdata[i]);
     contact_say(bridge.contact, "pong %s", words[1]);
     return true;
 }
@@ -238,6 +263,8 @@ static bool on_message(char **words, int *fd, void *userdata)
         {"stranger", 0, true, say_stranger},
         {"password", 2, false, say_password},
         {"port", 2, false, say_port},
+        {"socket", 1, true, say_socket},
+        {"no-socket", 1, false, say_no_socket},
         {"ping", 1, false, say_ping},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(messages); i++)
@@ -294,7 +321,8 @@ static bool parse_option(int option, const char *value)
     case 'l':
         return parse_fd(value, &bridge.listen_fd);
     case 'p':
-        bridge.folder = value;
+        g_strfreev(bridge.port_names);
+        bridge.port_names = g_strsplit(value, ",", -1);
         return true;
     case 'n':
         bridge.name = value;
@@ -333,7 +361,7 @@ static bool parse_options(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
         if (!parse_option(option, optarg ?: ""))
             return false;
-    return optind == argc && bridge.listen_fd >= 0 && bridge.folder;
+    return optind == argc && bridge.listen_fd >= 0 && bridge.port_names;
 }
 
 static bool start_server(void)
@@ -360,18 +388,22 @@ static bool start_server(void)
     return bridge.input;
 }
 
-/* Those whose sockets are there. Their folder's name may be longer than a socket's address. */
+static void ask_for_socket(const char *name)
+{
+    if (bridge.contact)
+        contact_say(bridge.contact, "wants %s", name);
+}
+
+static PortKind port_kind(const char *name)
+{
+    return g_str_equal(name, SPICE_SOCKET_AGENT) ? PORT_AGENT : g_str_equal(name, SPICE_SOCKET_FILES) ? PORT_FILES : PORT_USB;
+}
+
 static bool add_ports(void)
 {
-    if (chdir(bridge.folder) < 0)
-        return false;
     bridge.ports = g_ptr_array_new_with_free_func((GDestroyNotify) port_free);
-    for (unsigned i = 0; i < 2 + SPICE_USB_MAX; i++) {
-        g_autofree char *usb = g_strdup_printf(SPICE_SOCKET_USB "%u", i - 2);
-        const char *name = i == 0 ? SPICE_SOCKET_AGENT : i == 1 ? SPICE_SOCKET_FILES : usb;
-        if (access(name, F_OK) < 0)
-            continue;
-        Port *port = port_new(bridge.event, bridge.server, i == 0 ? PORT_AGENT : i == 1 ? PORT_FILES : PORT_USB, name);
+    for (char **name = bridge.port_names; *name; name++) {
+        Port *port = port_new(bridge.event, bridge.server, port_kind(*name), *name, ask_for_socket);
         if (!port)
             return false;
         g_ptr_array_add(bridge.ports, port);
@@ -385,6 +417,7 @@ static void stop(void)
     leave_qemu();
     g_clear_pointer(&bridge.contact, contact_free);
     g_clear_pointer(&bridge.ports, g_ptr_array_unref);
+    g_clear_pointer(&bridge.port_names, g_strfreev);
     for (unsigned i = 0; i < bridge.n_heads; i++)
         head_free(bridge.heads[i]);
     input_free(bridge.input);

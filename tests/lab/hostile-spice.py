@@ -12,9 +12,9 @@ import sys
 from attempts import TRIED, attempt, call, connect, look_around, read, write
 
 words = " ".join(sys.argv)
-ports = re.search(r"--ports=(\S+)", words).group(1)
 listening = socket.socket(fileno=int(re.search(r"--listen=(\d+)", words).group(1)))
 name = re.search(r"--name=(\S+)", words).group(1)
+ports = f"/run/vmd/vm/{name}/ports"
 
 for path in ("/etc/shadow", "/run/vmd/spawn", "/home", "/root", "/dev/kvm", "/dev/mem", "/srv/disk.qcow2", "/var/lib/vmd/saved", "/proc/1/root",
              ports + "/../record", ports + "/../monitor"):
@@ -45,6 +45,9 @@ if name == "talks":
 elif name == "lies":
     vmd.recv(512)
     vmd.send(b"initialized " + b"\xff" * 200)
+elif name == "wants":
+    vmd.recv(512)
+    vmd.send(b"wants ../monitor")
 elif name == "asks":
     while True:
         vmd.recv(512)

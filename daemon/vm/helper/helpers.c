@@ -60,7 +60,6 @@ struct Helper {
     GPtrArray *argv;
     GArray *fds; /* int, owned, until it is born */
     bool of_tree;
-    char *shown; /* NULL: none */
     char *folder;
     uint64_t file_size;
     HelperTree tree; /* path NULL: none; its path and groups are owned, its fd is among fds */
@@ -95,7 +94,6 @@ static void helper_free(void *userdata)
     g_clear_pointer(&helper->tree.groups, g_array_unref);
     g_free(helper->name);
     g_free(helper->program);
-    g_free(helper->shown);
     g_free(helper->folder);
     g_free(helper->message);
     g_free(helper);
@@ -165,12 +163,6 @@ void helper_set_folder(Helper *helper, const char *path, uint64_t file_size)
     g_free(helper->folder);
     helper->folder = g_strdup(path);
     helper->file_size = file_size;
-}
-
-void helper_show(Helper *helper, const char *path)
-{
-    g_free(helper->shown);
-    helper->shown = g_strdup(path);
 }
 
 void helper_set_tree(Helper *helper, const HelperTree *tree)
@@ -374,8 +366,6 @@ static GPtrArray *guard_argv_of(const Helper *helper, int status, int life, int 
         g_ptr_array_add(argv, g_strdup_printf("--root=%s", instance->folder));
     if (helper->tree.path)
         add_tree(helper, argv);
-    if (helper->shown)
-        g_ptr_array_add(argv, g_strdup_printf("--bind-read-only=%s", helper->shown));
     if (helper->folder)
         g_ptr_array_add(argv, g_strdup_printf("--own=%s", helper->folder));
     if (helper->file_size > 0)

@@ -44,9 +44,6 @@ void helper_add_fd(Helper *helper, int fd);
 /* A folder below vmd's state that is its own: what it may write to, and the largest file that it may make there. */
 void helper_set_folder(Helper *helper, const char *path, uint64_t file_size);
 
-/* A folder that it sees under the same name, and writes nothing in. It is given no descriptor of one: with a user's rights the way leads out of that. */
-void helper_show(Helper *helper, const char *path);
-
 /* A folder of the host's that it serves the guest: it gets that one alone (guard/share-tree.h). Takes `fd`, and a reference to `groups` (gid_t). */
 typedef struct HelperTree {
     const char *path;

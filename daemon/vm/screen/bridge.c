@@ -66,20 +66,18 @@ void bridge_free(Bridge *bridge)
 
 /* ---- at the start ---- */
 
-/* vmd cannot give it to vmd-spice's uid. Whoever gets to the folder may connect; nobody else does, as it is in vmd's own. */
+/* Nobody but vmd connects to it: for vmd-spice, which sees none of them. */
 static bool open_port(const char *dir, const char *name, int *ret_fd, Error **ret_error)
 {
     g_autofree char *path = g_build_filename(dir, name, NULL);
     *ret_fd = instance_listen(dir, name, SOCK_STREAM);
-    if (*ret_fd < 0)
-        return error_set_errno(ret_error, *ret_fd, path, "the socket cannot be made");
-    return chmod(path, 0666) == 0 || error_set_errno(ret_error, errno, path, "its mode cannot be set");
+    return *ret_fd >= 0 || error_set_errno(ret_error, *ret_fd, path, "the socket cannot be made");
 }
 
 static bool open_ports(const Instance *instance, const Settings *settings, MachineParts *parts, Error **ret_error)
 {
     g_autofree char *dir = g_build_filename(instance->dir, PORTS, NULL);
-    if (mkdir(dir, 0711) < 0)
+    if (mkdir(dir, 0700) < 0)
         return error_set_errno(ret_error, errno, dir, "the folder cannot be made");
     if (!open_port(dir, SPICE_SOCKET_AGENT, &parts->spice_fds[MACHINE_SPICE_AGENT], ret_error))
         return false;
@@ -92,6 +90,20 @@ static bool open_ports(const Instance *instance, const Settings *settings, Machi
             return false;
     }
     return true;
+}
+
+/* Of those that QEMU has had since its start. */
+static char *port_names(const Instance *instance)
+{
+    GString *names = g_string_new(NULL);
+    for (unsigned i = 0; i < 2 + SPICE_USB_MAX; i++) {
+        g_autofree char *usb = g_strdup_printf(SPICE_SOCKET_USB "%u", i - 2);
+        const char *name = i == 0 ? SPICE_SOCKET_AGENT : i == 1 ? SPICE_SOCKET_FILES : usb;
+        g_autofree char *path = g_build_filename(instance->dir, PORTS, name, NULL);
+        if (access(path, F_OK) == 0)
+            g_string_append_printf(names, "%s%s", names->len > 0 ? "," : "", name);
+    }
+    return g_string_free(names, FALSE);
 }
 
 void bridge_remove(const Instance *instance)
@@ -284,6 +296,27 @@ static bool hear_lost(Bridge *bridge, char **words)
     return !again && bridge->instance->monitor_ready && give_display(bridge) >= 0;
 }
 
+/* A port is what a guest is spoken to by, and no monitor: only such as this VM has for it. */
+static bool has_socket(const char *name)
+{
+    unsigned i;
+    char rest;
+    return is_port(name) || (sscanf(name, SPICE_SOCKET_USB "%u%c", &i, &rest) == 1 && i < SPICE_USB_MAX);
+}
+
+static bool hear_wants(Bridge *bridge, char **words)
+{
+    if (!has_socket(words[1]))
+        return false;
+    g_autofree char *name = g_build_filename(PORTS, words[1], NULL);
+    fd_cleanup int fd = instance_connect(bridge->instance, name, SOCK_STREAM);
+    if (fd >= 0)
+        (void) say(bridge, fd, "socket %s", words[1]);
+    else
+        (void) say(bridge, -1, "no-socket %s", words[1]);
+    return true;
+}
+
 /* As QEMU's events have it. */
 static json_t *event_data(char **words)
 {
@@ -323,6 +356,7 @@ static bool hear(Bridge *bridge, char *text, size_t size)
     } messages[] = {
         {"pong", 1, hear_pong},
         {"display-lost", 0, hear_lost},
+        {"wants", 1, hear_wants},
         {"initialized", 4, hear_initialized},
         {"disconnected", 4, hear_disconnected},
     };
@@ -393,7 +427,7 @@ static void on_born(const Error *error, void *userdata)
 
 static int add_helper(Instance *instance, Helper **ret)
 {
-    g_autofree char *ports = g_build_filename(instance->dir, PORTS, NULL), *socket = g_build_filename(instance->dir, SOCKET, NULL);
+    g_autofree char *ports = port_names(instance), *socket = g_build_filename(instance->dir, SOCKET, NULL);
     g_autoptr(Settings) settings = vm_load_current_settings(instance->vm, NULL);
     if (!settings)
         return -EIO;
@@ -411,7 +445,6 @@ static int add_helper(Instance *instance, Helper **ret)
     helper_add_argument(helper, "--files=%s", settings_get_bool(settings, "Display", "FileTransfer") ? "yes" : "no");
     helper_add_argument(helper, "--sound=%s", machine_spice_has_sound(instance->spice) && machine_wants_sound(settings) ? "yes" : "no");
     helper_add_fd(helper, listening);
-    helper_show(helper, ports);
     return 0;
 }
 
