@@ -75,6 +75,7 @@ void instance_free(Instance *instance, bool remove)
     sd_event_source_disable_unref(instance->kill_timer);
     close_fd(&instance->guard_pidfd);
     bridge_free(g_steal_pointer(&instance->bridge));
+    bridge_set_password(instance, NULL, 0);
     display_listener_free(g_steal_pointer(&instance->listener), remove);
     displays_free(g_steal_pointer(&instance->displays), remove);
     keyboard_free(g_steal_pointer(&instance->keyboard));

@@ -88,6 +88,8 @@ struct Instance {
     Displays *displays; /* NULL until one has been opened */
     DisplayListener *listener; /* NULL: its display is offered on no network */
     MachineSpice spice;
+    char *bridge_password; /* what remote viewers say to vmd-spice; NULL: none that this vmd has made */
+    uint64_t bridge_until; /* s of the real time */
     Bridge *bridge;    /* NULL: there is no vmd-spice, or nobody wants one now */
     char *listen_record; /* where, with the port; NULL: not */
     Keyboard *keyboard; /* NULL until keys have been pressed */

@@ -14,6 +14,7 @@
 
 #include "cleanup.h"
 #include "config.h"
+#include "guard-argv.h"
 #include "guard.h"
 #include "manager.h"
 #include "steps.h"
@@ -60,6 +61,7 @@ struct Helper {
     GPtrArray *argv;
     GArray *fds; /* int, owned, until it is born */
     bool of_tree;
+    int tls[MACHINE_TLS_MAX]; /* among fds; -1: none */
     char *folder;
     uint64_t file_size;
     HelperTree tree; /* path NULL: none; its path and groups are owned, its fd is among fds */
@@ -123,6 +125,8 @@ static Helper *add(Instance *instance, HelperKind kind, const char *name, const 
     helper->argv = g_ptr_array_new_with_free_func(g_free);
     helper->fds = fd_array_new();
     helper->pidfd = helper->go_fd = -1;
+    for (size_t i = 0; i < MACHINE_TLS_MAX; i++)
+        helper->tls[i] = -1;
     g_ptr_array_add(instance->helpers->all, helper);
     return helper;
 }
@@ -163,6 +167,14 @@ void helper_set_folder(Helper *helper, const char *path, uint64_t file_size)
     g_free(helper->folder);
     helper->folder = g_strdup(path);
     helper->file_size = file_size;
+}
+
+void helper_set_tls(Helper *helper, const int *fds)
+{
+    for (size_t i = 0; i < MACHINE_TLS_MAX; i++) {
+        helper->tls[i] = fds[i];
+        helper_add_fd(helper, fds[i]);
+    }
 }
 
 void helper_set_tree(Helper *helper, const HelperTree *tree)
@@ -364,6 +376,8 @@ static GPtrArray *guard_argv_of(const Helper *helper, int status, int life, int 
     }
     if (helper->of_tree)
         g_ptr_array_add(argv, g_strdup_printf("--root=%s", instance->folder));
+    for (size_t i = 0; i < MACHINE_TLS_MAX && helper->tls[i] >= 0; i++)
+        g_ptr_array_add(argv, g_strdup_printf("--%s=%d", guard_tls_options[i], helper->tls[i]));
     if (helper->tree.path)
         add_tree(helper, argv);
     if (helper->folder)

@@ -44,6 +44,9 @@ void helper_add_fd(Helper *helper, int fd);
 /* A folder below vmd's state that is its own: what it may write to, and the largest file that it may make there. */
 void helper_set_folder(Helper *helper, const char *path, uint64_t file_size);
 
+/* PEM files of which it has copies in GUARD_TLS (guard/guard.h), MACHINE_TLS_MAX of them. Takes them. */
+void helper_set_tls(Helper *helper, const int *fds);
+
 /* A folder of the host's that it serves the guest: it gets that one alone (guard/share-tree.h). Takes `fd`, and a reference to `groups` (gid_t). */
 typedef struct HelperTree {
     const char *path;

@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "config.h"
+#include "display-listen.h"
 #include "display-remote.h"
 #include "helpers.h"
 #include "manager.h"
@@ -112,7 +113,7 @@ void bridge_remove(const Instance *instance)
     dirs_remove(dir);
 }
 
-bool bridge_prepare(Instance *instance, const Settings *settings, const QemuBuild *build, MachineParts *parts, Error **ret_error)
+bool bridge_prepare(Instance *instance, const Settings *settings, const QemuBuild *build, MachineParts *parts, int *tls_fds, Error **ret_error)
 {
     instance->spice = machine_spice(settings, build);
     if (!bridge_is_wanted(instance))
@@ -120,9 +121,8 @@ bool bridge_prepare(Instance *instance, const Settings *settings, const QemuBuil
     if (access(SPICE_BRIDGE_PATH, X_OK) < 0)
         return error_set(ret_error, ERROR_UNSUPPORTED, qemu_build_path(build), "Install QEMU's SPICE module (qemu-system-modules-spice, qemu-ui-spice-core), or vmd-spice",
             "it has no SPICE, and there is no vmd-spice that could speak it for it");
-    if (machine_display_listens(settings))
-        return error_set(ret_error, ERROR_UNSUPPORTED, settings_origin(settings, "Display", "Listen"), "Take a viewer to it by ssh: vmctl -H HOST view",
-            "this QEMU has no SPICE, and what vmd-spice speaks for it is offered on no network");
+    for (size_t i = 0; i < MACHINE_TLS_MAX; i++)
+        close_fd(&tls_fds[i]);
     return open_ports(instance, settings, parts, ret_error);
 }
 
@@ -190,6 +190,33 @@ static int say(Bridge *bridge, int fd, const char *format, ...)
         memcpy(CMSG_DATA(&ancillary.header), &fd, sizeof fd);
     }
     return sendmsg(bridge->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+/* ---- viewers ---- */
+
+static int give_viewer(Bridge *bridge, const Connection *connection)
+{
+    return say(bridge, connection->qemu, connection->host ? "stranger" : "client");
+}
+
+static int give_password(Bridge *bridge)
+{
+    const Instance *instance = bridge->instance;
+    uint64_t now = (uint64_t) g_get_real_time() / G_USEC_PER_SEC;
+    if (!instance->bridge_password || now >= instance->bridge_until)
+        return 0;
+    return say(bridge, -1, "password %" G_GUINT64_FORMAT " %s", instance->bridge_until - now, instance->bridge_password);
+}
+
+void bridge_set_password(Instance *instance, const char *password, uint64_t until)
+{
+    if (instance->bridge_password)
+        explicit_bzero(instance->bridge_password, strlen(instance->bridge_password));
+    g_free(instance->bridge_password);
+    instance->bridge_password = g_strdup(password);
+    instance->bridge_until = until;
+    if (instance->bridge && instance->bridge->born && give_password(instance->bridge) < 0)
+        end(instance->bridge, "cannot be told a password");
 }
 
 bool bridge_is_in_use(const Instance *instance)
@@ -417,12 +444,31 @@ static void on_born(const Error *error, void *userdata)
     int r = give_display(bridge);
     if (r >= 0)
         r = qmp_call(instance->qmp, "query-chardev", NULL, -1, DISPLAY_ANSWER_USEC, on_chardevs, instance);
+    if (r >= 0)
+        r = give_password(bridge);
     for (guint i = 0; r >= 0 && i < bridge->waiting->len; i++)
-        r = say(bridge, g_array_index(bridge->waiting, Waiting, i).connection->qemu, "client");
+        r = give_viewer(bridge, g_array_index(bridge->waiting, Waiting, i).connection);
     if (r < 0)
         return end(bridge, g_strerror(-r));
     answer(bridge, NULL);
     vm_changed(instance->vm, "Helpers", NULL);
+}
+
+/* What QEMU would have had from its start on is opened for each anew, so that a certificate that has been renewed is the one that it shows. */
+static int add_tls(Helper *helper, const Instance *instance)
+{
+    int fds[MACHINE_TLS_MAX] = {-1, -1, -1};
+    g_autoptr(Error) error = NULL;
+    if (display_listen_open_tls(instance->vm->manager, fds, &error)) {
+        helper_set_tls(helper, fds);
+        helper_add_argument(helper, "--tls=yes");
+        return 0;
+    }
+    g_autofree char *message = error_message(error);
+    g_warning("VM %s: vmd-spice cannot speak TLS: %s", instance->vm->name, message);
+    for (size_t i = 0; i < MACHINE_TLS_MAX; i++)
+        close_fd(&fds[i]);
+    return -EKEYREJECTED;
 }
 
 static int add_helper(Instance *instance, Helper **ret)
@@ -445,15 +491,18 @@ static int add_helper(Instance *instance, Helper **ret)
     helper_add_argument(helper, "--files=%s", settings_get_bool(settings, "Display", "FileTransfer") ? "yes" : "no");
     helper_add_argument(helper, "--sound=%s", machine_spice_has_sound(instance->spice) && machine_wants_sound(settings) ? "yes" : "no");
     helper_add_fd(helper, listening);
-    return 0;
+    return machine_display_listens(settings) ? add_tls(helper, instance) : 0;
 }
 
 static int begin(Instance *instance)
 {
     Helper *helper = NULL;
     int r = add_helper(instance, &helper);
-    if (r < 0)
+    if (r < 0) {
+        if (helper)
+            helper_remove(helper);
         return r;
+    }
     instance->bridge = bridge_new(instance);
     r = connect_bridge(instance->bridge);
     if (r < 0) {
@@ -491,7 +540,7 @@ int bridge_give(Connection *connection, QmpReply added)
     g_array_append_val(instance->bridge->waiting, waiting);
     if (!instance->bridge->born)
         return 0;
-    int r = say(instance->bridge, connection->qemu, "client");
+    int r = give_viewer(instance->bridge, connection);
     if (r < 0)
         bridge_forget(connection);
     else

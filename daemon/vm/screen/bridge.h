@@ -14,8 +14,12 @@
 #include "display-internal.h"
 #include "instance.h"
 
-/* Of a VM that starts: who speaks SPICE for it, and the sockets, to `parts`. */
-bool bridge_prepare(Instance *instance, const Settings *settings, const QemuBuild *build, MachineParts *parts, Error **ret_error);
+/* Of a VM that starts: who speaks SPICE for it, and the sockets, to `parts`. Where it is vmd-spice, QEMU gets none of `tls_fds`: they are closed. */
+bool bridge_prepare(Instance *instance, const Settings *settings, const QemuBuild *build, MachineParts *parts, int *tls_fds, Error **ret_error);
+
+/* What remote viewers say from now on, until then (s of the real time). It is told to each vmd-spice that begins before; by this vmd, and no later one.
+ * NULL: it is forgotten, and no vmd-spice told. */
+void bridge_set_password(Instance *instance, const char *password, uint64_t until);
 
 /* Whether it is what the VM's SPICE is spoken by. */
 bool bridge_is_wanted(const Instance *instance);

@@ -230,6 +230,14 @@ static void on_listening(int fd, int r, void *userdata)
     done(error, listener->userdata);
 }
 
+bool display_listen_open_tls(const Manager *manager, int *ret_fds, Error **ret_error)
+{
+    for (size_t i = 0; i < MACHINE_TLS_MAX; i++)
+        if (!open_tls(manager, i, &ret_fds[i], ret_error))
+            return false;
+    return true;
+}
+
 bool display_listen_open(Instance *instance, const Settings *settings, int *tls_fds, DisplayListenDone done, void *userdata, Error **ret_error)
 {
     Manager *manager = instance->vm->manager;
@@ -242,9 +250,8 @@ bool display_listen_open(Instance *instance, const Settings *settings, int *tls_
     }
     if (!check_type(settings, ret_error))
         return false;
-    for (size_t i = 0; i < MACHINE_TLS_MAX; i++)
-        if (!open_tls(manager, i, &tls_fds[i], ret_error))
-            return false;
+    if (!display_listen_open_tls(manager, tls_fds, ret_error))
+        return false;
     const char *text = settings_get_string(settings, "Display", "Listen");
     DisplayListener *listener = instance->listener = listener_new(instance, settings);
     listener->address = g_strdup(text);

@@ -22,6 +22,9 @@ typedef void (*DisplayListenDone)(const Error *error, void *userdata);
  * the listener is freed. False, and an Error: nothing was begun. Errors: InvalidSettings, InUse, Failed. */
 bool display_listen_open(Instance *instance, const Settings *settings, int *tls_fds, DisplayListenDone done, void *userdata, Error **ret_error);
 
+/* The files that TLS is spoken with, in the order of machine_tls_names, the caller's; those that were opened are in `ret_fds` also where one cannot be. */
+bool display_listen_open_tls(const Manager *manager, int *ret_fds, Error **ret_error);
+
 /* From when QEMU's monitor answers: who waits is let in. */
 void display_listener_go(Instance *instance);
 

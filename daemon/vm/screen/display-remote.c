@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "cleanup.h"
 #include "display-internal.h"
 #include "display-listen.h"
@@ -198,6 +199,7 @@ typedef struct PasswordCall {
     const char *protocol;
     char password[SPICE_LENGTH + 1];
     uint64_t until;
+    sd_event_source *soon; /* where nobody is to be waited for */
     DisplayPassword done;
     void *userdata;
 } PasswordCall;
@@ -219,8 +221,15 @@ static void answer(PasswordCall *call, const Error *error)
 {
     call->done(error ? NULL : call->password, call->until, error, call->userdata);
     explicit_bzero(call->password, sizeof call->password);
+    sd_event_source_disable_unref(call->soon);
     g_free(call->vm);
     g_free(call);
+}
+
+static int on_soon(sd_event_source *source, void *userdata)
+{
+    answer(userdata, NULL);
+    return 0;
 }
 
 static void on_set(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
@@ -258,7 +267,10 @@ bool vm_create_display_password(VM *vm, uint64_t lifetime, DisplayPassword done,
     g_autofree char *time = g_strdup_printf("%" G_GUINT64_FORMAT, until);
     call->until = until * G_USEC_PER_SEC;
     int r = make_password(call->password, g_str_equal(call->protocol, "vnc") ? VNC_LENGTH : SPICE_LENGTH);
-    if (r >= 0)
+    if (r >= 0 && bridge_is_wanted(vm->instance)) {
+        bridge_set_password(vm->instance, call->password, until);
+        r = sd_event_add_defer(vm->manager->event, &call->soon, on_soon, call);
+    } else if (r >= 0)
         r = qmp_call(vm->instance->qmp, "expire_password", json_pack("{ss ss}", "protocol", call->protocol, "time", time), -1, DISPLAY_ANSWER_USEC, on_expires, call);
     if (r >= 0)
         return true;

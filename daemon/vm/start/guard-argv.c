@@ -10,7 +10,7 @@
 /* Firmware, video memory, and what else of the machine devices can reach. */
 #define LOCKED_BESIDE_MEMORY (UINT64_C(1) << 30)
 
-static const char *const tls_options[MACHINE_TLS_MAX] = {"tls-ca", "tls-cert", "tls-key"};
+const char *const guard_tls_options[MACHINE_TLS_MAX] = {"tls-ca", "tls-cert", "tls-key"};
 
 static char *fd_option(const char *name, int fd)
 {
@@ -99,7 +99,7 @@ GPtrArray *guard_argv(const Instance *instance, const Opened *opened, const Sett
             add_option(argv, "--groups=%u", kvm);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(opened->tls_fds) && opened->tls_fds[i] >= 0; i++)
-        g_ptr_array_add(argv, fd_option(tls_options[i], opened->tls_fds[i]));
+        g_ptr_array_add(argv, fd_option(guard_tls_options[i], opened->tls_fds[i]));
     if (instance->folder)
         add_option(argv, "--root=%s", instance->folder);
     add_binds(argv, settings);

@@ -207,7 +207,8 @@ static void open_rest(Start *start)
         passthrough_take(start->passthrough, &start->opened.parts);
     start->devices = guard_devices(&start->opened.parts);
     if (!open_incoming(start, &error) || !open_sockets(&start->opened, instance->dir, instance->console, &error) ||
-        !bridge_prepare(instance, start->settings, start->build, &start->opened.parts, &error) || !tpm_prepare(instance, start->settings, &start->opened.parts, &error) || !vsock_open(instance, start->settings, &start->opened.parts, &error) ||
+        !bridge_prepare(instance, start->settings, start->build, &start->opened.parts, start->opened.tls_fds, &error) ||
+        !tpm_prepare(instance, start->settings, &start->opened.parts, &error) || !vsock_open(instance, start->settings, &start->opened.parts, &error) ||
         !shares_prepare(instance, &start->opened.parts, &error) || !build_command(start, &error))
         return start_fail(start, error);
 
