@@ -18,7 +18,8 @@ struct QemuListener {
     const QemuListenerKind *kind;
     char *object;
     void *userdata;
-    sd_bus *bus; /* NULL: none, or not yet */
+    sd_bus_slot *ready; /* until `qemu` is */
+    sd_bus *bus;        /* NULL: none, or not yet */
     sd_bus_slot *call;
     unsigned refusals;
     sd_event_source *again;  /* until it is registered again */
@@ -77,6 +78,14 @@ static void hang_up(QemuListener *listener)
     listener->bus = sd_bus_close_unref(listener->bus);
 }
 
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void begin_again(QemuListener *listener, uint64_t usec)
+{
+    if (!listener->again)
+        (void) sd_event_add_time(listener->event, &listener->again, CLOCK_MONOTONIC, listener->registered + usec, 1, on_again, listener);
+}
+
 static int on_registered(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     QemuListener *listener = userdata;
@@ -87,7 +96,7 @@ static int on_registered(sd_bus_message *m, void *userdata, sd_bus_error *unused
     }
     hang_up(listener);
     if (++listener->refusals < REFUSALS_MAX)
-        qemu_listener_renew(listener);
+        begin_again(listener, AGAIN_USEC);
     else
         g_warning("QEMU does not tell %s of %s: %s", listener->kind->what, listener->object, sd_bus_message_get_error(m)->message);
     return 0;
@@ -150,7 +159,24 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
 void qemu_listener_renew(QemuListener *listener)
 {
     if (!listener->again)
-        (void) sd_event_add_time(listener->event, &listener->again, CLOCK_MONOTONIC, listener->registered + AGAIN_USEC, 1, on_again, listener);
+        begin_again(listener, AGAIN_USEC);
+}
+
+static int on_ready(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    QemuListener *listener = userdata;
+    listener->ready = sd_bus_slot_unref(listener->ready);
+    if (begin(listener) < 0)
+        begin_again(listener, AGAIN_USEC);
+    return 0;
+}
+
+/* sd-bus waits for the other end to be ready before it sends it a descriptor. */
+static int begin_when_ready(QemuListener *listener)
+{
+    if (sd_bus_is_ready(listener->qemu) > 0)
+        return begin(listener);
+    return sd_bus_match_signal(listener->qemu, &listener->ready, NULL, QEMU_LOCAL_PATH, QEMU_LOCAL_INTERFACE, "Connected", on_ready, listener);
 }
 
 QemuListener *qemu_listener_new(sd_event *event, sd_bus *bus, const QemuListenerKind *kind, const char *object, void *userdata)
@@ -161,7 +187,7 @@ QemuListener *qemu_listener_new(sd_event *event, sd_bus *bus, const QemuListener
     listener->kind = kind;
     listener->object = g_strdup(object);
     listener->userdata = userdata;
-    if (begin(listener) < 0) {
+    if (begin_when_ready(listener) < 0) {
         qemu_listener_free(listener);
         return NULL;
     }
@@ -173,6 +199,7 @@ void qemu_listener_free(QemuListener *listener)
     if (!listener)
         return;
     sd_event_source_disable_unref(listener->again);
+    sd_bus_slot_unref(listener->ready);
     hang_up(listener);
     g_free(listener->object);
     g_free(listener);
