@@ -198,21 +198,37 @@ static void async_complete(QXLInstance *qxl, uint64_t cookie)
 
 /* ---- the surface ---- */
 
-static void begin_create(Head *head)
+static QXLDevSurfaceCreate describe_surface(uint32_t width, uint32_t height, const uint32_t *pixels)
 {
-    uint32_t width = picture_width(head->picture), height = picture_height(head->picture);
-    QXLDevSurfaceCreate create = {
+    return (QXLDevSurfaceCreate) {
         .width = width,
         .height = height,
         .stride = -(int32_t) (width * 4), /* top down */
         .format = SPICE_SURFACE_FMT_32_xRGB,
         .mouse_mode = true,
         .group_id = MEMSLOT_GROUP,
+        .mem = (uintptr_t) pixels,
     };
+}
+
+/* At the first surface of all spice-server lets clients point as the guest does, and tells them so from the thread that has made the surface, without a lock:
+ * a client that was there had a main channel on which nothing came any more, and the loop span. So this one is made by the loop itself, before there are
+ * clients. */
+static void make_first_surface(Head *head)
+{
+    static uint32_t pixels[8 * 8];
+    QXLDevSurfaceCreate create = describe_surface(8, 8, pixels);
+    spice_qxl_create_primary_surface(&head->qxl, PRIMARY, &create);
+    spice_qxl_destroy_primary_surface(&head->qxl, PRIMARY);
+}
+
+static void begin_create(Head *head)
+{
+    uint32_t width = picture_width(head->picture), height = picture_height(head->picture);
     head->width = width;
     head->height = height;
     head->surface = g_new0(uint32_t, (size_t) width * height);
-    create.mem = (uintptr_t) head->surface;
+    QXLDevSurfaceCreate create = describe_surface(width, height, head->surface);
     head->step = STEP_CREATE;
     spice_qxl_create_primary_surface_async(&head->qxl, PRIMARY, &create, STEP_CREATE);
 }
@@ -447,6 +463,7 @@ Head *head_new(sd_event *event, SpiceServer *server, unsigned number, HeadWanted
         head->qxl.base.sif = NULL;
         return NULL;
     }
+    make_first_surface(head);
     return g_steal_pointer(&head);
 }
 
