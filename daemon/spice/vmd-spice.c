@@ -35,6 +35,14 @@
 /* spice-server wants a port for TLS, in a network namespace with nobody in it. */
 #define TLS_PORT 5900
 
+/* What a client wants of all the screens comes within this, and is asked of QEMU at once: of two of its events in a row virtio-gpu's driver may lose the second. */
+#define WISHES_USEC 100000
+
+typedef struct Wish {
+    bool made;
+    uint32_t width, height;
+} Wish;
+
 typedef struct Bridge {
     int listen_fd;
     const char *name;
@@ -51,6 +59,8 @@ typedef struct Bridge {
     QemuSound *qemu_sound; /* while there is a display, and a sound */
     Input *input;
     Head *heads[SPICE_HEADS_MAX];
+    Wish wishes[SPICE_HEADS_MAX]; /* for how large each is to be */
+    sd_event_source *wishing;     /* until QEMU is asked; NULL: there is no wish */
     GPtrArray *ports; /* Port */
 } Bridge;
 
@@ -139,10 +149,23 @@ static void on_move_by(int dx, int dy, void *userdata)
         bridge.display->verbs->move_by(bridge.display, 0, dx, dy);
 }
 
+static int on_wishes(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    bridge.wishing = sd_event_source_disable_unref(bridge.wishing);
+    for (unsigned i = 0; i < bridge.n_heads; i++) {
+        Wish wish = bridge.wishes[i];
+        bridge.wishes[i].made = false;
+        if (wish.made && bridge.display)
+            bridge.display->verbs->resize(bridge.display, i, wish.width, wish.height);
+    }
+    return 0;
+}
+
 static void on_wanted(unsigned number, uint32_t width, uint32_t height, void *userdata)
 {
-    if (bridge.display)
-        bridge.display->verbs->resize(bridge.display, number, width, height);
+    bridge.wishes[number] = (Wish) {.made = true, .width = width, .height = height};
+    if (!bridge.wishing)
+        (void) sd_event_add_time_relative(bridge.event, &bridge.wishing, CLOCK_MONOTONIC, WISHES_USEC, 0, on_wishes, NULL);
 }
 
 /* ---- who they are ---- */
@@ -424,6 +447,7 @@ static void stop(void)
     sound_free(bridge.sound);
     if (bridge.server)
         spice_server_destroy(bridge.server);
+    sd_event_source_disable_unref(bridge.wishing);
     sd_event_unref(bridge.event);
 }
 

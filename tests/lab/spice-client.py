@@ -12,7 +12,7 @@ cursor                 WIDTHxHEIGHT, the hot spot and the first pixel of the cur
 agent                  whether the guest has one
 type TEXT              lower case letters, digits and blanks, and return
 pointer X Y            to there, and a click
-screen HEAD W H        what size that screen is to have; 0 0: unplug it
+screen (HEAD W H)...   what size that screen is to have, or several at once; 0 0: unplug it
 copy TEXT, paste       clipboard; paste says what was copied in the guest since it was asked for last
 hear                   the pitch in Hz of what the guest has played since it was asked for last, and on how many channels
 speak HZ               gives the guest a tone, while it records
@@ -200,10 +200,11 @@ def do_pointer(x, y):
     return "client" if channels["main"].props.mouse_mode == 2 else "server"
 
 
-def do_screen(head, width, height):
+def do_screen(*sizes):
     main = channels["main"]
-    main.update_display_enabled(int(head), int(width) > 0, False)
-    main.update_display(int(head), 0, 0, int(width), int(height), False)
+    for head, width, height in zip(*[iter(map(int, sizes))] * 3):
+        main.update_display_enabled(head, width > 0, False)
+        main.update_display(head, 0, 0, width, height, False)
     return "sent" if main.send_monitor_config() else "there is no agent"
 
 
