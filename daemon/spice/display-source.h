@@ -15,6 +15,7 @@
 /* All of them of the head `number`. Of those that return an int, a negative errno says that what came cannot be shown: all of it is asked for anew. */
 typedef struct DisplayHandlers {
     int (*scanout)(unsigned number, uint32_t width, uint32_t height, const PictureSource *source, void *userdata);
+    int (*resize)(unsigned number, uint32_t width, uint32_t height, void *userdata); /* what is there stays */
     int (*update)(unsigned number, const PictureRect *rect, const PictureSource *source, void *userdata);
     void (*disable)(unsigned number, void *userdata);
     int (*define_cursor)(unsigned number, uint32_t width, uint32_t height, uint32_t hot_x, uint32_t hot_y, const void *data, size_t size, void *userdata);

@@ -348,6 +348,15 @@ int head_scanout(Head *head, uint32_t width, uint32_t height, const PictureSourc
     return 1;
 }
 
+int head_resize(Head *head, uint32_t width, uint32_t height)
+{
+    Picture *picture = head->picture ? picture_resized(head->picture, width, height) : NULL;
+    if (!picture)
+        return -EINVAL;
+    replace_picture(head, picture);
+    return 1;
+}
+
 void head_disable(Head *head)
 {
     if (head->picture)

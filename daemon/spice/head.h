@@ -27,6 +27,8 @@ void head_set_device(Head *head, const char *address, uint32_t output);
 
 /* The whole of it, of this size. -EINVAL: there can be none like that. */
 int head_scanout(Head *head, uint32_t width, uint32_t height, const PictureSource *source);
+/* It has become as large as that, and what was drawn there stays. -EINVAL as above, or nothing is shown. */
+int head_resize(Head *head, uint32_t width, uint32_t height);
 /* A part. -ERANGE: it is not of what is shown, so that a whole one is needed; -EINVAL as above. */
 int head_update(Head *head, const PictureRect *rect, const PictureSource *source);
 /* Nothing is shown any more. */

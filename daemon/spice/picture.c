@@ -32,6 +32,14 @@ Picture *picture_new(uint32_t width, uint32_t height)
     return picture;
 }
 
+Picture *picture_resized(const Picture *picture, uint32_t width, uint32_t height)
+{
+    Picture *ret = picture_new(width, height);
+    for (uint32_t y = 0; ret && y < MIN(height, picture->height); y++)
+        memcpy(ret->pixels + (size_t) y * width, picture->pixels + (size_t) y * picture->width, MIN(width, picture->width) * sizeof(uint32_t));
+    return ret;
+}
+
 void picture_free(Picture *picture)
 {
     if (!picture)

@@ -35,6 +35,8 @@ typedef struct PictureSource {
 
 /* Black, and all of it to be told. NULL: there can be none of that size. */
 Picture *picture_new(uint32_t width, uint32_t height);
+/* The same of another size: what is not in both of them is black or lost. */
+Picture *picture_resized(const Picture *picture, uint32_t width, uint32_t height);
 void picture_free(Picture *picture);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Picture, picture_free)
 

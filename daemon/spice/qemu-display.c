@@ -13,10 +13,15 @@
 #define MAP_INTERFACE "org.qemu.Display1.Listener.Unix.Map"
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 
-/* What QEMU draws and what it says of its size come on two connections, each in its own time. */
-#define SETTLED_USEC 20000
+/* What QEMU draws and what it says of its size come on two connections, each in its own time: QEMU says the size when it has nothing else to do, and may
+ * draw a screen at one look of its own at it, each 30 ms, or at several. */
+#define SETTLED_USEC 100000
 
 typedef struct QemuDisplay QemuDisplay;
+
+typedef struct Size {
+    uint32_t width, height;
+} Size;
 
 typedef struct Console {
     QemuDisplay *display;
@@ -24,8 +29,8 @@ typedef struct Console {
     char *path;
     QemuListener *listener;
     SharedScreen *shared; /* NULL: QEMU sends what it draws */
-    uint32_t width, height, said_width, said_height; /* of what it has drawn; by its properties */
-    sd_event_source *settled; /* then both are to be the same */
+    Size shown, drawn, said;  /* to clients, 0: nothing; what was last drawn as a whole; by its properties */
+    sd_event_source *settled; /* then what is shown is to be as large as is said */
 } Console;
 
 struct QemuDisplay {
@@ -52,15 +57,62 @@ static int read_source(sd_bus_message *m, PictureSource *ret)
     return sd_bus_message_read_array(m, 'y', &ret->data, &ret->size);
 }
 
-static void has_drawn(Console *console, uint32_t width, uint32_t height)
-{
-    console->width = width;
-    console->height = height;
-}
-
 static void forget_shared(Console *console)
 {
     g_clear_pointer(&console->shared, shared_screen_free);
+}
+
+static bool is_size(Size a, Size b)
+{
+    return a.width == b.width && a.height == b.height;
+}
+
+/* What is there stays. */
+static int take_size(Console *console, Size size)
+{
+    const QemuDisplay *display = console->display;
+    int r = display->handlers.resize(console->number, size.width, size.height, display->userdata);
+    if (r >= 0)
+        console->shown = size;
+    return r;
+}
+
+/* QEMU draws all of a screen that has become another one, but maybe by its parts, of which the size is only said. To be registered again would show it, too,
+ * but QEMU from 8.1 on then draws for ever for who was registered before. So that is for the screen of which a part may have been cut off. */
+static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Console *console = userdata;
+    console->settled = sd_event_source_disable_unref(console->settled);
+    if (console->shown.width == 0 || console->said.width == 0 || is_size(console->shown, console->said))
+        return 0;
+    forget_shared(console);
+    if (is_size(console->drawn, console->said) || take_size(console, console->said) < 0)
+        qemu_listener_renew(console->listener);
+    return 0;
+}
+
+/* Counted from the last change of what is shown or said. */
+static void settle(Console *console)
+{
+    console->settled = sd_event_source_disable_unref(console->settled);
+    (void) sd_event_add_time_relative(console->display->event, &console->settled, CLOCK_MONOTONIC, SETTLED_USEC, 0, on_settled, console);
+}
+
+static void has_drawn(Console *console, uint32_t width, uint32_t height)
+{
+    console->shown = console->drawn = (Size) {width, height};
+    if (!is_size(console->shown, console->said))
+        settle(console);
+}
+
+/* Of a screen that has become larger, and whose size is said later. */
+static int grow(Console *console, const PictureRect *rect)
+{
+    Size shown = console->shown;
+    if (shown.width == 0)
+        return -ERANGE;
+    settle(console);
+    return take_size(console, (Size) {MAX(shown.width, rect->x + rect->width), MAX(shown.height, rect->y + rect->height)});
 }
 
 static int on_scanout(sd_bus_message *m, void *userdata, sd_bus_error *unused)
@@ -94,13 +146,16 @@ static int on_update(sd_bus_message *m, void *userdata, sd_bus_error *unused)
     if (r >= 0) {
         const PictureRect rect = {(uint32_t) x, (uint32_t) y, (uint32_t) width, (uint32_t) height};
         r = display->handlers.update(console->number, &rect, &source, display->userdata);
+        if (r == -ERANGE && grow(console, &rect) >= 0)
+            r = display->handlers.update(console->number, &rect, &source, display->userdata);
     }
     return refused(console, r);
 }
 
 static int on_disable(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
-    const Console *console = userdata;
+    Console *console = userdata;
+    console->shown = (Size) {0};
     console->display->handlers.disable(console->number, console->display->userdata);
     return 0;
 }
@@ -211,30 +266,20 @@ static const QemuListenerKind listener_kind = {
 
 /* ---- properties ---- */
 
-/* A screen that becomes smaller may be drawn by its parts alone, all of which are inside of the one before. */
-static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    Console *console = userdata;
-    console->settled = sd_event_source_disable_unref(console->settled);
-    if (console->width > 0 && (console->width != console->said_width || console->height != console->said_height))
-        qemu_listener_renew(console->listener);
-    return 0;
-}
-
 static void on_size(Console *console, sd_bus_message *m, uint32_t *size)
 {
-    if (sd_bus_message_read(m, "u", size) >= 0 && !console->settled)
-        (void) sd_event_add_time_relative(console->display->event, &console->settled, CLOCK_MONOTONIC, SETTLED_USEC, 0, on_settled, console);
+    if (sd_bus_message_read(m, "u", size) >= 0)
+        settle(console);
 }
 
 static void on_width(Console *console, sd_bus_message *m)
 {
-    on_size(console, m, &console->said_width);
+    on_size(console, m, &console->said.width);
 }
 
 static void on_height(Console *console, sd_bus_message *m)
 {
-    on_size(console, m, &console->said_height);
+    on_size(console, m, &console->said.height);
 }
 
 typedef struct Property {

@@ -8,9 +8,11 @@
 
 #include "cleanup.h"
 
-/* A QEMU whose pictures never fit is not asked for them without pause, and one that does not take it not for ever. */
+/* A QEMU that does not take it is not asked for ever. One whose pictures do not fit is asked ever more seldom, up to twice as seldom this often: QEMU from
+ * 8.1 on needs more memory for each time, which a guest may be after. */
 #define AGAIN_USEC UINT64_C(200000)
 #define REFUSALS_MAX 10U
+#define DOUBLED_MAX 9U
 
 struct QemuListener {
     sd_event *event;
@@ -21,7 +23,7 @@ struct QemuListener {
     sd_bus_slot *ready; /* until `qemu` is */
     sd_bus *bus;        /* NULL: none, or not yet */
     sd_bus_slot *call;
-    unsigned refusals;
+    unsigned refusals, renewals;
     sd_event_source *again;  /* until it is registered again */
     uint64_t registered;     /* when it was last, on the loop's clock */
     sd_event_source *resume; /* what came along with QEMU's hello is read */
@@ -159,7 +161,7 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
 void qemu_listener_renew(QemuListener *listener)
 {
     if (!listener->again)
-        begin_again(listener, AGAIN_USEC);
+        begin_again(listener, AGAIN_USEC << MIN(listener->renewals++, DOUBLED_MAX));
 }
 
 static int on_ready(sd_bus_message *m, void *userdata, sd_bus_error *unused)

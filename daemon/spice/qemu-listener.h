@@ -35,5 +35,5 @@ int qemu_connect(sd_event *event, int fd, int64_t priority, sd_bus **ret);
 QemuListener *qemu_listener_new(sd_event *event, sd_bus *bus, const QemuListenerKind *kind, const char *object, void *userdata);
 void qemu_listener_free(QemuListener *listener);
 
-/* What came on it is of no use: soon there is another, to which QEMU tells all from its beginning. */
+/* What came on it is of no use: there will be another, soon, but later each time, to which QEMU tells all from its beginning. */
 void qemu_listener_renew(QemuListener *listener);

@@ -69,11 +69,22 @@ static Bridge bridge = {.listen_fd = -1, .name = "", .n_heads = 1, .clipboard = 
 
 /* ---- QEMU's display ---- */
 
-static int on_scanout(unsigned number, uint32_t width, uint32_t height, const PictureSource *source, void *userdata)
+static void has_size(unsigned number, uint32_t width, uint32_t height)
 {
     if (number == 0)
         input_set_size(bridge.input, width, height);
+}
+
+static int on_scanout(unsigned number, uint32_t width, uint32_t height, const PictureSource *source, void *userdata)
+{
+    has_size(number, width, height);
     return head_scanout(bridge.heads[number], width, height, source);
+}
+
+static int on_resize(unsigned number, uint32_t width, uint32_t height, void *userdata)
+{
+    has_size(number, width, height);
+    return head_resize(bridge.heads[number], width, height);
 }
 
 static int on_update(unsigned number, const PictureRect *rect, const PictureSource *source, void *userdata)
@@ -196,6 +207,7 @@ static bool say_display(char **words, int *fd)
 {
     static const DisplayHandlers handlers = {
         .scanout = on_scanout,
+        .resize = on_resize,
         .update = on_update,
         .disable = on_disable,
         .define_cursor = on_cursor,
