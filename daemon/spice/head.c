@@ -15,6 +15,13 @@
 #define PRIMARY 0
 /* A QEMU that never stops telling is told on meanwhile. */
 #define TELL_USEC 10000
+/* What comes so soon after all of the screen is told with the next. QEMU looks at what the guest has painted each 30 ms, and may do so twice: a guest that
+ * paints without end has painted a part again by then, which in itself is no frame, and would end a video. */
+#define FRAME_USEC 35000
+/* spice-server makes a video of what changes on the same area again and again, if that is no smaller and soft, and takes no more than 25 to 37 frames a second
+ * of it: what comes before that would be sent for nothing. It is looked at as often as QEMU's own SPICE does. */
+#define VIDEO_USEC 30000
+#define VIDEO_PIXELS_MIN (96U * 96U)
 
 /* What is under way in the worker, by which it tells what it has done. */
 typedef enum Step { STEP_NONE, STEP_DESTROY, STEP_CREATE, STEP_MONITORS } Step;
@@ -22,8 +29,11 @@ typedef enum Step { STEP_NONE, STEP_DESTROY, STEP_CREATE, STEP_MONITORS } Step;
 struct Head {
     QXLInstance qxl;
     sd_event *event;
-    sd_event_source *completed, *tell;
-    uint64_t told; /* when, on the loop's clock */
+    sd_event_source *completed, *tell, *tell_late;
+    uint64_t told, told_whole, told_again; /* when; on the loop's clock */
+    bool whole;                /* all of the screen is to be told */
+    bool again;                /* what is to be told has the area of what was told before */
+    PictureRect last;          /* that QEMU has told of */
     int completed_fd;
     unsigned number;
     HeadWanted wanted;
@@ -40,6 +50,7 @@ struct Head {
     pthread_mutex_t lock;
     Picture *picture;    /* NULL: nothing is shown */
     bool shown;          /* the primary surface is the picture's: what changes can be told */
+    bool telling;        /* until all that has changed is told */
     uint32_t unique;
     QXLCursorCmd *shape, *place; /* what the worker has not taken yet */
     uint32_t cursor_unique;
@@ -132,7 +143,9 @@ static int get_command(QXLInstance *qxl, QXLCommandExt *ret)
     Update *update = NULL;
     PictureRect rect;
     pthread_mutex_lock(&head->lock);
-    if (head->shown && picture_take(head->picture, &rect)) {
+    /* The worker looks here by itself, too. */
+    head->telling = head->telling && head->shown && picture_take(head->picture, &rect);
+    if (head->telling) {
         update = g_malloc(sizeof(Update) + (size_t) rect.width * rect.height * sizeof(uint32_t));
         memset(update, 0, sizeof(Update));
         picture_copy(head->picture, &rect, update->pixels);
@@ -255,8 +268,10 @@ static void go_on(Head *head)
         pthread_mutex_lock(&head->lock);
         bool begin = !head->shown && head->picture;
         head->shown = head->picture != NULL;
-        if (begin)
+        if (begin) {
             picture_invalidate(head->picture);
+            head->telling = true;
+        }
         pthread_mutex_unlock(&head->lock);
         if (begin)
             spice_qxl_wakeup(&head->qxl);
@@ -288,27 +303,57 @@ static int on_completed(sd_event_source *source, int fd, uint32_t events, void *
 
 /* ---- what is shown ---- */
 
+static void tell_now(Head *head)
+{
+    (void) sd_event_now(head->event, CLOCK_MONOTONIC, &head->told);
+    if (head->whole)
+        head->told_whole = head->told;
+    if (head->again)
+        head->told_again = head->told;
+    head->whole = head->again = false;
+    (void) sd_event_source_set_enabled(head->tell, SD_EVENT_OFF);
+    (void) sd_event_source_set_enabled(head->tell_late, SD_EVENT_OFF);
+    pthread_mutex_lock(&head->lock);
+    head->telling = true;
+    pthread_mutex_unlock(&head->lock);
+    spice_qxl_wakeup(&head->qxl);
+}
+
 static int on_tell(sd_event_source *source, void *userdata)
 {
-    Head *head = userdata;
-    (void) sd_event_now(head->event, CLOCK_MONOTONIC, &head->told);
-    spice_qxl_wakeup(&head->qxl);
+    tell_now(userdata);
     return 0;
 }
 
-/* When all that has come is done, so that what belongs together is told together. */
-static void tell(Head *head)
+static int on_tell_late(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    tell_now(userdata);
+    return 0;
+}
+
+static bool is_enabled(sd_event_source *source)
 {
     int enabled = SD_EVENT_OFF;
-    uint64_t now = 0;
+    (void) sd_event_source_get_enabled(source, &enabled);
+    return enabled != SD_EVENT_OFF;
+}
+
+/* When all that has come is done, so that what belongs together is told together. */
+static void tell(Head *head, bool video)
+{
+    uint64_t now = 0, from = video ? head->told_again + VIDEO_USEC : head->whole ? 0 : head->told_whole + FRAME_USEC;
     if (!head->shown)
         return;
-    (void) sd_event_source_get_enabled(head->tell, &enabled);
     (void) sd_event_now(head->event, CLOCK_MONOTONIC, &now);
-    if (enabled == SD_EVENT_OFF)
+    if (now < from) {
+        if (!is_enabled(head->tell_late)) {
+            (void) sd_event_source_set_time(head->tell_late, from);
+            (void) sd_event_source_set_enabled(head->tell_late, SD_EVENT_ONESHOT);
+        }
+    } else if (!is_enabled(head->tell))
         (void) sd_event_source_set_enabled(head->tell, SD_EVENT_ONESHOT);
     else if (now > head->told + TELL_USEC)
-        (void) on_tell(head->tell, head);
+        tell_now(head);
 }
 
 static void replace_picture(Head *head, Picture *picture)
@@ -325,11 +370,17 @@ int head_update(Head *head, const PictureRect *rect, const PictureSource *source
 {
     if (!head->picture)
         return -ERANGE;
+    bool again = rect->width * rect->height >= VIDEO_PIXELS_MIN && memcmp(rect, &head->last, sizeof *rect) == 0, video;
     pthread_mutex_lock(&head->lock);
     int r = picture_update(head->picture, rect, source);
+    video = r > 0 && again && picture_is_soft(head->picture, rect);
     pthread_mutex_unlock(&head->lock);
-    if (r > 0)
-        tell(head);
+    head->last = *rect;
+    if (r <= 0)
+        return r;
+    head->whole |= rect->width == picture_width(head->picture) && rect->height == picture_height(head->picture);
+    head->again |= again;
+    tell(head, video);
     return r;
 }
 
@@ -364,6 +415,12 @@ void head_disable(Head *head)
 }
 
 /* ---- the cursor ---- */
+
+static void tell_of_cursor(Head *head)
+{
+    if (head->shown)
+        spice_qxl_wakeup(&head->qxl);
+}
 
 static QXLCursorCmd *new_place(const Head *head)
 {
@@ -402,7 +459,7 @@ int head_define_cursor(Head *head, uint32_t width, uint32_t height, uint32_t hot
     g_free(head->shape);
     head->shape = command;
     pthread_mutex_unlock(&head->lock);
-    tell(head);
+    tell_of_cursor(head);
     return 0;
 }
 
@@ -415,7 +472,7 @@ void head_place_cursor(Head *head, int x, int y, bool visible)
     g_free(head->place);
     head->place = new_place(head);
     pthread_mutex_unlock(&head->lock);
-    tell(head);
+    tell_of_cursor(head);
 }
 
 /* ---- what clients want ---- */
@@ -463,7 +520,9 @@ Head *head_new(sd_event *event, SpiceServer *server, unsigned number, HeadWanted
     (void) pthread_mutex_init(&head->lock, NULL);
     head->completed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (head->completed_fd < 0 || sd_event_add_io(event, &head->completed, head->completed_fd, EPOLLIN, on_completed, head) < 0 ||
-        sd_event_add_defer(event, &head->tell, on_tell, head) < 0 || sd_event_source_set_enabled(head->tell, SD_EVENT_OFF) < 0 ||
+        sd_event_add_time(event, &head->tell_late, CLOCK_MONOTONIC, 0, 1, on_tell_late, head) < 0 ||
+        sd_event_source_set_enabled(head->tell_late, SD_EVENT_OFF) < 0 || sd_event_add_defer(event, &head->tell, on_tell, head) < 0 ||
+        sd_event_source_set_enabled(head->tell, SD_EVENT_OFF) < 0 ||
         sd_event_source_set_priority(head->tell, SD_EVENT_PRIORITY_IDLE) < 0)
         return NULL;
     head->qxl.base.sif = &interface.base;
@@ -484,6 +543,7 @@ void head_free(Head *head)
         spice_server_remove_interface(&head->qxl.base);
     sd_event_source_disable_unref(head->completed);
     sd_event_source_disable_unref(head->tell);
+    sd_event_source_disable_unref(head->tell_late);
     close_fd(&head->completed_fd);
     picture_free(head->picture);
     g_free(head->surface);

@@ -8,6 +8,10 @@
 /* What is converted is converted by so many rows at once. */
 #define CONVERT_ROWS 32U
 
+/* How many of its rows and columns are looked at to see whether a part is soft, and from how much in red, green or blue on two pixels differ. */
+#define SOFT_SAMPLES 24U
+#define CONTRAST 60
+
 struct Picture {
     uint32_t width, height;
     uint32_t columns, rows; /* of tiles */
@@ -147,6 +151,25 @@ int picture_update(Picture *picture, const PictureRect *rect, const PictureSourc
     if (source->format == PIXMAN_x8r8g8b8 || source->format == PIXMAN_a8r8g8b8)
         return update_rows(picture, rect, source->data, source->stride);
     return update_converted(picture, rect, source);
+}
+
+static int difference(uint32_t a, uint32_t b, unsigned shift)
+{
+    return ABS((int) (a >> shift & 0xff) - (int) (b >> shift & 0xff));
+}
+
+bool picture_is_soft(const Picture *picture, const PictureRect *rect)
+{
+    unsigned n = 0, soft = 0;
+    for (uint32_t i = 0; i < SOFT_SAMPLES && rect->width > 1; i++) {
+        const uint32_t *row = picture->pixels + (size_t) (rect->y + (uint64_t) rect->height * i / SOFT_SAMPLES) * picture->width + rect->x;
+        for (uint32_t j = 0; j < SOFT_SAMPLES; j++, n++) {
+            const uint32_t *pixel = row + (uint64_t) (rect->width - 1) * j / SOFT_SAMPLES;
+            int most = MAX(MAX(difference(pixel[0], pixel[1], 0), difference(pixel[0], pixel[1], 8)), difference(pixel[0], pixel[1], 16));
+            soft += most > 0 && most < CONTRAST;
+        }
+    }
+    return soft > n / 2;
 }
 
 /* ---- what goes out ---- */

@@ -52,6 +52,9 @@ bool picture_source_fits(const PictureSource *source, uint32_t width, uint32_t h
 /* 1: something has changed; 0: nothing; -ERANGE: it is not inside of the picture; -EINVAL: the source is not what it says. */
 int picture_update(Picture *picture, const PictureRect *rect, const PictureSource *source);
 
+/* Whether a part is soft, as films and photographs are: most of its pixels are other ones than their neighbours, and nearly the same. */
+bool picture_is_soft(const Picture *picture, const PictureRect *rect);
+
 /* All of it is to be told again. */
 void picture_invalidate(Picture *picture);
 

@@ -13,6 +13,8 @@
 #define AGAIN_USEC UINT64_C(200000)
 #define REFUSALS_MAX 10U
 #define DOUBLED_MAX 9U
+/* Pictures come in as few pieces as the kernel allows. */
+#define BUFFER_BYTES (4 << 20)
 
 struct QemuListener {
     sd_event *event;
@@ -138,6 +140,7 @@ static int begin(QemuListener *listener)
     (void) sd_event_now(listener->event, CLOCK_MONOTONIC, &listener->registered);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
         return -errno;
+    (void) setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &(int) {BUFFER_BYTES}, sizeof(int));
     int r = say_hello(listener, fds[0]);
     if (r >= 0)
         r = sd_bus_call_method_async(listener->qemu, &listener->call, NULL, listener->object, listener->kind->interface, listener->kind->method, on_registered, listener,

@@ -130,6 +130,26 @@ static void becomes_another_size(void)
     g_assert_null(picture_resized(picture, 0, 1));
 }
 
+static bool is_soft(uint32_t first, uint32_t step)
+{
+    static uint32_t pixels[100 * 100];
+    g_autoptr(Picture) picture = picture_new(100, 100);
+    for (uint32_t i = 0; i < G_N_ELEMENTS(pixels); i++)
+        pixels[i] = first + step * (i % 100);
+    (void) picture_update(picture, &(PictureRect) {0, 0, 100, 100}, &(PictureSource) {pixels, sizeof pixels, 400, PIXMAN_x8r8g8b8});
+    g_assert_false(picture_is_soft(picture, &(PictureRect) {99, 99, 1, 1}));
+    return picture_is_soft(picture, &(PictureRect) {0, 0, 100, 100});
+}
+
+static void knows_what_is_soft(void)
+{
+    g_assert_true(is_soft(0x102030, 0x000001));
+    g_assert_true(is_soft(0, 0x020202));
+    g_assert_false(is_soft(0x102030, 0));        /* of one colour */
+    g_assert_false(is_soft(0x102030, 0x808080)); /* stripes */
+    g_assert_false(is_soft(0, 0x009e3779));      /* noise */
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -139,5 +159,6 @@ int main(int argc, char **argv)
     g_test_add_func("/picture/converts-formats", converts_formats);
     g_test_add_func("/picture/tells-what-has-changed", tells_what_has_changed);
     g_test_add_func("/picture/becomes-another-size", becomes_another_size);
+    g_test_add_func("/picture/knows-what-is-soft", knows_what_is_soft);
     return g_test_run();
 }
