@@ -31,6 +31,8 @@
 #define MESSAGES_MAX 2000U
 /* Viewers that were put out, or change their size, come back within this. */
 #define IDLE_PINGS 20U
+/* How often one is pinged that nobody looks by, but has to stay. */
+#define RESTING_USEC UINT64_C(5000000)
 
 typedef struct Waiting {
     Connection *connection;
@@ -228,11 +230,18 @@ bool bridge_is_in_use(const Instance *instance)
     return false;
 }
 
+/* QEMU from 8.1 on keeps whom it has shown its screen to by D-Bus, and looks at the screen once more for each that has ever been there: the first one stays. */
+static bool has_to_stay(const Instance *instance)
+{
+    return machine_spice_is_dbus(instance->spice) && strverscmp(instance->version ?: "", "8.1") >= 0;
+}
+
 static int on_ping(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Bridge *bridge = userdata;
     bridge->idle = bridge_is_in_use(bridge->instance) ? 0 : bridge->idle + 1;
-    if (bridge->idle > IDLE_PINGS)
+    bool resting = bridge->idle > IDLE_PINGS;
+    if (resting && !has_to_stay(bridge->instance))
         end(bridge, NULL);
     else if (bridge->pings++ >= (bridge->heard ? PINGS_MAX : FIRST_PINGS_MAX))
         end(bridge, "does not answer");
@@ -240,7 +249,7 @@ static int on_ping(sd_event_source *source, uint64_t usec, void *userdata)
         bridge->said = 0;
         bridge->lost = false;
         (void) say(bridge, -1, "ping %u", bridge->pings);
-        (void) sd_event_source_set_time_relative(source, PING_USEC);
+        (void) sd_event_source_set_time_relative(source, resting ? RESTING_USEC : PING_USEC);
         (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }
     return 0;
@@ -319,6 +328,10 @@ static bool hear_pong(Bridge *bridge, char **words)
 static bool hear_lost(Bridge *bridge, char **words)
 {
     bool again = bridge->lost;
+    if (!bridge_is_in_use(bridge->instance)) {
+        end(bridge, NULL); /* who has it now is the only one that looks */
+        return true;
+    }
     bridge->lost = true;
     return !again && bridge->instance->monitor_ready && give_display(bridge) >= 0;
 }
