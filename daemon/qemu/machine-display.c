@@ -127,7 +127,7 @@ static bool dbus_has_sound(const QemuBuild *build)
     return qemu_build_has_audiodev(build, "dbus") && g_ascii_strtoull(qemu_build_version(build), NULL, 10) >= 8;
 }
 
-MachineSpice machine_spice(const Settings *settings, const QemuBuild *build)
+MachineSpice machine_spice(const Settings *settings, const QemuBuild *build, bool own_pids)
 {
     if (!g_str_equal(settings_get_string(settings, "Display", "Type"), "spice"))
         return MACHINE_SPICE_NONE;
@@ -136,15 +136,20 @@ MachineSpice machine_spice(const Settings *settings, const QemuBuild *build)
     /* One -display is all that there is, and with GL that is another one. */
     if (machine_display_has_gl(settings))
         return MACHINE_SPICE_NONE;
-    if (qemu_build_has_chardev(build, "chardev-dbus"))
+    if (qemu_build_has_chardev(build, "chardev-dbus") && !own_pids)
         return dbus_has_sound(build) ? MACHINE_SPICE_DBUS_SOUND : MACHINE_SPICE_DBUS;
     return qemu_build_has_option(build, "vnc") ? MACHINE_SPICE_VNC : MACHINE_SPICE_NONE;
+}
+
+static MachineSpice spice_of(const MachineParts *parts)
+{
+    return machine_spice(parts->settings, parts->build, parts->own_pids);
 }
 
 /* A chardev that is SPICE's: QEMU's own, or a socket of vmd-spice's. */
 static void add_spice_chardev(Command *command, const MachineParts *parts, const char *from, const char *id, const char *own, unsigned socket)
 {
-    if (machine_spice(parts->settings, parts->build) == MACHINE_SPICE_QEMU) {
+    if (spice_of(parts) == MACHINE_SPICE_QEMU) {
         command_addf(command, from, "-chardev", "%s,id=%s", own, id);
         return;
     }
@@ -178,7 +183,7 @@ static bool add_spice(Command *command, const MachineParts *parts, Error **ret_e
 {
     const char *from = machine_origin(parts, "Display", "Type");
     bool clipboard = settings_get_bool(parts->settings, "Display", "Clipboard"), files = settings_get_bool(parts->settings, "Display", "FileTransfer");
-    MachineSpice spice = machine_spice(parts->settings, parts->build);
+    MachineSpice spice = spice_of(parts);
     if (spice == MACHINE_SPICE_NONE)
         return lacks(parts, "Type", "SPICE", ret_error);
     /* Who gets in is asked before there is a connection at all; but for those of a network. */
@@ -215,7 +220,7 @@ static const char *missing_sound_device(const QemuBuild *build)
 /* Whom a D-Bus display has to be told of. */
 static bool plays_by_dbus(const MachineParts *parts)
 {
-    return machine_wants_sound(parts->settings) && machine_spice(parts->settings, parts->build) == MACHINE_SPICE_DBUS_SOUND && !missing_sound_device(parts->build);
+    return machine_wants_sound(parts->settings) && spice_of(parts) == MACHINE_SPICE_DBUS_SOUND && !missing_sound_device(parts->build);
 }
 
 static bool add_sound(Command *command, const MachineParts *parts, Error **ret_error)
@@ -231,7 +236,7 @@ static bool add_sound(Command *command, const MachineParts *parts, Error **ret_e
     const char *missing = missing_sound_device(parts->build), *from = machine_origin(parts, "Sound", "Type");
     if (missing)
         return !settings_has(parts->settings, "Sound", "Type") || machine_needs_device(parts->build, missing, settings_origin(parts->settings, "Sound", "Type"), ret_error);
-    command_addf(command, from, "-audiodev", "%s,id=" AUDIODEV, drivers[machine_spice(parts->settings, parts->build)]);
+    command_addf(command, from, "-audiodev", "%s,id=" AUDIODEV, drivers[spice_of(parts)]);
     command_add(command, from, "-device", "ich9-intel-hda,id=sound0", "-device", "hda-duplex,audiodev=" AUDIODEV ",bus=sound0.0", NULL);
     return true;
 }

@@ -117,6 +117,7 @@ typedef struct MachineParts {
     const QemuBuild *build;
     bool kvm;
     bool io_uring; /* usable by QEMU's uid here */
+    bool own_pids; /* QEMU sees no processes but its own */
     int monitor_fd, guard_fd, console_fd, agent_fd;
     int kernel_fd, initrd_fd;
     GArray *memory_fds; /* int: of machine_memory_sizes(), memfds; may be NULL where that is empty */
@@ -147,7 +148,8 @@ const char *machine_type(const Settings *settings, const QemuBuild *build, Error
 typedef enum FirmwareKind { FIRMWARE_BIOS, FIRMWARE_UEFI, FIRMWARE_UEFI_IF_THERE } FirmwareKind;
 FirmwareKind machine_firmware(const Settings *settings, const QemuBuild *build);
 
-MachineSpice machine_spice(const Settings *settings, const QemuBuild *build);
+/* Where QEMU sees no processes but its own (`own_pids`), nobody can talk D-Bus to it: GLib takes a peer without a PID for one without credentials. */
+MachineSpice machine_spice(const Settings *settings, const QemuBuild *build, bool own_pids);
 
 bool machine_spice_is_dbus(MachineSpice spice);
 /* Whether who speaks SPICE for it hears the guest. */

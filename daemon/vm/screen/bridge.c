@@ -117,7 +117,7 @@ void bridge_remove(const Instance *instance)
 
 bool bridge_prepare(Instance *instance, const Settings *settings, const QemuBuild *build, MachineParts *parts, int *tls_fds, Error **ret_error)
 {
-    instance->spice = machine_spice(settings, build);
+    instance->spice = machine_spice(settings, build, instance->vm->manager->user);
     if (!bridge_is_wanted(instance))
         return true;
     if (access(SPICE_BRIDGE_PATH, X_OK) < 0)

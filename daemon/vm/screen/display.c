@@ -425,6 +425,9 @@ static bool check(const VM *vm, const char *type, size_t *ret_protocol, Error **
         return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, remedy, "its display is of the type %s%s", settings_get_string(settings, "Display", "Type"),
             machine_display_has_gl(settings) ? " and has GL=yes" : "");
     }
+    if (is_dbus(i) && vm->manager->user)
+        return error_set(ret_error, ERROR_UNSUPPORTED, vm->name, "Ask for its spice or vnc display",
+            "a user's QEMU sees no processes but its own, and talks D-Bus to none of those");
     if (is_dbus(i) && machine_spice_is_dbus(vm->instance->spice) && bridge_is_in_use(vm->instance))
         return error_set(ret_error, ERROR_IN_USE, vm->name, "Close its SPICE viewers first, or set Type=dbus in [Display]",
             "its D-Bus display is what vmd-spice shows, and QEMU has one for one only");

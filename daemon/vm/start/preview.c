@@ -44,6 +44,7 @@ static Command *make_command(Preview *preview, MachineParts *parts, Error **ret_
     parts->build = answers->build;
     parts->kvm = answers->kvm;
     parts->io_uring = preview->manager->io_uring;
+    parts->own_pids = preview->manager->user;
     /* No socket is made for a preview; 3 is the first number that one could have. */
     parts->monitor_fd = 3;
     parts->guard_fd = 4;

@@ -181,6 +181,7 @@ static bool build_command(Start *start, Error **ret_error)
     parts->build = start->build;
     parts->kvm = start->instance->kvm;
     parts->io_uring = vm->manager->io_uring;
+    parts->own_pids = vm->manager->user;
     parts->memory_fds = host_memory_open(start->settings, start->build, ret_error);
     start->command = parts->memory_fds ? machine_command(parts, ret_error) : NULL;
     if (!start->command)
