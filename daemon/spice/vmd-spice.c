@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,6 +39,9 @@
 /* What a client wants of all the screens comes within this, and is asked of QEMU at once: of two of its events in a row virtio-gpu's driver may lose the second. */
 #define WISHES_USEC 100000
 
+/* What a larger screen needed, or a client that has left, goes back to the kernel so long afterwards; malloc would keep it. */
+#define TRIM_USEC 2000000
+
 typedef struct Wish {
     bool made;
     uint32_t width, height;
@@ -61,11 +65,30 @@ typedef struct Bridge {
     Head *heads[SPICE_HEADS_MAX];
     Wish wishes[SPICE_HEADS_MAX]; /* for how large each is to be */
     sd_event_source *wishing;     /* until QEMU is asked; NULL: there is no wish */
+    struct {
+        uint32_t width, height;
+    } sizes[SPICE_HEADS_MAX];
+    sd_event_source *trimming; /* NULL: nothing has become less */
     GPtrArray *ports; /* Port */
 } Bridge;
 
 /* spice-server's core interface knows of one loop; this is its. */
 static Bridge bridge = {.listen_fd = -1, .name = "", .n_heads = 1, .clipboard = true, .files = true, .display_new = qemu_display_new};
+
+/* ---- memory ---- */
+
+static int on_trim(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    bridge.trimming = sd_event_source_disable_unref(bridge.trimming);
+    (void) malloc_trim(0);
+    return 0;
+}
+
+static void trim_soon(void)
+{
+    if (!bridge.trimming)
+        (void) sd_event_add_time_relative(bridge.event, &bridge.trimming, CLOCK_MONOTONIC, TRIM_USEC, 0, on_trim, NULL);
+}
 
 /* ---- QEMU's display ---- */
 
@@ -73,6 +96,11 @@ static void has_size(unsigned number, uint32_t width, uint32_t height)
 {
     if (number == 0)
         input_set_size(bridge.input, width, height);
+    if (bridge.sizes[number].width == width && bridge.sizes[number].height == height)
+        return;
+    bridge.sizes[number].width = width;
+    bridge.sizes[number].height = height;
+    trim_soon();
 }
 
 static int on_scanout(unsigned number, uint32_t width, uint32_t height, const PictureSource *source, void *userdata)
@@ -193,6 +221,8 @@ static void on_channel_event(int event, SpiceChannelEventInfo *info)
     const struct sockaddr_un *local = (const struct sockaddr_un *) (const void *) &info->laddr_ext;
     const char *address = local->sun_family == AF_UNIX && info->llen_ext > offsetof(struct sockaddr_un, sun_path) ? local->sun_path : "";
     int family = info->paddr_ext.ss_family;
+    if (event == SPICE_CHANNEL_EVENT_DISCONNECTED)
+        trim_soon();
     if (event == SPICE_CHANNEL_EVENT_CONNECTED || !bridge.contact)
         return;
     if (family == AF_INET || family == AF_INET6)
@@ -460,6 +490,7 @@ static void stop(void)
     if (bridge.server)
         spice_server_destroy(bridge.server);
     sd_event_source_disable_unref(bridge.wishing);
+    sd_event_source_disable_unref(bridge.trimming);
     sd_event_unref(bridge.event);
 }
 

@@ -9,6 +9,7 @@
 in_back() { in_guest "$vm" "(sh -c '($1) &')" > /dev/null; }
 prints() { [[ $(in_guest "$vm" "$1") == "$2" ]]; } # prints COMMAND TEXT: in the guest
 viewers() { busctl --json=short get-property org.vmd1 "$(path_of "$vm")" org.vmd1.VM DisplayClients | jq -c '[.data[] | [.[1], .[3], .[5]]]'; }
+bridge() { property "$vm" Helpers | jq '.[] | select(.[0] == "spice" and .[1] > 0) | .[1]'; } # vmd-spice's PID, where there is one
 viewers_are() { [[ $(viewers) == "$1" ]]; }
 has_channels() { eventually 20 answers "$*" channels; } # has_channels NAME...: the client, at last
 
