@@ -43,11 +43,15 @@ quietly() {
     "$@" > "$work/log" 2>&1 < /dev/null || { cat "$work/log" >&2; echo "bench-$bench: this failed: $*" >&2; exit 1; }
 }
 
-# guest_runs PROGRAM [LIBRARIES]: makes the tests' guest with it, by another initramfs behind its own, whose /init is benchmarks/BENCH-init.
-# LIBRARIES: folders that are looked in first.
+# guest_runs PROGRAM [LIBRARIES [MODULE...]]: makes the tests' guest with it, by another initramfs behind its own, whose /init is benchmarks/BENCH-init.
+# LIBRARIES: folders that are looked in first. With modules: it has those, and the kernel that knows screens.
 guest_runs() {
     local file tree=$work/tree
-    "$here/guest/build" "$work/tests-guest"
+    if [[ $# -gt 2 ]]; then
+        "$here/guest/build" --full "$work/tests-guest" "$here/benchmarks/$bench-init" "${@:3}"
+    else
+        "$here/guest/build" "$work/tests-guest"
+    fi
     mkdir -p "$work/guest" "$tree/usr/bin"
     cp "$work/tests-guest/vmlinuz" "$work/guest"
     install "$here/benchmarks/$bench-init" "$tree/init"
