@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A guest that has an SSH server, and a key that gets in. To be sourced after lib.sh.
+# A guest that has an SSH server, one of this host's, and a key that gets in. To be sourced after lib.sh.
 
 # shellcheck disable=SC2154 # lib.sh has it
 
@@ -27,4 +27,24 @@ add_ssh_server() {
     printf 'Subsystem sftp /usr/lib/openssh/sftp-server\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nSetEnv PATH=/bin\n' > "$root/etc/ssh/config"
     cat "$1"
     (cd "$root" && find . ! -name . | cpio --quiet -o -H newc -R 0:0)
+}
+
+# start_ssh_server NAME first|second: in the guest NAME, in place of the one that runs. sshd is in the background before it listens.
+start_ssh_server() {
+    local listens="grep -q ':0016 00000000:0000 0A' /proc/net/tcp"
+    in_guest "$1" "killall sshd 2> /dev/null; while $listens; do sleep 0.1; done; /usr/sbin/sshd -f /etc/ssh/config -h /etc/ssh/$2; until $listens; do sleep 0.1; done" > /dev/null
+}
+
+# serve_ssh PORT: this host's, on 127.0.0.1, which lets root in by /root/.ssh/id_ed25519 and has the PID file /run/sshd-PORT.pid.
+serve_ssh() {
+    local port=$1 key
+    mkdir -p /run/sshd /root/.ssh
+    chmod 700 /root /root/.ssh
+    for key in /root/.ssh/id_ed25519 /etc/ssh/vmd_test_key; do
+        [[ -e $key ]] || ssh-keygen -q -t ed25519 -N '' -f "$key"
+    done
+    cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys
+    /usr/sbin/sshd -f /dev/null -p "$port" -h /etc/ssh/vmd_test_key -o ListenAddress=127.0.0.1 -o PermitRootLogin=yes -o UsePAM=no -o StrictModes=no \
+        -o PidFile="/run/sshd-$port.pid"
+    eventually 10 bash -c ": < /dev/tcp/127.0.0.1/$port"
 }
