@@ -70,7 +70,7 @@ assert_lacks() { # assert_lacks WHAT EXTENDED-REGEX TEXT
     ! grep -qE -- "$2" <<< "$3" || fail "$1: \"$2\" should not be in: $3"
 }
 
-# eventually SECONDS COMMAND...: until it succeeds.
+# eventually SECONDS COMMAND...: until it succeeds. A function that may fail() has its body in ( ), as else the first time ends the test.
 eventually() {
     local deadline=$((SECONDS + $1 * slow))
     shift

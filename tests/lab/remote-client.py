@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """remote-client.py ACTION HOST PORT [ARGUMENT...]: a viewer on another host.
 
-spice PASSWORD CA: spice-gtk's client: says how large the screen is and how many channels are open, or why it is not let in; then waits for the
+spice PASSWORD CA: spice-gtk's client: says how large the screen is and how many channels there are, when all are open, or why it is not let in; then waits for the
 end of stdin, or of the connection; not with $LOOK_ONLY. vnc PASSWORD CA: the same by VeNCrypt (X509Vnc), which Python's TLS and openssl's DES do.
 plain, vnc-plain: tries it without TLS. silent N: makes so many connections, says nothing, and how many were closed when stdin ends."""
 
@@ -39,7 +39,7 @@ def spice(password, ca):
     gi.require_version("SpiceClientGLib", "2.0")
     from gi.repository import GLib, GObject, SpiceClientGLib as Spice
     on = GObject.Object.connect
-    loop, opened, said = GLib.MainLoop(), set(), []
+    loop, offered, opened, said = GLib.MainLoop(), set(), set(), []
     session = Spice.Session(host=host, tls_port=port, password=password, ca_file=ca)
 
     def on_event(channel, event):
@@ -50,9 +50,12 @@ def spice(password, ca):
             loop.quit()
 
     def on_seen(width, height):
+        if opened < offered and not once:
+            return True
         say(f"spice: {width}x{height} on {len(opened)} channels")
         if once:
             loop.quit()
+        return False
 
     def on_primary(_channel, _format, width, height, *_rest):
         if not said:
@@ -60,6 +63,7 @@ def spice(password, ca):
             GLib.timeout_add(500, on_seen, width, height)
 
     def on_new(_session, channel):
+        offered.add(channel)
         on(channel, "channel-event", on_event)
         if isinstance(channel, Spice.DisplayChannel):
             on(channel, "display-primary-create", on_primary)

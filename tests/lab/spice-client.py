@@ -9,7 +9,7 @@ channels               those that are open
 picture HEAD           WIDTHxHEIGHT and the most frequent colour of that screen, as rrggbb
 same HEAD FILE         whether that screen is what the PNG shows, each pixel of it
 cursor                 WIDTHxHEIGHT, the hot spot and the first pixel of the cursor, as rrggbbaa
-agent                  whether the guest has one
+agent                  whether the guest has one, and it has said what it can do
 type TEXT              lower case letters, digits and blanks, and return
 pointer X Y            to there, and a click
 screen (HEAD W H)...   what size that screen is to have, or several at once; 0 0: unplug it
@@ -156,7 +156,8 @@ def do_channels():
 
 
 def do_agent():
-    return "yes" if channels["main"].props.agent_connected else "no"
+    main = channels["main"].props
+    return "yes" if main.agent_connected and main.agent_caps_0 else "no"
 
 
 def do_picture(head):
@@ -282,7 +283,7 @@ def do_send(*words):
 
     handler = on(channels["main"], "new-file-transfer", on_task)
     channels["main"].file_copy_async([Gio.File.new_for_path(" ".join(words))], Gio.FileCopyFlags.NONE, None, None, None, on_sent)
-    while not ended:
+    while not (why or ended):  # of a task that fails at once spice-gtk may never say that the copy has ended
         GLib.MainContext.default().iteration(True)
     channels["main"].handler_disconnect(handler)
     return (why + ended)[0]
