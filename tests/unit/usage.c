@@ -65,10 +65,11 @@ static pthread_barrier_t named, read_it;
 
 static void *be_vcpu(void *userdata)
 {
-    gint64 until = g_get_monotonic_time() + 20000;
+    struct timespec used;
     (void) pthread_setname_np(pthread_self(), userdata);
-    while (g_get_monotonic_time() < until)
-        ;
+    do
+        (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    while (used.tv_sec == 0 && used.tv_nsec < 5 * 1000 * 1000);
     pthread_barrier_wait(&named);
     pthread_barrier_wait(&read_it);
     return NULL;
