@@ -43,6 +43,7 @@ Dirs *dirs_new(bool user, Error **ret_error)
         dirs->cache = g_strdup(CACHE_DIR);
     }
     dirs->instances = g_build_filename(dirs->runtime, "vm", NULL);
+    dirs->last = g_build_filename(dirs->runtime, "last", NULL);
     dirs->networks = g_build_filename(dirs->runtime, "network", NULL);
     dirs->ports = g_build_filename(dirs->runtime, "port", NULL);
     dirs->pools = g_build_filename(dirs->state, "pools", NULL);
@@ -51,7 +52,7 @@ Dirs *dirs_new(bool user, Error **ret_error)
     dirs->nvram = g_build_filename(dirs->state, "nvram", NULL);
 
     if (!make_dir(dirs->settings, 0755, ret_error) || !make_dir(dirs->runtime, 0755, ret_error) ||
-        !make_dir(dirs->instances, 0700, ret_error) || !make_dir(dirs->networks, 0755, ret_error) ||
+        !make_dir(dirs->instances, 0700, ret_error) || !make_dir(dirs->last, 0700, ret_error) || !make_dir(dirs->networks, 0755, ret_error) ||
         !make_dir(dirs->ports, 0700, ret_error) || !make_dir(dirs->state, 0755, ret_error) ||
         !make_dir(dirs->saved, 0700, ret_error) || !make_dir(dirs->tpm, 0700, ret_error) || !make_dir(dirs->pools, 0711, ret_error) || !make_dir(dirs->nvram, 0711, ret_error) || !make_dir(dirs->cache, 0755, ret_error))
         return NULL;
@@ -65,6 +66,7 @@ void dirs_free(Dirs *dirs)
     g_free(dirs->settings);
     g_free(dirs->runtime);
     g_free(dirs->instances);
+    g_free(dirs->last);
     g_free(dirs->networks);
     g_free(dirs->ports);
     g_free(dirs->state);

@@ -12,6 +12,7 @@ typedef struct Dirs {
     char *settings;  /* /etc/vmd: NAME.vm and NAME.vm.d */
     char *runtime;   /* /run/vmd: NAME.vm of transient VMs, and what lasts until the next boot */
     char *instances; /* /run/vmd/vm: a folder a running VM, mode 0700 */
+    char *last;      /* /run/vmd/last: a file a VM that has ended, mode 0700 */
     char *networks;  /* /run/vmd/network: a folder a running network, mode 0755: dnsmasq has a uid of its own */
     char *ports;     /* /run/vmd/port: a record a tap, mode 0700 */
     char *state;     /* /var/lib/vmd */

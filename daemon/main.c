@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "display.h"
+#include "last-run.h"
 #include "manager.h"
 #include "snapshot.h"
 #include "value.h"
@@ -144,6 +145,7 @@ static int run(const Arguments *arguments, Error **ret_error)
     pools_make_first(manager);
     manager_scan_files(manager);
     manager_recover(manager);
+    last_runs_settle(manager);
     displays_recover(manager);
     networks_recover(manager);
     pools_recover(manager);

@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "doctor.h"
 #include "inventory.h"
+#include "last-run.h"
 #include "name.h"
 #include "passthrough.h"
 #include "plugs.h"
@@ -222,6 +223,7 @@ VM *manager_add_vm(Manager *manager, const char *name, bool transient)
 
 void manager_forget_vm(Manager *manager, VM *vm)
 {
+    last_run_forget(vm);
     g_autofree char *path = vm_object_path(vm);
     remove_object(manager, manager->vms, vm, vm->name, path, (GDestroyNotify) vm_free, "VMRemoved");
 }

@@ -8,18 +8,13 @@
 
 #include "backup.h"
 #include "instance.h"
+#include "last-run.h"
 #include "manager.h"
 #include "plugs.h"
 #include "nvram.h"
 #include "snapshot.h"
 #include "steps.h"
 #include "tpm.h"
-
-typedef struct Verdict {
-    VMState state;
-    VMReason reason;
-    char *message;
-} Verdict;
 
 /* QEMU's words for why it shut down (QAPI ShutdownCause), in ours. */
 static const struct {
@@ -38,24 +33,24 @@ static VMReason shutdown_reason(const char *word)
     return REASON_UNKNOWN;
 }
 
-static Verdict judge(const VM *vm, const InstanceEnd *end)
+static LastRun judge(const VM *vm, const InstanceEnd *end)
 {
     g_autofree char *words = instance_last_words(end->output);
     if (end->panicked)
-        return (Verdict){VM_FAILED, REASON_GUEST_PANIC, g_strdup("the guest's kernel panicked")};
+        return (LastRun){VM_FAILED, REASON_GUEST_PANIC, g_strdup("the guest's kernel panicked"), 0};
     if (vm->instance->terminating)
-        return (Verdict){vm_resting_state(vm), REASON_TERMINATED, NULL};
+        return (LastRun){vm_resting_state(vm), REASON_TERMINATED, NULL, 0};
     if (!end->known && vm->instance->guard <= 0)
-        return (Verdict){VM_FAILED, REASON_START_FAILED, g_strdup("vmd ended before its QEMU was started")};
+        return (LastRun){VM_FAILED, REASON_START_FAILED, g_strdup("vmd ended before its QEMU was started"), 0};
     if (!end->known)
-        return (Verdict){VM_FAILED, REASON_CRASHED, g_strdup("all processes of its scope were killed")};
+        return (LastRun){VM_FAILED, REASON_CRASHED, g_strdup("all processes of its scope were killed"), 0};
     if (end->signal > 0 && !g_str_equal(end->reason, "terminated"))
-        return (Verdict){VM_FAILED, REASON_CRASHED,
+        return (LastRun){VM_FAILED, REASON_CRASHED,
             g_strdup_printf("QEMU was killed by signal %d (%s)%s%s", end->signal, strsignal(end->signal), words ? ": " : "", words ?: "")};
     if (end->signal == 0 && end->code != 0)
-        return (Verdict){VM_FAILED, REASON_CRASHED,
+        return (LastRun){VM_FAILED, REASON_CRASHED,
             g_strdup_printf("%s%sQEMU exited with %d%s%s", end->helper ?: "", end->helper ? "; then " : "", end->code, words ? ": " : "", words ?: "")};
-    return (Verdict){vm_resting_state(vm), shutdown_reason(end->reason), NULL};
+    return (LastRun){vm_resting_state(vm), shutdown_reason(end->reason), NULL, 0};
 }
 
 void vm_settle(VM *vm)
@@ -84,7 +79,16 @@ void vm_instance_ended(VM *vm)
 
     /* The order matters: what was done to the VM first, since that may explain the end. */
     bool saved = instance->save && save_ended(instance->save);
-    Verdict verdict = saved ? (Verdict){VM_SAVED, REASON_REQUESTED, NULL} : judge(vm, &end);
+    g_auto(LastRun) last = {.state = VM_STOPPED};
+    /* What a vmd that was killed while it cleared up has found out is not to be had from what it left. */
+    if (saved)
+        last = (LastRun){VM_SAVED, REASON_REQUESTED, NULL, 0};
+    else if (!last_run_read(vm, &last))
+        last = judge(vm, &end);
+    if (!instance->start) {
+        last.since = last.since ?: (uint64_t) g_get_real_time();
+        last_run_write(vm, &last);
+    }
 
     /* The guard is gone, so its QEMU is too (PDEATHSIG); what an extra process of QEMU's might be is not left to chance. */
     int cgroup = scope_cgroup_open(manager->scopes, unit);
@@ -113,8 +117,7 @@ void vm_instance_ended(VM *vm)
     instance_free(instance, true);
 
     if (!start)
-        vm_set_state(vm, verdict.state, verdict.reason, verdict.message);
-    g_free(verdict.message);
+        vm_set_state(vm, last.state, last.reason, last.message);
     if (had_guest)
         vm_changed(vm, "AgentConnected", "Addresses", NULL);
     if (had_booted)

@@ -22,6 +22,7 @@
 #include "guest-act.h"
 #include "helpers.h"
 #include "keyboard.h"
+#include "last-run.h"
 #include "manager.h"
 #include "passthrough.h"
 #include "plugs.h"
@@ -58,6 +59,7 @@ Instance *instance_new(VM *vm, Error **ret_error)
     instance->guard_pidfd = -1;
     instance->images = g_array_new(FALSE, FALSE, sizeof(ImageIdentity));
     instance->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    last_run_forget(vm);
     return instance;
 }
 

@@ -12,6 +12,7 @@
 #include "display-listen.h"
 #include "identity.h"
 #include "instance.h"
+#include "last-run.h"
 #include "live.h"
 #include "manager.h"
 #include "passthrough.h"
@@ -84,7 +85,7 @@ VM *vm_new(Manager *manager, const char *name, bool transient)
     vm_count_snapshots(vm);
     vm->transient = transient;
     vm->owner = geteuid();
-    vm->state = vm_resting_state(vm);
+    last_run_recall(vm);
     return vm;
 }
 
@@ -334,6 +335,8 @@ void vm_set_state(VM *vm, VMState state, VMReason reason, const char *message)
     /* What a vmd that comes later knows of it. */
     if (vm->instance && vm->instance->guard > 0)
         (void) instance_write_record(vm->instance, NULL);
+    else if (!vm->instance)
+        last_run_write(vm, &(LastRun){.state = state, .reason = reason, .message = vm->message, .since = vm->since});
     log_state(vm);
     vm_changed(vm, "State", "StateReason", "StateMessage", "StateChangeTimestamp", "Leader", "QEMUProcess", "Helpers", "Accelerator",
         "AcceleratorReason", "QEMUBinary", "QEMURoot", "QEMUVersion", NULL);
