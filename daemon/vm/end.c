@@ -37,18 +37,18 @@ static LastRun judge(const VM *vm, const InstanceEnd *end)
 {
     g_autofree char *words = instance_last_words(end->output);
     if (end->panicked)
-        return (LastRun){VM_FAILED, REASON_GUEST_PANIC, g_strdup("the guest's kernel panicked"), 0};
+        return (LastRun){vm_failed_state(vm), REASON_GUEST_PANIC, g_strdup("the guest's kernel panicked"), 0};
     if (vm->instance->terminating)
         return (LastRun){vm_resting_state(vm), REASON_TERMINATED, NULL, 0};
     if (!end->known && vm->instance->guard <= 0)
-        return (LastRun){VM_FAILED, REASON_START_FAILED, g_strdup("vmd ended before its QEMU was started"), 0};
+        return (LastRun){vm_failed_state(vm), REASON_START_FAILED, g_strdup("vmd ended before its QEMU was started"), 0};
     if (!end->known)
-        return (LastRun){VM_FAILED, REASON_CRASHED, g_strdup("all processes of its scope were killed"), 0};
+        return (LastRun){vm_failed_state(vm), REASON_CRASHED, g_strdup("all processes of its scope were killed"), 0};
     if (end->signal > 0 && !g_str_equal(end->reason, "terminated"))
-        return (LastRun){VM_FAILED, REASON_CRASHED,
+        return (LastRun){vm_failed_state(vm), REASON_CRASHED,
             g_strdup_printf("QEMU was killed by signal %d (%s)%s%s", end->signal, strsignal(end->signal), words ? ": " : "", words ?: "")};
     if (end->signal == 0 && end->code != 0)
-        return (LastRun){VM_FAILED, REASON_CRASHED,
+        return (LastRun){vm_failed_state(vm), REASON_CRASHED,
             g_strdup_printf("%s%sQEMU exited with %d%s%s", end->helper ?: "", end->helper ? "; then " : "", end->code, words ? ": " : "", words ?: "")};
     return (LastRun){vm_resting_state(vm), shutdown_reason(end->reason), NULL, 0};
 }

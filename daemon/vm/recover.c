@@ -203,13 +203,25 @@ static const struct {
     {"internal-error", VM_PAUSED, REASON_CRASHED},
 };
 
+/* Where a saved state and QEMU are both there, vmd ended before that guest's first step, or after its last one: then it is the state
+ * that counts. A guest that has run on has changed its disks since, and a start that went on from the state would not know of it. */
+static bool awaits_its_end(VM *vm, const char *word)
+{
+    if (vm_resting_state(vm) != VM_SAVED)
+        return false;
+    if (g_str_equal(word, "postmigrate") || (vm->state == VM_STARTING && g_str_equal(word, "paused")))
+        return true;
+    vm_delete_saved(vm);
+    return false;
+}
+
 static void on_status(Qmp *qmp, const json_t *result, const Error *error, void *userdata)
 {
     VM *vm = userdata;
     const char *word = json_string_value(json_object_get(result, "status"));
     if (!word)
         return;
-    if (g_str_equal(word, "prelaunch") || g_str_equal(word, "inmigrate")) {
+    if (g_str_equal(word, "prelaunch") || g_str_equal(word, "inmigrate") || awaits_its_end(vm, word)) {
         instance_kill(vm->instance);
         return;
     }

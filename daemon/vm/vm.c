@@ -144,6 +144,11 @@ VMState vm_resting_state(const VM *vm)
     return access(saved, F_OK) == 0 ? VM_SAVED : VM_STOPPED;
 }
 
+VMState vm_failed_state(const VM *vm)
+{
+    return vm_resting_state(vm) == VM_SAVED ? VM_SAVED : VM_FAILED;
+}
+
 bool vm_is_active(const VM *vm)
 {
     return vm->instance != NULL;

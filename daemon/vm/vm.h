@@ -111,6 +111,8 @@ void vm_changed(VM *vm, const char *property, ...) G_GNUC_NULL_TERMINATED;
 
 /* The state that it has when no process is there: VM_SAVED when there is a saved one, else VM_STOPPED. */
 VMState vm_resting_state(const VM *vm);
+/* The same when it has failed: still VM_SAVED where it was to go on from a saved state, else VM_FAILED. */
+VMState vm_failed_state(const VM *vm);
 
 bool vm_is_active(const VM *vm);
 

@@ -144,7 +144,7 @@ void start_ended(Start *start, const InstanceEnd *end)
     void *userdata = start->userdata;
     start_free(start);
     g_autofree char *message = error_message(error);
-    vm_set_state(vm, VM_FAILED, REASON_START_FAILED, message);
+    vm_set_state(vm, vm_failed_state(vm), REASON_START_FAILED, message);
     done(error, userdata);
 }
 /* ---- open ---- */
