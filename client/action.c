@@ -30,6 +30,7 @@ static const Action actions[] = {
     { &kind_vm, .verb = "pause", .method = "Pause", .doing = "pausing", .noun = "pause" },
     { &kind_vm, .verb = "resume", .method = "Resume", .doing = "resuming", .noun = "resumption" },
     { &kind_vm, .verb = "save", .method = "Save", .doing = "saving", .noun = "saving", .end = "saved", .job = true },
+    { &kind_vm, .verb = "discard", .method = "DiscardSaved", .doing = "discarding the saved state of", .noun = "discarding" },
     { &kind_vm, .verb = "delete", .method = "Delete", .doing = "deleting", .noun = "deletion", .flags = true, .confirm = true },
     { &kind_network, .verb = "start", .method = "Start", .doing = "starting", .noun = "start" },
     { &kind_network, .verb = "stop", .method = "Stop", .doing = "stopping", .noun = "stop" },

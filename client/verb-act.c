@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* start stop kill reboot reset pause resume save delete, and what networks and pools have of these: one call an
+/* start stop kill reboot reset pause resume save discard delete, and what networks and pools have of these: one call an
  * object. */
 #include <errno.h>
 #include <stdlib.h>

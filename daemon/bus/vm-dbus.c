@@ -108,6 +108,14 @@ static bool method_reboot(Manager *manager, sd_bus_message *m, uid_t caller, voi
     return true;
 }
 
+static bool method_discard_saved(Manager *manager, sd_bus_message *m, uid_t caller, void *object, Error **ret_error)
+{
+    if (!vm_discard_saved(object, ret_error))
+        return false;
+    (void) sd_bus_reply_method_return(m, NULL);
+    return true;
+}
+
 static bool delete_files(VM *vm, Error **ret_error)
 {
     g_autofree char *path = vm_settings_path(vm);
@@ -508,6 +516,7 @@ static const Method methods[] = {
     {"Pause", "", "", "", ACTION_MANAGE, NULL, method_pause, await_monitor},
     {"Resume", "", "", "", ACTION_MANAGE, NULL, method_resume, await_monitor},
     {"Save", "", "o", SD_BUS_PARAM(job), ACTION_MANAGE, NULL, method_save, await_monitor},
+    {"DiscardSaved", "", "", "", ACTION_MANAGE, NULL, method_discard_saved},
     {"Delete", "t", "", SD_BUS_PARAM(flags), ACTION_MANAGE, NULL, method_delete},
     {"GetSettings", "", "a{sa{sv}}", SD_BUS_PARAM(settings), ACTION_VIEW, NULL, method_get_settings},
     {"SetSettings", "a{sa{sv}}", "", SD_BUS_PARAM(settings), ACTION_MANAGE, choose_settings_action, method_set_settings},

@@ -62,6 +62,19 @@ void vm_delete_saved(VM *vm)
     remove_files(vm, suffixes);
 }
 
+bool vm_discard_saved(VM *vm, Error **ret_error)
+{
+    g_autofree char *thing = vm_thing(vm);
+    if (!vm_check_unworked(vm, ret_error))
+        return false;
+    if (vm->state != VM_SAVED)
+        return error_set(ret_error, ERROR_BUSY, thing, NULL, "it is %s, so it has no saved state", vm_state_to_string(vm->state));
+    vm_delete_saved(vm);
+    vm_set_state(vm, VM_STOPPED, REASON_REQUESTED, NULL);
+    vm_settle(vm);
+    return true;
+}
+
 static const char *const unfinished[] = {"partial", "settings", "machine", NULL};
 
 bool save_was_interrupted(const VM *vm)

@@ -135,6 +135,8 @@ bool vm_terminate(VM *vm, VMDone done, void *userdata, Error **ret_error);
 bool vm_reboot(VM *vm, Error **ret_error);
 bool vm_save(VM *vm, const char **ret_job_path, Error **ret_error);      /* save.c */
 void vm_delete_saved(VM *vm);
+/* The same for who asks for it: the VM is stopped then, or gone if it is transient. Busy unless it is saved. */
+bool vm_discard_saved(VM *vm, Error **ret_error);
 /* Of a VM that ran while vmd was away, and whose QEMU has not answered yet: true, and `done` comes when it has, has not in ten seconds, or has
  * ended; without an Error. Else false (recover.c). */
 bool vm_await_monitor(VM *vm, VMDone done, void *userdata);

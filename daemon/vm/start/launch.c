@@ -116,7 +116,7 @@ void start_event(Start *start, const char *name, const json_t *data)
             cannot_ask(start, r);
     } else if (status && g_str_equal(status, "failed")) {
         Error *error = NULL;
-        error_set(&error, ERROR_QEMU_FAILED, start->vm->name, "Delete the saved state to start afresh", "QEMU could not read the saved state");
+        error_set(&error, ERROR_QEMU_FAILED, start->vm->name, "Boot it afresh after 'vmctl discard' of it", "QEMU could not read the saved state");
         start_fail(start, error);
     }
 }

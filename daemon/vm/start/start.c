@@ -343,7 +343,7 @@ static bool load_settings(Start *start, Error **ret_error)
     g_autofree char *path = vm_saved_path(vm, "settings"), *machine = vm_saved_path(vm, "machine");
     start->settings = settings_load(&vm_schema, path, ret_error);
     if (start->settings && !g_file_get_contents(machine, &start->saved_machine, NULL, NULL))
-        return error_set(ret_error, ERROR_FAILED, machine, "Delete the saved state", "it cannot be read");
+        return error_set(ret_error, ERROR_FAILED, machine, "Boot it afresh after 'vmctl discard' of it", "it cannot be read");
     return start->settings && host_memory_check(start->settings, ret_error);
 }
 
