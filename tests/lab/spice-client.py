@@ -22,7 +22,8 @@ send FILE              drops it on the screen; "sent" when the guest's agent has
 hold KEY               presses a key and does not release it; hold button: the left one of the mouse
 again N                leaves, and comes again, so many times; each time until it has the picture, and all of the channels that it had
 anew                   comes, and waits for nothing
-visit N                comes, and leaves when it has said its display's first message, which nobody may have read yet; so many times"""
+visit N [MS]           comes, and leaves when it has said its display's first message, which nobody may have read yet; so many times. MS: it
+                       takes its time before it says anything on that channel"""
 
 import array
 import collections
@@ -115,9 +116,17 @@ def speak_on(channel, n, rate):
     return state["recording"]
 
 
+def on_open(channel, _tls):
+    fd = open_display()
+    if not (late and isinstance(channel, Spice.DisplayChannel)):
+        return channel.open_fd(fd)
+    GLib.timeout_add(late, lambda: channel.open_fd(fd) and False)
+    return True
+
+
 def on_new(_session, channel):
     channels.setdefault(name_of(channel), channel)
-    on(channel, "open-fd", lambda c, _tls: c.open_fd(open_display()))
+    on(channel, "open-fd", on_open)
     on(channel, "channel-event", on_channel_event)
     if isinstance(channel, Spice.MainChannel):
         on(channel, "main-clipboard-selection-request", on_selection_request)
@@ -319,7 +328,9 @@ def do_anew():
     return "begun"
 
 
-def do_visit(times):
+def do_visit(times, ms=0):
+    global late
+    late = int(ms)
     context = GLib.MainContext.default()
     for _ in range(int(times)):
         session.disconnect()
@@ -329,6 +340,7 @@ def do_visit(times):
         while context.iteration(False):
             pass
     session.disconnect()
+    late = 0
     return "visited"
 
 
@@ -361,6 +373,7 @@ def begin():
 
 
 session = usb = None
+late = 0
 usb_devices = []  # get_devices() unrefs twice in Python, which ends the program where a device is real
 begin()
 loop = GLib.MainLoop()

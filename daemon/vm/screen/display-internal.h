@@ -27,6 +27,7 @@ typedef struct Connection {
     Displays *displays;
     Viewer *viewer;     /* NULL while it is opened, or has not said the password */
     uint64_t made;      /* when, on the loop's clock; 0: by a vmd before this one */
+    uint64_t let_in;    /* by QEMU or vmd-spice, when; 0: not yet, or as above */
     char name[16];      /* what QEMU's end is bound to, in a folder that does not matter */
     int qemu, peer;     /* peer: until the caller has had it for a moment; remote: none, and `qemu` is the client's socket */
     char *kept;         /* as what systemd has `qemu`, too */
@@ -58,6 +59,8 @@ Connection *connection_add(Instance *instance, int qemu, int peer, unsigned n, s
 /* Gives it to QEMU; `added` comes with the answer, with the Connection. A negative errno. */
 int connection_give(Connection *connection, QmpReply added);
 void connection_close(Connection *connection);
+/* QEMU has let it in. */
+void connection_is_in(Connection *connection);
 /* Frees one that was never a viewer's. QEMU may have yet to answer about it. */
 void connection_drop(Connection *connection);
 /* systemd keeps it for the next vmd. */
@@ -77,5 +80,7 @@ bool remote_name(Connection *connection);
 char *remote_address(const Connection *connection); /* for people; a new string */
 /* The remote client that an event of QEMU's is about, by its data. */
 Connection *remote_find(Displays *displays, const json_t *data);
+/* It has said the password, by the event's data. */
+void remote_is_in(Connection *connection, const json_t *data);
 /* A remote client's, whether a viewer has it or not. */
 void remote_end(Connection *connection);

@@ -173,17 +173,17 @@ static Viewer *find_viewer(Displays *displays, const Connection *connection, con
     return viewer;
 }
 
-void displays_initialized(Instance *instance, const json_t *data)
+void remote_is_in(Connection *connection, const json_t *data)
 {
-    Displays *displays = instance->displays;
-    Connection *connection = remote_find(displays, data);
-    if (!connection || connection->viewer)
+    Displays *displays = connection->displays;
+    if (connection->viewer)
         return;
+    connection_is_in(connection);
     connection->limit = sd_event_source_disable_unref(connection->limit);
     connection->end = sd_event_source_disable_unref(connection->end);
     connection->viewer = find_viewer(displays, connection, data);
     connection->viewer->n++;
-    (void) sd_event_add_io(instance->vm->manager->event, &connection->end, connection->qemu, EPOLLRDHUP, connection_on_end, connection);
+    (void) sd_event_add_io(displays->instance->vm->manager->event, &connection->end, connection->qemu, EPOLLRDHUP, connection_on_end, connection);
     connection_keep(connection);
     displays_changed(displays);
 }

@@ -12,9 +12,6 @@
 /* Takes `fd`, a connection of TCP; what is too many is closed. */
 void displays_take_remote(Instance *instance, int fd);
 
-/* QEMU's SPICE_INITIALIZED and VNC_INITIALIZED: somebody has said the password. */
-void displays_initialized(Instance *instance, const json_t *data);
-
 /* `password` lets everybody in who says it until then (µs of the real time). Borrowed; NULL with an Error. */
 typedef void (*DisplayPassword)(const char *password, uint64_t until, const Error *error, void *userdata);
 

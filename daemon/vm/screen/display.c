@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
@@ -27,11 +28,14 @@
 #define ANSWER_USEC DISPLAY_ANSWER_USEC
 /* A viewer opens its channels one after the other: who listens is told of all at once. */
 #define TELL_USEC (50 * 1000)
-/* A client says its first message on a channel as soon as it is let in. */
+/* A client says its first message on a channel as soon as it is let in, which some mean not to be. */
+#define LET_IN_USEC G_USEC_PER_SEC
 #define SETTLE_USEC (2 * G_USEC_PER_SEC)
 #define LEAVE_USEC_MAX (10 * G_USEC_PER_SEC)
+#define HOLD_LET_IN_USEC (2 * G_USEC_PER_SEC)
 #define HOLD_USEC G_USEC_PER_SEC
-#define HELD_MAX 32U
+#define UNREAD_USEC (G_USEC_PER_SEC / 10)
+#define HELD_MAX 64U
 
 /* What QEMU calls them, in add_client and in what it tells. */
 static const struct {
@@ -48,9 +52,19 @@ static bool is_dbus(size_t protocol)
     return g_str_equal(protocols[protocol].type, "dbus");
 }
 
+static bool is_spice(size_t protocol)
+{
+    return g_str_equal(protocols[protocol].type, "spice");
+}
+
 static bool is_bridged(const Connection *connection)
 {
-    return g_str_equal(protocols[connection->protocol].type, "spice") && bridge_is_wanted(connection->displays->instance);
+    return is_spice(connection->protocol) && bridge_is_wanted(connection->displays->instance);
+}
+
+void connection_is_in(Connection *connection)
+{
+    (void) sd_event_now(connection->displays->instance->vm->manager->event, CLOCK_MONOTONIC, &connection->let_in);
 }
 
 static void viewer_free(void *userdata)
@@ -114,15 +128,28 @@ static void keep_no_longer(Connection *connection)
 
 /* ---- connections ---- */
 
-static uint64_t youngest(const Viewer *viewer)
+/* When the last of its connections was let in, or will have been if it takes no longer than that. */
+static uint64_t last_in(const Viewer *viewer, uint64_t usec)
 {
-    uint64_t made = 0;
+    uint64_t last = 0;
     for (guint i = 0; i < viewer->displays->connections->len; i++) {
         const Connection *connection = viewer->displays->connections->pdata[i];
         if (connection->viewer == viewer)
-            made = MAX(made, connection->made);
+            last = MAX(last, connection->let_in > 0 ? connection->let_in : connection->made + usec);
     }
-    return made;
+    return last;
+}
+
+/* QEMU, or vmd-spice, has read all that it has said by now. */
+static bool is_read(const Viewer *viewer)
+{
+    for (guint i = 0; i < viewer->displays->connections->len; i++) {
+        const Connection *connection = viewer->displays->connections->pdata[i];
+        int bytes = 0;
+        if (connection->viewer == viewer && ioctl(connection->qemu, FIONREAD, &bytes) >= 0 && bytes > 0)
+            return false;
+    }
+    return true;
 }
 
 static void let_go(Connection *connection)
@@ -151,20 +178,23 @@ static void hold_few(const Displays *displays)
 static int on_held(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Connection *connection = userdata;
-    uint64_t until = youngest(connection->viewer) + HOLD_USEC;
-    if (usec >= until || sd_event_source_set_time(source, until) < 0 || sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) < 0)
+    const Viewer *viewer = connection->viewer;
+    uint64_t until = last_in(viewer, HOLD_LET_IN_USEC) + HOLD_USEC;
+    if (usec >= until && usec < connection->made + LEAVE_USEC_MAX && !is_read(viewer))
+        until = usec + UNREAD_USEC;
+    /* The last may be let in sooner than that. */
+    if (usec >= until || sd_event_source_set_time(source, MIN(until, usec + HOLD_USEC)) < 0 || sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) < 0)
         let_go(connection);
     return 0;
 }
 
-/* The caller's end stays open until its viewer has had all of them for a moment. spice-server 0.15 uses a display's channel when it has freed it, where
- * that ends before the client's first message is read (dcc_start()): QEMU would end of it, or vmd-spice. A viewer that has come and gone is seen to go
- * when that has been read, and with all its channels, since its main one takes the others along. */
+/* The caller's end stays open until its viewer was let in on all of them a moment ago, and what it said was read. spice-server 0.15 uses a display's
+ * channel when it has freed it, where that ends before the client's first message is read (dcc_start()): QEMU would end of it, or vmd-spice. A viewer
+ * that has come and gone is seen to go when that has been read, and with all its channels, since its main one takes the others along. */
 static void hold(Connection *connection)
 {
     sd_event *event = connection->displays->instance->vm->manager->event;
-    bool spice = g_str_equal(display_protocol(connection->protocol), "spice");
-    if (!spice || sd_event_add_time(event, &connection->held, CLOCK_MONOTONIC, connection->made + HOLD_USEC, 1, on_held, connection) < 0)
+    if (!is_spice(connection->protocol) || sd_event_add_time(event, &connection->held, CLOCK_MONOTONIC, connection->made + HOLD_USEC, 1, on_held, connection) < 0)
         return let_go(connection);
     hold_few(connection->displays);
 }
@@ -498,7 +528,7 @@ static bool recover_connection(Manager *manager, int fd, const char *name)
     if (!vm || !vm->instance)
         return false;
     /* A vmd-spice that has ended meanwhile has left them with a picture that does not move. */
-    if (g_str_equal(protocols[protocol].type, "spice") && bridge_is_wanted(vm->instance) && !vm->instance->bridge)
+    if (is_spice(protocol) && bridge_is_wanted(vm->instance) && !vm->instance->bridge)
         return false;
     Connection *connection = connection_add(vm->instance, fd, -1, n, protocol, &(DisplayCaller) {"", (uid_t) uid});
     Displays *displays = vm->instance->displays;
@@ -549,12 +579,15 @@ static void put_out(Viewer *viewer)
 {
     Displays *displays = viewer->displays;
     sd_event *event = displays->instance->vm->manager->event;
-    uint64_t now = 0, settled = youngest(viewer) + SETTLE_USEC;
+    uint64_t now = 0, settled = last_in(viewer, LET_IN_USEC) + SETTLE_USEC;
     (void) sd_event_now(event, CLOCK_MONOTONIC, &now);
     viewer->leaving = sd_event_source_disable_unref(viewer->leaving);
     viewer->leaves_by = viewer->leaves_by ?: now + LEAVE_USEC_MAX;
-    bool settles = g_str_equal(protocols[viewer->protocol].type, "spice") && now < MIN(settled, viewer->leaves_by);
-    if (settles && sd_event_add_time(event, &viewer->leaving, CLOCK_MONOTONIC, MIN(settled, viewer->leaves_by), 1, on_leave, viewer) >= 0)
+    if (now >= settled && !is_read(viewer))
+        settled = now + UNREAD_USEC;
+    settled = MIN(settled, viewer->leaves_by);
+    bool settles = is_spice(viewer->protocol) && now < settled;
+    if (settles && sd_event_add_time(event, &viewer->leaving, CLOCK_MONOTONIC, MIN(settled, now + SETTLE_USEC), 1, on_leave, viewer) >= 0)
         return;
     for (guint i = displays->connections->len; i > 0; i--) {
         Connection *connection = displays->connections->pdata[i - 1];
@@ -608,21 +641,41 @@ void displays_put_out(Displays *displays, const char *type)
     }
 }
 
-void displays_closed(Instance *instance, const json_t *data)
+/* The local one that an event of QEMU's is about. */
+static Connection *find_connection(Displays *displays, const json_t *data)
 {
     const json_t *server = json_object_get(data, "server");
     /* SPICE says port, VNC service. */
     const char *path = json_string_value(json_object_get(server, "port")) ?: json_string_value(json_object_get(server, "service"));
     const char *name = path ? strrchr(path, '/') : NULL;
-    Displays *displays = instance->displays;
-    Connection *remote = remote_find(displays, data);
-    if (remote)
-        return remote_end(remote);
     for (guint i = 0; name && displays && i < displays->connections->len; i++) {
         Connection *connection = displays->connections->pdata[i];
-        if (connection->viewer && g_str_equal(connection->name, name + 1))
-            return connection_close(connection);
+        if (!connection->host && g_str_equal(connection->name, name + 1))
+            return connection;
     }
+    return NULL;
+}
+
+void displays_initialized(Instance *instance, const json_t *data)
+{
+    Displays *displays = instance->displays;
+    Connection *connection = remote_find(displays, data);
+    if (connection)
+        return remote_is_in(connection, data);
+    connection = find_connection(displays, data);
+    if (connection)
+        connection_is_in(connection);
+}
+
+void displays_closed(Instance *instance, const json_t *data)
+{
+    Displays *displays = instance->displays;
+    Connection *connection = remote_find(displays, data);
+    if (connection)
+        return remote_end(connection);
+    connection = find_connection(displays, data);
+    if (connection && connection->viewer)
+        connection_close(connection);
 }
 
 void displays_free(Displays *displays, bool end)

@@ -48,6 +48,8 @@ bool vm_is_viewed_by(const VM *vm, const char *sender);
 /* Appends a(usuutus), as DisplayClients has it. */
 int vm_append_display_clients(const VM *vm, sd_bus_message *reply);
 
+/* QEMU's SPICE_INITIALIZED and VNC_INITIALIZED, with their data: a client is let in. */
+void displays_initialized(Instance *instance, const json_t *data);
 /* QEMU's SPICE_DISCONNECTED and VNC_DISCONNECTED, with their data. */
 void displays_closed(Instance *instance, const json_t *data);
 
