@@ -28,10 +28,13 @@ END
 }
 shows() { [[ $(share_of "$1") -ge $2 ]]; } # shows COLOUR AT-LEAST
 
-# focus TITLE: the window gets the keys; there is no window manager.
+# window_of TITLE|CLASS: spicy cuts a title after 31 bytes, so one of a longer name is known by its class.
+window_of() { xdotool search --onlyvisible --any --name --class "$1" | tail -n 1; }
+# focus TITLE|CLASS: the window gets the keys; there is no window manager.
 focus() {
     local window
-    window=$(xdotool search --onlyvisible --name "$1" | tail -n 1)
+    window=$(window_of "$1")
+    [[ $window ]] || return 1
     xdotool windowfocus --sync "$window" mousemove --window "$window" 200 300 click 1
 }
 has_window() { xdotool search --onlyvisible --name "$1" > /dev/null; }

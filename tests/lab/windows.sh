@@ -4,8 +4,6 @@
 # What somebody at a viewer's window does with a guest, and sees of it. Sourced after lib.sh and screen.sh; the test has said start_screen.
 # shellcheck disable=SC2154
 
-window_of() { xdotool search --onlyvisible --any --name --class "$1" | tail -n 1; } # window_of TITLE, or CLASS of who names none
-
 # view VM VIEWER [OPTION...]: begins one.
 view() {
     local name=$1
@@ -27,7 +25,7 @@ paint() { in_guest "$1" "printf '\033[0;4$2m\033[2J\033[H' > /dev/tty0" > /dev/n
 # arrives VM TITLE TEXT: it is typed into the window. A viewer that has just begun may miss some of it, as may a busy guest.
 arrives() {
     local i
-    focus "$2"
+    focus "$2" || return 1
     xdotool type --delay 60 "$3"
     xdotool key Return
     for ((i = 0; i < 30; i++)); do
