@@ -7,7 +7,7 @@ start_screen() {
     export DISPLAY=:9 HOME=/root XDG_RUNTIME_DIR=/run/user/0 NO_AT_BRIDGE=1 GDK_BACKEND=x11
     # shellcheck disable=SC2154
     mkdir -p "$XDG_RUNTIME_DIR" "$work/screen"
-    Xvfb "$DISPLAY" -screen 0 1280x900x24 -fbdir "$work/screen" > "$work/xvfb.log" 2>&1 &
+    Xvfb "$DISPLAY" -noreset -screen 0 1280x900x24 -fbdir "$work/screen" > "$work/xvfb.log" 2>&1 &
     eventually 20 test -S /tmp/.X11-unix/X9
 }
 
