@@ -39,14 +39,21 @@ arrives() {
 screen_is() { [[ $(screen_size "$1") == "$2" ]]; }
 # The best mode of a screen of the guest's.
 mode_is() { [[ $(in_guest "$1" "head -n 1 /sys/class/drm/card0-Virtual-$2/modes") == "$3" ]]; }
-# resize VM TITLE WIDTH HEIGHT HEAD: what of the window is not the guest's is known from its first size.
-resize() {
-    local window size before
+# resize VM TITLE WIDTH HEIGHT HEAD: what of the window is not the guest's is what is between their sizes, once a window that has just come has
+# its own.
+resize() { eventually 20 is_resized "$@"; }
+is_resized() {
+    local window size before i
     window=$(window_of "$2")
     size=$(xdotool getwindowgeometry "$window" | sed -n 's/^ *Geometry: //p')
     before=$(in_guest "$1" "head -n 1 /sys/class/drm/card0-Virtual-$5/modes")
-    xdotool windowsize "$window" $(($3 + ${size%x*} - ${before%x*})) $(($4 + ${size#*x} - ${before#*x}))
-    eventually 20 mode_is "$1" "$5" "$3x$4"
+    [[ $before && $size ]] || return 1
+    xdotool windowsize "$window" $(($3 + ${size%x*} - ${before%x*})) $(($4 + ${size#*x} - ${before#*x})) || return 1
+    for ((i = 0; i < 10; i++)); do
+        ! mode_is "$1" "$5" "$3x$4" || return 0
+        sleep 0.5
+    done
+    return 1
 }
 
 # Wants xclip ("lay_out viewers") and, in the guest, a desktop.
