@@ -165,7 +165,7 @@ static void write_status(void)
         if (r != -ENOSPC || (dropped && n == 0))
             break;
         if (dropped)
-            n /= 2;
+            n = output_half(output, n);
         else
             console_log_drop(&guard.console.log);
         dropped = true;

@@ -79,7 +79,7 @@ static void write_status(void)
 
     /* Where the file system is full, its last words go first. */
     while (status_write(&helper.status, helper.options->status, output->tail + output->n_tail - n, n) == -ENOSPC && n > 0)
-        n /= 2;
+        n = output_half(output, n);
 }
 
 static int finish(void)

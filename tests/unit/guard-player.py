@@ -117,6 +117,9 @@ elif part == "print":  # 4 MiB on the console, each line numbered
     time.sleep(0.5)
     console.sendall(b"THE END\r\n")
     os.write(2, b"\xc3\xa4" * 1500 + b"\n" + b"." * 100 + b"the end\n")
+elif part == "last-words":  # when something is typed; of its later half, or the half of that, the first byte is none of a character
+    console.recv(1)
+    os.write(2, b"\xc3\xa4" * 1000 + b"the end.\n")
 elif part == "no-typing":  # does not read what is typed, but prints
     while True:
         console.sendall(b"tick\r\n")

@@ -516,6 +516,21 @@ class Hostile(unittest.TestCase):
                 finally:
                     subprocess.run(["umount", folder], check=True)
 
+    @unittest.skipUnless(ROOT, "mounts a small file system")
+    def test_last_words_on_a_full_file_system(self):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", folder], check=True)
+            try:
+                with player("last-words", folder=folder) as run:
+                    watcher = run.watch()
+                    wait_for(run.status, 5, "a status")
+                    subprocess.run(["dd", "if=/dev/zero", f"of={folder}/filler", "bs=4096"], check=False, stderr=subprocess.DEVNULL)
+                    watcher.socket.send(b"x")
+                    self.assertEqual(run.wait(), 0)
+                    self.assertRegex(run.status()["Output"], "^ä+the end\\.\n$")
+            finally:
+                subprocess.run(["umount", folder], check=True)
+
     def test_typing_that_nobody_reads(self):
         with player("no-typing") as run:
             watcher, typist, gone = run.watch(), run.watch(), run.watch()
