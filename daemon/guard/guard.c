@@ -156,19 +156,12 @@ static void loop_once(void)
 static void write_status(void)
 {
     const Output *output = &guard.output;
-    size_t n = output->n_tail;
-    bool dropped = guard.options.console_log < 0;
-    int r;
+    int r = status_write(&guard.status, guard.options.status, output->tail, output->n_tail);
 
-    for (;;) {
-        r = status_write(&guard.status, guard.options.status, output->tail + output->n_tail - n, n);
-        if (r != -ENOSPC || (dropped && n == 0))
-            break;
-        if (dropped)
-            n = output_half(output, n);
-        else
+    if (r == -ENOSPC) {
+        if (guard.options.console_log >= 0)
             console_log_drop(&guard.console.log);
-        dropped = true;
+        r = status_write_fitting(&guard.status, guard.options.status, output->tail, output->n_tail);
     }
     if (r < 0)
         journal_say(JOURNAL_ERROR, "cannot write the status of %s: %s", guard.options.name, strerror(-r));

@@ -74,12 +74,7 @@ static int give_folder(const Options *options)
 
 static void write_status(void)
 {
-    const Output *output = &helper.output;
-    size_t n = output->n_tail;
-
-    /* Where the file system is full, its last words go first. */
-    while (status_write(&helper.status, helper.options->status, output->tail + output->n_tail - n, n) == -ENOSPC && n > 0)
-        n = output_half(output, n);
+    (void) status_write_fitting(&helper.status, helper.options->status, helper.output.tail, helper.output.n_tail);
 }
 
 static int finish(void)

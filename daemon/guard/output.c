@@ -97,10 +97,3 @@ void output_add(Output *output, const char *line, uint64_t now_usec)
     journal_forward(JOURNAL_ERROR, line, n, now_usec);
     output_remember(output, line, n);
 }
-
-size_t output_half(const Output *output, size_t n)
-{
-    for (n /= 2; n > 0 && ((unsigned char) output->tail[output->n_tail - n] & 0xc0) == 0x80; n--)
-        ;
-    return n;
-}

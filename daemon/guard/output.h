@@ -29,6 +29,3 @@ void output_drain(Output *output, uint64_t now_usec);
 
 /* A line from the guard itself that belongs to QEMU's last words. */
 void output_add(Output *output, const char *line, uint64_t now_usec);
-
-/* How many of its last `n` bytes to keep where there is no room for all: the later half, which begins with a character. */
-size_t output_half(const Output *output, size_t n);

@@ -64,6 +64,18 @@ int status_write(const Status *status, int fd, const char *output, size_t n_outp
     return (size_t) written < n ? -ENOSPC : 0;
 }
 
+int status_write_fitting(const Status *status, int fd, const char *output, size_t n_output)
+{
+    const char *end = output + n_output;
+    int r;
+
+    while ((r = status_write(status, fd, end - n_output, n_output)) == -ENOSPC && n_output > 0) {
+        for (n_output /= 2; n_output > 0 && ((unsigned char) *(end - n_output) & 0xc0) == 0x80; n_output--)
+            ;
+    }
+    return r;
+}
+
 int status_exit_code(const Status *status, bool terminated)
 {
     if (!status->executed)

@@ -24,5 +24,8 @@ typedef struct Status {
  * status has ended. Returns a negative errno; -ENOSPC may leave a file whose end is missing. */
 int status_write(const Status *status, int fd, const char *output, size_t n_output);
 
+/* The same, with the later half of `output`, or of that, for as long as there is no room; it begins with a character. */
+int status_write_fitting(const Status *status, int fd, const char *output, size_t n_output);
+
 /* The guard's own exit status after this end. */
 int status_exit_code(const Status *status, bool terminated);
