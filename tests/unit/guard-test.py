@@ -35,6 +35,21 @@ def player(part, *options, **others):
     return Guarded(play(part), *options, ids=False, **others)
 
 
+@contextlib.contextmanager
+def small_file_system():
+    """A folder that is one, of 256 KiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", folder], check=True)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+def fill(folder):
+    subprocess.run(["dd", "if=/dev/zero", f"of={folder}/filler", "bs=4096"], check=False, stderr=subprocess.DEVNULL)
+
+
 class Ends(unittest.TestCase):
     """QEMU's ends, without a guest."""
 
@@ -491,45 +506,34 @@ class Hostile(unittest.TestCase):
     @unittest.skipUnless(ROOT, "mounts a small file system")
     def test_full_file_system(self):
         for filler in (0, 1 << 20):
-            with self.subTest(filler), tempfile.TemporaryDirectory() as folder:
-                subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", folder], check=True)
-                try:
-                    with player("print", "--log-size=16777216", folder=folder) as run:
-                        watcher = run.watch()
-                        wait_for(run.status, 5, "a status")
-                        if filler:
-                            subprocess.run(["dd", "if=/dev/zero", f"of={folder}/filler", "bs=4096"], check=False,
-                                           stderr=subprocess.DEVNULL)
-                        end = time.monotonic() + 30
-                        while watcher.read(0.05) and time.monotonic() < end:
-                            pass
-                        self.assertEqual(run.wait(), 0)
-                        self.assertIn(b"THE END", watcher.seen[-4096:])
-                        self.assertNotIn(b"\0", watcher.seen)
-                        self.assertEqual(run.status()["Code"], "0")
-                        output = run.status()["Output"]
-                        self.assertTrue(output.endswith("the end\n"))
-                        if not filler:
-                            self.assertGreater(len(output), 1500)
-                            with open(run.log_path, "rb") as log:
-                                self.assertIn(b"THE END", log.read()[-4096:])
-                finally:
-                    subprocess.run(["umount", folder], check=True)
+            with self.subTest(filler), small_file_system() as folder, player("print", "--log-size=16777216", folder=folder) as run:
+                watcher = run.watch()
+                wait_for(run.status, 5, "a status")
+                if filler:
+                    fill(folder)
+                end = time.monotonic() + 30
+                while watcher.read(0.05) and time.monotonic() < end:
+                    pass
+                self.assertEqual(run.wait(), 0)
+                self.assertIn(b"THE END", watcher.seen[-4096:])
+                self.assertNotIn(b"\0", watcher.seen)
+                self.assertEqual(run.status()["Code"], "0")
+                output = run.status()["Output"]
+                self.assertTrue(output.endswith("the end\n"))
+                if not filler:
+                    self.assertGreater(len(output), 1500)
+                    with open(run.log_path, "rb") as log:
+                        self.assertIn(b"THE END", log.read()[-4096:])
 
     @unittest.skipUnless(ROOT, "mounts a small file system")
     def test_last_words_on_a_full_file_system(self):
-        with tempfile.TemporaryDirectory() as folder:
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", folder], check=True)
-            try:
-                with player("last-words", folder=folder) as run:
-                    watcher = run.watch()
-                    wait_for(run.status, 5, "a status")
-                    subprocess.run(["dd", "if=/dev/zero", f"of={folder}/filler", "bs=4096"], check=False, stderr=subprocess.DEVNULL)
-                    watcher.socket.send(b"x")
-                    self.assertEqual(run.wait(), 0)
-                    self.assertRegex(run.status()["Output"], "^ä+the end\\.\n$")
-            finally:
-                subprocess.run(["umount", folder], check=True)
+        with small_file_system() as folder, player("last-words", folder=folder) as run:
+            watcher = run.watch()
+            wait_for(run.status, 5, "a status")
+            fill(folder)
+            watcher.socket.send(b"x")
+            self.assertEqual(run.wait(), 0)
+            self.assertRegex(run.status()["Output"], "^ä+the end\\.\n$")
 
     def test_typing_that_nobody_reads(self):
         with player("no-typing") as run:
